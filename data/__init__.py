@@ -1,0 +1,35 @@
+"""Data sets by name: ``--dataset_mode aligned`` is the class AlignedDataset in data/aligned_dataset.py.
+
+To add one, add such a file: nothing is registered anywhere. data/template_dataset.py is the one to copy.
+Importing this package does not import torch; looking up a data set does.
+"""
+
+BUILT_IN = ("unaligned", "aligned", "single", "colorization", "template")
+
+
+def find_dataset_using_name(dataset_name):
+    """The data set class of that name; raises InputError naming the file and class that were looked for."""
+    from data.base_dataset import BaseDataset
+    from util.factory import find_class
+
+    return find_class("data", dataset_name, "dataset", BaseDataset)
+
+
+def get_option_setter(dataset_name):
+    """The function (parser, is_train) -> parser that adds a data set's flags and defaults."""
+    return find_dataset_using_name(dataset_name).modify_commandline_options
+
+
+def create_dataset(opt):
+    """What the training loop iterates over: batches of the data set that ``opt.dataset_mode`` names."""
+    from data.loader import CustomDatasetDataLoader
+
+    return CustomDatasetDataLoader(opt).load_data()
+
+
+def __getattr__(name):
+    if name == "CustomDatasetDataLoader":
+        from data.loader import CustomDatasetDataLoader
+
+        return CustomDatasetDataLoader
+    raise AttributeError(f"module 'data' has no attribute {name!r}")

@@ -1,0 +1,114 @@
+"""The contract of a data set, and the preprocessing that ``--preprocess`` asks for.
+
+The addresses in this file are public: data sets written elsewhere import them from here.
+"""
+
+import random
+from abc import ABC, abstractmethod
+from functools import partial
+
+from torch.utils.data import Dataset
+
+from data import transforms
+from data.transforms import BICUBIC, Compose, pil_method
+from util.errors import InputError
+
+# The names under which other people's data sets know the stages.
+__make_power_2 = transforms.make_power_2
+__scale_width = transforms.scale_width
+__scale_shortside = transforms.scale_shortside
+__random_zoom = transforms.random_zoom
+__crop = transforms.crop
+__patch = transforms.patch
+__trim = transforms.trim
+__flip = transforms.flip
+__print_size_warning = transforms.print_size_warning
+__transforms2pil_resize = transforms.pil_method
+
+
+class BaseDataset(Dataset, ABC):
+    """A list of items, each a dict such as {"A": (C, H, W) in [-1, 1], "A_paths": str}.
+
+    ``__getitem__`` may draw from random, numpy and torch: all three are seeded for each item, by its place in the
+    run. ``current_epoch`` is set before an item is made, also in the data workers.
+    """
+
+    def __init__(self, opt):
+        self.opt = opt
+        self.root = opt.dataroot
+        self.current_epoch = 0
+
+    @staticmethod
+    def modify_commandline_options(parser, is_train):
+        """Add flags, or change defaults with parser.set_defaults; return the parser."""
+        return parser
+
+    @abstractmethod
+    def __len__(self):
+        """How many items an epoch has."""
+
+    @abstractmethod
+    def __getitem__(self, index):
+        """One item, as a dict."""
+
+
+def get_params(opt, size):
+    """Draw what preprocessing leaves to chance, for images of `size` = (width, height).
+
+    Always in it: ``crop_pos`` (x, y) and ``flip``. Given to get_transform for two images, both get the same.
+    """
+    word, crop_size, params = opt.preprocess, opt.crop_size, {}
+    if "resize" in word:
+        size = (opt.load_size, opt.load_size)
+    elif "scale_width" in word:
+        size = transforms.width_scaled(size, opt.load_size, crop_size)
+    elif "scale_shortside" in word:
+        size = transforms.shortside_scaled(size, opt.load_size)
+    if "zoom" in word:
+        params["scale_factor"] = transforms.draw_zoom()
+        size = transforms.zoomed(size, params["scale_factor"], crop_size)
+    x, y = (random.randint(0, max(0, side - crop_size)) for side in size)
+    params |= {"crop_pos": (x, y), "flip": random.random() > 0.5}
+    if "patch" in word:
+        params["patch_index"] = random.randrange(2**31)
+    if "patch" in word or "trim" in word:
+        params["offset"] = (random.random(), random.random())
+    return params
+
+
+def get_transform(opt, params=None, grayscale=False, method=BICUBIC, convert=True):
+    """The stages that ``opt.preprocess`` names, in order, as one picklable function of a PIL image.
+
+    What `params` (see get_params) doesn't hold is drawn anew for every image. With convert the result is a float
+    tensor (C, H, W) in [-1, 1], otherwise a PIL image. ``opt.round_to_4`` (where a model or data set adds it) rounds
+    sizes after every --preprocess, not only after ``none``.
+    """
+    word, load_size, crop_size, method = opt.preprocess, opt.load_size, opt.crop_size, pil_method(method)
+    given = (params or {}).get
+    stages = [transforms.to_gray] if grayscale else []
+    if "fixsize" in word:
+        if given("size") is None:
+            raise InputError(f"--preprocess {word}: only for data sets that pass a size to get_transform")
+        stages.append(partial(transforms.fix_size, size=given("size"), method=method))
+    if "resize" in word:
+        stages.append(partial(transforms.resize, size=(load_size, load_size), method=method))
+    elif "scale_width" in word:
+        stages.append(partial(transforms.scale_width, target_width=load_size, crop_size=crop_size, method=method))
+    elif "scale_shortside" in word:
+        stages.append(partial(transforms.scale_shortside, target_width=load_size, method=method))
+    if "zoom" in word:
+        zoom = partial(transforms.random_zoom, target_width=load_size, crop_width=crop_size, method=method)
+        stages.append(partial(zoom, factor=given("scale_factor")))
+    if "crop" in word:
+        stages.append(partial(transforms.crop, pos=given("crop_pos"), size=crop_size))
+    if "patch" in word:
+        stages.append(partial(transforms.patch, index=given("patch_index"), size=crop_size, offset=given("offset")))
+    if "trim" in word:
+        stages.append(partial(transforms.trim, trim_width=crop_size, offset=given("offset")))
+    if word == "none" or getattr(opt, "round_to_4", False):
+        stages.append(partial(transforms.make_power_2, base=4, method=method))
+    if not opt.no_flip:
+        stages.append(partial(transforms.flip, flip=given("flip")))
+    if convert:
+        stages.append(transforms.to_tensor)
+    return Compose(stages)

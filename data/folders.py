@@ -1,0 +1,106 @@
+"""The folder a data set reads, and a helpful word when it isn't there: what was expected, what was found, the mend."""
+
+import os
+from itertools import islice
+
+from data.image_folder import EXTENSIONS, is_image_file, make_dataset
+from util.errors import InputError, nearest
+
+SIDE_BY_SIDE = (
+    "each image holds A in its left half and B in its right half: scale the two images of a pair to one size, "
+    "paste them next to each other and save the result there"
+)
+
+
+def phase_of(opt, side=""):
+    """opt.phase, or val where a test finds no folder test<side> but a folder val<side>."""
+    there = (os.path.isdir(os.path.join(opt.dataroot, phase + side)) for phase in ("test", "val"))
+    return "val" if opt.phase == "test" and list(there) == [False, True] else opt.phase
+
+
+def find_images(opt, name, tree, note=""):
+    """Paths of the images in <dataroot>/<name>, at most opt.max_dataset_size.
+
+    `tree` lists the folders that this data set reads and `note` says what is in them, for the InputError
+    that a missing or empty folder gets.
+    """
+    folder = os.path.join(opt.dataroot, name) if name else opt.dataroot
+    if not os.path.isdir(opt.dataroot):
+        raise InputError(f"--dataroot {opt.dataroot}: there is no such folder{_neighbour(opt.dataroot)}")
+    paths = make_dataset(folder, opt.max_dataset_size) if os.path.isdir(folder) else []
+    if paths:
+        return paths
+    problem = f"no images in it ({' '.join(EXTENSIONS)})" if os.path.isdir(folder) else "there is no such folder"
+    there = inventory(opt.dataroot)
+    reads = " and ".join(f"<dataroot>/{part}" for part in tree) or "the images anywhere below --dataroot"
+    note = f" ({note})" if note else ""
+    raise InputError(
+        f"{folder}: {problem}. --dataset_mode {opt.dataset_mode} reads {reads}{note}; "
+        f"{opt.dataroot} has {describe(there)}. {mend(opt, tree, there)}"
+    )
+
+
+def inventory(root, limit=10_000):
+    """{folder: images directly in it} for `root` ("") and two levels below; stops counting at `limit`."""
+    counts, queue = {}, [("", 0)]
+    for name, depth in queue:
+        counts[name] = 0
+        try:
+            with os.scandir(os.path.join(root, name)) as scan:
+                entries = sorted(islice(scan, limit), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries:
+            if is_image_file(entry.name):
+                counts[name] += 1
+            elif depth < 2 and not entry.name.startswith(".") and os.path.isdir(entry.path) and len(queue) < 200:
+                queue.append((os.path.join(name, entry.name), depth + 1))
+    return counts
+
+
+def describe(there, most=8):
+    parts = [f"{name or 'directly in it'} ({count} images)" for name, count in sorted(there.items()) if count]
+    if not parts:
+        folders = sorted(name for name in there if name)
+        return f"no images, only the folders {', '.join(folders[:most])}" if folders else "nothing in it"
+    more = f" and {len(parts) - most} folders more" if len(parts) > most else ""
+    return ", ".join(parts[:most]) + more
+
+
+def mend(opt, tree, there):
+    """The likeliest way out, from what lies in the folder instead."""
+    root, phase = opt.dataroot, opt.phase
+    for parent in sorted(name for name in there if name and os.sep not in name):
+        if tree and all(os.path.join(parent, part) in there for part in tree):
+            return f"Give --dataroot {os.path.join(root, parent)}"
+    parent, own = os.path.split(os.path.abspath(root))
+    if own in tree:
+        return f"Give --dataroot {parent}"
+    if tree == [phase]:
+        both = f"{phase}A" in there and f"{phase}B" in there
+        if both and opt.dataset_mode == "aligned":
+            return f"Unpaired? Then --dataset_mode unaligned. Paired? Join {phase}A and {phase}B: {SIDE_BY_SIDE}"
+        others = [name for name, count in sorted(there.items()) if name and count and os.sep not in name]
+        return f"Put the images there, or name another folder with --phase{_list(others)}"
+    if tree and all(os.path.join(phase, part[-1]) in there for part in tree):
+        pairs = (f"{os.path.join(phase, part[-1])} to {part}" for part in tree)
+        return f"Move {' and '.join(pairs)}"
+    others = [name[:-1] for name in sorted(there) if name.endswith("A") and name[:-1] + "B" in there]
+    if tree and others and phase not in others:
+        return f"Put the images there, or choose another --phase{_list(others)}"
+    if tree and there.get(phase):
+        return f"If the images in {phase} hold A and B side by side, give --dataset_mode aligned"
+    if tree and there[""] and not opt.isTrain:
+        return "For a plain folder of images give --dataset_mode single"
+    return "Put or link the images there, or give another --dataroot"
+
+
+def _list(names):
+    return f" ({', '.join(names[:5])})" if names else ""
+
+
+def _neighbour(root):
+    parent, own = os.path.split(os.path.abspath(root))
+    if not os.path.isdir(parent):
+        return ""
+    return ";" + hint if (hint := nearest(own, sorted(os.listdir(parent)))) else ""

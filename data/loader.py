@@ -1,0 +1,110 @@
+"""From a data set to batches, as a function of (seed, epoch): which items, in which order, made how."""
+
+import atexit
+import math
+import weakref
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from data import find_dataset_using_name
+from data.worker import Positioned, Refusal, collate, start_worker
+from util import seeding
+from util.errors import InputError
+
+
+class PositionSampler(Sampler):
+    """Yields (epoch, index): the epoch travels with every index, since workers live on from epoch to epoch."""
+
+    def __init__(self, length, visits, seed, serial):
+        self.length = length
+        self.visits = visits  # how many of them an epoch takes
+        self.seed = seed
+        self.serial = serial
+        self.epoch = 0
+        self.start = 0  # how many visits of the epoch to leave out
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+
+    def __iter__(self):
+        order = range(self.length) if self.serial else seeding.order(self.seed, self.epoch, self.length)
+        return iter([(self.epoch, index) for index in order[self.start : self.visits]])
+
+    def __len__(self):
+        return self.visits
+
+
+class CustomDatasetDataLoader:
+    """The data set that ``opt.dataset_mode`` names, in batches: dicts whose tensors are (N, C, H, W).
+
+    The same opt.seed gives the same batches, whatever opt.num_threads. Workers start with the first
+    epoch and stay; they ignore SIGINT, SIGTERM and SIGUSR1, and end with this object or the program.
+    """
+
+    def __init__(self, opt):
+        self.opt = opt
+        self.dataset = find_dataset_using_name(opt.dataset_mode)(opt)
+        print(f"dataset [{type(self.dataset).__name__}] was created")
+        length = len(self.dataset)
+        if length == 0:
+            raise InputError(f"--dataroot {opt.dataroot}: {type(self.dataset).__name__} finds nothing in it")
+        # The cap is checked between batches, so the last batch may exceed it.
+        visits = min(length, math.ceil(len(self) / opt.batch_size) * opt.batch_size)
+        if opt.drop_last and visits < opt.batch_size:
+            raise InputError(
+                f"--drop_last: {visits} images don't fill a batch; make --batch_size {opt.batch_size} smaller"
+            )
+        self.sampler = PositionSampler(length, visits, opt.seed, opt.serial_batches)
+        self.dataloader = DataLoader(
+            Positioned(self.dataset, opt.seed),
+            batch_size=opt.batch_size,
+            sampler=self.sampler,
+            drop_last=opt.drop_last,
+            num_workers=opt.num_threads,
+            persistent_workers=opt.num_threads > 0,
+            pin_memory=torch.device(opt.device).type == "cuda",
+            collate_fn=collate,
+            worker_init_fn=start_worker,
+            generator=torch.Generator(),  # its own, so that loading data doesn't move the training's random numbers
+        )
+        self._skip = 0
+
+    def load_data(self):
+        return self
+
+    def set_epoch(self, epoch):
+        """Before an epoch is iterated: its order, its crops and flips, and the data set's current_epoch."""
+        self.sampler.set_epoch(epoch)
+        self.dataset.current_epoch = epoch
+
+    def skip(self, batches):
+        """Let the next iteration, and only that, begin after so many batches; they are not loaded."""
+        self._skip = batches
+
+    def __len__(self):
+        """Images in an epoch, the limit --max_dataset_size included."""
+        return int(min(len(self.dataset), self.opt.max_dataset_size))
+
+    def __iter__(self):
+        self.sampler.start, self._skip = self._skip * self.opt.batch_size, 0
+        batches = iter(self.dataloader)
+        if self.opt.num_threads > 0:
+            _RUNNING.add(batches)
+        for batch in batches:
+            if isinstance(batch, Refusal):
+                raise InputError(batch.text)
+            yield batch
+
+
+_RUNNING = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_workers():
+    """Otherwise Python would ask the workers to end with SIGTERM, which they ignore, and wait for them for ever."""
+    for batches in list(_RUNNING):
+        batches._shutdown_workers()
+        for worker in batches._workers:
+            if worker.is_alive():
+                worker.kill()

@@ -1,0 +1,26 @@
+"""One folder of images, for translating in one direction: ``--dataset_mode single``.
+
+All images below <dataroot>, whatever the phase.
+"""
+
+from data.base_dataset import BaseDataset, get_transform
+from data.folders import find_images
+from data.image_file import load_image
+
+
+class SingleDataset(BaseDataset):
+    """Items {A, A_paths}."""
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        self.A_paths = find_images(opt, "", [])
+        # Whatever the direction: these images are what the network takes in.
+        self.transform = get_transform(opt, grayscale=opt.input_nc == 1)
+
+    def __len__(self):
+        return len(self.A_paths)
+
+    def __getitem__(self, index):
+        path = self.A_paths[index]
+        A = load_image(path, self.transform)
+        return {"A": A, "A_paths": path}

@@ -1,0 +1,69 @@
+"""Two folders of images with nothing in common but their domain: ``--dataset_mode unaligned``.
+
+<dataroot>/<phase>A and <dataroot>/<phase>B, sub-folders included. An item is an image of A and some image of B.
+"""
+
+import argparse
+import os
+import random
+
+from data.base_dataset import BaseDataset, get_transform
+from data.folders import find_images, phase_of
+from data.image_file import load_image
+from util.flags import SWITCH
+
+
+class UnalignedDataset(BaseDataset):
+    """Items {A, B, A_paths, B_paths}; a test of one direction may lack the other side's folder, and its keys."""
+
+    @staticmethod
+    def modify_commandline_options(parser, is_train):
+        if is_train:
+            # A model's default comes first and stays: argparse would let default=False here win over it.
+            default = parser.get_default("finetune_crop") or False
+            help = "after --n_epochs epochs scale images straight to --crop_size, without the jitter of cropping"
+            parser.add_argument("--finetune_crop", **SWITCH, default=default, help=help)
+        return parser
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        swapped = opt.direction == "BtoA"
+        self.A_paths, self.B_paths = self._find_sides(source="B" if swapped else "A")
+        self.A_size, self.B_size = len(self.A_paths), len(self.B_paths)
+        # --input_nc belongs to the side that is translated, --output_nc to the other one.
+        A_nc, B_nc = (opt.output_nc, opt.input_nc) if swapped else (opt.input_nc, opt.output_nc)
+        self.transform_A = get_transform(opt, grayscale=A_nc == 1)
+        self.transform_B = get_transform(opt, grayscale=B_nc == 1)
+        still = argparse.Namespace(**{**vars(opt), "load_size": opt.crop_size})
+        self.still_transforms = [get_transform(still, grayscale=channels == 1) for channels in (A_nc, B_nc)]
+
+    def _find_sides(self, source):
+        phase = phase_of(self.opt, source)
+        tree = [phase + "A", phase + "B"]
+
+        def find(side):
+            missing = not os.path.isdir(os.path.join(self.root, phase + side))
+            if missing and side != source and not self.opt.isTrain:
+                print(f"{self.root} has no folder {phase}{side}: testing with the images of {phase}{source} alone")
+                return []
+            return find_images(self.opt, phase + side, tree)
+
+        return find("A"), find("B")
+
+    def __len__(self):
+        return max(self.A_size, self.B_size)
+
+    def __getitem__(self, index):
+        opt = self.opt
+        late = opt.isTrain and getattr(opt, "finetune_crop", False) and self.current_epoch > opt.n_epochs
+        transform_A, transform_B = self.still_transforms if late else (self.transform_A, self.transform_B)
+        item = {}
+        if self.A_paths:
+            item["A_paths"] = self.A_paths[index % self.A_size]
+            item["A"] = load_image(item["A_paths"], transform_A)
+        if self.B_paths:
+            # Any B, so that no A always meets the same one; in order where asked for, or where there is no A to meet.
+            in_order = opt.serial_batches or not self.A_paths
+            item["B_paths"] = self.B_paths[index % self.B_size if in_order else random.randrange(self.B_size)]
+            item["B"] = load_image(item["B_paths"], transform_B)
+        return item

@@ -1,0 +1,150 @@
+"""Scenes of shapes whose true image in every domain is known, because one description draws them all.
+
+A scene says where things are; a paint says what they look like. Translating an image means to keep the scene and
+change the paint, so the right answer for any image is its own scene, painted anew.
+
+Only + - * / and square roots touch the pixels, which every IEEE machine rounds alike: equal seeds give equal
+pixels everywhere. Lengths are fractions of the image's side, so a scene may be drawn at any size.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+COLOURS = ("Red_Fill", "Green_Fill", "Blue_Fill")  # exactly one of them is true, like hair colours
+ATTRIBUTES = ("Striped", "Large", "Dark_Background", *COLOURS)
+PATTERNS = ("plain", "striped", "framed")
+
+# From deep to light. A shape's tone is a place on the ramp, so each warm colour has exactly one cool partner, and the
+# order of lightness is the same on both sides: that is what lets unpaired training find the partner.
+RAMPS = {
+    "warm": ((0.64, 0.07, 0.12), (0.95, 0.38, 0.10), (1.00, 0.86, 0.28)),
+    "cool": ((0.10, 0.10, 0.48), (0.06, 0.45, 0.78), (0.40, 0.88, 0.90)),
+    "Red_Fill": ((0.62, 0.06, 0.12), (0.98, 0.42, 0.38)),
+    "Green_Fill": ((0.04, 0.38, 0.16), (0.42, 0.82, 0.36)),
+    "Blue_Fill": ((0.08, 0.16, 0.58), (0.34, 0.62, 0.98)),
+}
+
+BAND = 0.11  # one light and one dark stripe together
+GROWTH = 1.4  # what Large does to the radius
+LARGEST, GAP = 0.27, 0.03  # radius of the largest circle round a shape; clear space between two of them
+
+
+class Shape(NamedTuple):
+    """One shape: its `radius` is that of the circle round it, its `tone` in [0, 1] runs from deep to light."""
+
+    kind: str
+    x: float
+    y: float
+    radius: float
+    turn: tuple  # (cos, sin) of its rotation
+    tone: float
+
+
+class Scene(NamedTuple):
+    """What stays the same in every domain."""
+
+    shapes: tuple
+    paper: tuple  # the background's colour, three numbers in [0, 1]
+    slope: tuple  # how the light falls off in x and in y
+
+
+class Look(NamedTuple):
+    """What changes between domains."""
+
+    ramp: str
+    pattern: str = "plain"
+    growth: float = 1.0
+    dark: bool = False
+
+
+WARM, COOL = Look("warm"), Look("cool", "striped")  # domains A and B
+
+
+def random_scene(generator, room=1.0):
+    """A scene drawn from a numpy Generator: up to seven shapes that touch neither each other nor the border.
+
+    They keep that distance up to a growth of `room`, and are made smaller for it.
+    """
+    slope = tuple(generator.uniform(-0.1, 0.1, 2).tolist())
+    paper = tuple((np.array((0.88, 0.85, 0.80)) + generator.uniform(-0.015, 0.015, 3)).tolist())
+    wanted, shapes = int(generator.integers(4, 8)), []
+    for attempt in range(400):
+        if len(shapes) == wanted:
+            break
+        # What didn't fit is tried smaller, so that the page fills up.
+        radius = float(generator.uniform(0.7, 1.0)) * LARGEST * (1 - attempt / 600)
+        x, y = generator.uniform(radius + GAP, 1 - radius - GAP, 2).tolist()
+        # Half-angle form of (cos, sin): a quarter turn either way, without trigonometry.
+        t = float(generator.uniform(-0.41, 0.41))
+        turn = ((1 - t * t) / (1 + t * t), 2 * t / (1 + t * t))
+        kind, tone = ("disc", "square", "triangle")[generator.integers(3)], float(generator.random())
+        if all((x - s.x) ** 2 + (y - s.y) ** 2 > (radius + s.radius + GAP) ** 2 for s in shapes):
+            shapes.append(Shape(kind, x, y, radius, turn, tone))
+    shapes = [shape._replace(radius=shape.radius / room) for shape in shapes]
+    return Scene(tuple(shapes), paper, slope)
+
+
+def depth_inside(shape, x, y, growth=1.0):
+    """How far each point lies inside the shape's edge; negative outside."""
+    u, v, radius = x - shape.x, y - shape.y, shape.radius * growth
+    if shape.kind == "disc":
+        return radius * 0.9 - np.sqrt(u * u + v * v)  # 0.9: about as large to the eye as its neighbours
+    cos, sin = shape.turn
+    u, v = cos * u + sin * v, cos * v - sin * u
+    if shape.kind == "square":
+        return radius * 0.5**0.5 - np.maximum(np.abs(u), np.abs(v))
+    # An equilateral triangle is the part of the plane below three lines at half the radius.
+    return radius * 0.5 - np.maximum(v, np.abs(u) * 0.75**0.5 - v * 0.5)
+
+
+def ramp_colour(name, tone):
+    """The colour at `tone` in [0, 1] on a ramp, as an array of three numbers in [0, 1]."""
+    stops = np.array(RAMPS[name])
+    place = tone * (len(stops) - 1)
+    left = min(int(place), len(stops) - 2)
+    return stops[left] + (stops[left + 1] - stops[left]) * (place - left)
+
+
+def pattern_amount(pattern, depth, size):
+    """Where the light second colour goes: (H, W) in [0, 1], with soft edges one pixel wide.
+
+    Stripes run parallel to the shape's edge, so that the edge alone decides where they are.
+    """
+    if pattern == "plain":
+        return np.zeros_like(depth)
+    if pattern == "framed":
+        return np.clip(0.5 + (BAND * 0.5 - depth) * size, 0, 1)
+    phase = depth / BAND
+    phase = np.abs(phase - np.floor(phase) - 0.5)  # 0.5 at the edge, 0 half a band further in
+    return np.clip(0.5 + (0.25 - phase) * BAND * size, 0, 1)
+
+
+def draw(scene, look, size):
+    """The image of `scene` in `look`: uint8 (size, size, 3)."""
+    centres = (np.arange(size) + 0.5) / size
+    x, y = np.meshgrid(centres, centres)
+    light = 1 + scene.slope[0] * (2 * x - 1) + scene.slope[1] * (2 * y - 1)
+    image = np.array(scene.paper) * light[..., None] * (0.3 if look.dark else 1.0)
+    for shape in scene.shapes:
+        depth = depth_inside(shape, x, y, look.growth)
+        colour = ramp_colour(look.ramp, shape.tone)
+        amount = pattern_amount(look.pattern, depth, size)[..., None]
+        fill = colour + (1 - colour) * 0.6 * amount
+        cover = np.clip(0.5 + depth * size, 0, 1)[..., None]  # the share of the pixel that the shape covers
+        image = image + (fill - image) * cover
+    return np.floor(np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def look_of(attributes):
+    """The Look for a set of attribute names, one of them a colour."""
+    colour = next(name for name in COLOURS if name in attributes)
+    pattern = "striped" if "Striped" in attributes else "plain"
+    return Look(colour, pattern, GROWTH if "Large" in attributes else 1.0, "Dark_Background" in attributes)
+
+
+def flipped(attributes, name):
+    """The set of attributes after changing `name`: a colour replaces the other colours, anything else is flipped."""
+    if name in COLOURS:
+        return (set(attributes) - set(COLOURS)) | {name}
+    return set(attributes) ^ {name}

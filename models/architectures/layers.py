@@ -1,0 +1,130 @@
+"""The bricks that the networks share: norms by name, the rule for biases, and blur filters for clean resampling."""
+
+import functools
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn import Identity
+
+
+def _no_norm(channels):
+    return Identity()
+
+
+# A partial over exactly nn.InstanceNorm2d: networks of plug-ins test `norm_layer.func == nn.InstanceNorm2d` for
+# their biases. SyncBatchNorm is batch norm in one process, and needs a GPU in each of several.
+NORM_LAYERS = {
+    "instance": functools.partial(nn.InstanceNorm2d, affine=False, track_running_stats=False),
+    "batch": functools.partial(nn.BatchNorm2d, affine=True, track_running_stats=True),
+    "syncbatch": functools.partial(nn.SyncBatchNorm, affine=True, track_running_stats=True),
+    "none": _no_norm,
+}
+
+
+def get_norm_layer(norm_type="instance"):
+    """A factory: channels -> layer, for a word of --norm."""
+    if norm_type not in NORM_LAYERS:
+        raise ValueError(f"norm {norm_type!r}: choose one of {', '.join(NORM_LAYERS)}")
+    return NORM_LAYERS[norm_type]
+
+
+def needs_bias(norm_layer):
+    """Whether a convolution before this norm has a bias: only before instance norm, as in every released checkpoint.
+
+    Without a norm a bias would help, but the originals have none there either.
+    """
+    made_by = norm_layer.func if isinstance(norm_layer, functools.partial) else norm_layer
+    return isinstance(made_by, type) and issubclass(made_by, nn.InstanceNorm2d)
+
+
+def make_norm(norm_layer, channels):
+    """The norm for so many channels, made safe against a wrong gradient of PyTorch on the CPU.
+
+    InstanceNorm2d's backward there misreads a gradient that is not laid out as (N, C, H, W) in memory when N is 1,
+    without an error; picking patches out of a feature map makes such gradients.
+    """
+    norm = norm_layer(channels)
+    if isinstance(norm, nn.InstanceNorm2d):
+        norm.register_forward_hook(_expect_contiguous_gradient)
+    return norm
+
+
+def _expect_contiguous_gradient(module, inputs, output):
+    # A hook on the tensor rather than a layer of our own: keys and classes stay, and an in-place ReLU may follow.
+    if output.requires_grad and output.device.type == "cpu" and not torch.compiler.is_compiling():
+        output.register_hook(_contiguous)
+
+
+def _contiguous(gradient):
+    return gradient if gradient is None else gradient.contiguous()
+
+
+# Rows of Pascal's triangle: the binomial approximation of a Gaussian, by filter size.
+BINOMIAL = {
+    1: (1,),
+    2: (1, 1),
+    3: (1, 2, 1),
+    4: (1, 3, 3, 1),
+    5: (1, 4, 6, 4, 1),
+    6: (1, 5, 10, 10, 5, 1),
+    7: (1, 6, 15, 20, 15, 6, 1),
+}
+
+
+def get_filter(filt_size=3):
+    """A (filt_size, filt_size) blur kernel that sums to 1; sizes 1 to 7."""
+    if filt_size not in BINOMIAL:
+        raise ValueError(f"filter size {filt_size}: choose one of {', '.join(map(str, BINOMIAL))}")
+    row = torch.tensor(BINOMIAL[filt_size], dtype=torch.float32)
+    kernel = torch.outer(row, row)
+    return kernel / kernel.sum()
+
+
+PADDINGS = {
+    "reflect": nn.ReflectionPad2d,
+    "refl": nn.ReflectionPad2d,
+    "replicate": nn.ReplicationPad2d,
+    "repl": nn.ReplicationPad2d,
+    "zero": nn.ZeroPad2d,
+}
+
+
+def get_pad_layer(pad_type):
+    """The padding layer's class; it takes a width or (left, right, top, bottom)."""
+    if pad_type not in PADDINGS:
+        raise ValueError(f"padding {pad_type!r}: choose one of {', '.join(PADDINGS)}")
+    return PADDINGS[pad_type]
+
+
+class Downsample(nn.Module):
+    """Blur, then keep every stride-th pixel (Zhang, ICML 2019): (N, C, H, W) -> (N, C, ceil(H/2), ceil(W/2))."""
+
+    def __init__(self, channels, pad_type="reflect", filt_size=3, stride=2, pad_off=0):
+        super().__init__()
+        before, after = (filt_size - 1) // 2 + pad_off, filt_size // 2 + pad_off
+        self.stride = stride
+        self.pad = get_pad_layer(pad_type)((before, after, before, after))
+        self.register_buffer("filt", get_filter(filt_size).repeat(channels, 1, 1, 1))  # (C, 1, f, f), in checkpoints
+
+    def forward(self, x):
+        return F.conv2d(self.pad(x), self.filt, stride=self.stride, groups=x.shape[1])
+
+
+class Upsample(nn.Module):
+    """Put zeros between the pixels, then blur: (N, C, H, W) -> (N, C, 2H, 2W)."""
+
+    def __init__(self, channels, pad_type="repl", filt_size=4, stride=2):
+        super().__init__()
+        self.stride = stride
+        self.pad = get_pad_layer(pad_type)((1, 1, 1, 1))
+        # stride^2 in the filter makes up for the zeros. The padding cuts off what the border pixels grew; an odd
+        # filter has no centre between pixels, so it gets its last row and column back.
+        self.crop = 2 + (filt_size - 1) // 2
+        self.extra = filt_size % 2
+        self.register_buffer("filt", (get_filter(filt_size) * stride**2).repeat(channels, 1, 1, 1))
+
+    def forward(self, x):
+        return F.conv_transpose2d(
+            self.pad(x), self.filt, stride=self.stride, padding=self.crop, output_padding=self.extra, groups=x.shape[1]
+        )

@@ -1,0 +1,121 @@
+"""The generator of CycleGAN: a stem, two halvings, residual blocks, two doublings (Johnson et al., ECCV 2016).
+
+CUT's generator is the same with blurred (antialiased) halvings and doublings, and hands out features on the way.
+"""
+
+from torch import nn
+
+from models.architectures.layers import Downsample, Upsample, get_pad_layer, make_norm, needs_bias
+
+
+class ResnetBlock(nn.Module):
+    """x + f(x), with f two 3x3 convolutions; no ReLU after the sum. (N, dim, H, W) in and out."""
+
+    def __init__(self, dim, padding_type, norm_layer, use_dropout, use_bias):
+        super().__init__()
+        dropout = [nn.Dropout(0.5)] if use_dropout else []
+        self.conv_block = nn.Sequential(
+            *_conv3x3(dim, padding_type, norm_layer, use_bias),
+            nn.ReLU(True),
+            *dropout,
+            *_conv3x3(dim, padding_type, norm_layer, use_bias),
+        )
+
+    def forward(self, x):
+        return x + self.conv_block(x)
+
+
+def _conv3x3(dim, padding_type, norm_layer, use_bias):
+    if padding_type == "zero":
+        return [nn.Conv2d(dim, dim, 3, padding=1, bias=use_bias), make_norm(norm_layer, dim)]
+    return [
+        get_pad_layer(padding_type)(1),
+        nn.Conv2d(dim, dim, 3, bias=use_bias),
+        make_norm(norm_layer, dim),
+    ]
+
+
+def _halve(channels, norm_layer, use_bias, antialias):
+    """(C, H, W) -> (2C, H/2, W/2)"""
+    stride, blur = (1, [Downsample(2 * channels)]) if antialias else (2, [])
+    conv = nn.Conv2d(channels, 2 * channels, 3, stride, padding=1, bias=use_bias)
+    return [conv, make_norm(norm_layer, 2 * channels), nn.ReLU(True), *blur]
+
+
+def _double(channels, norm_layer, use_bias, antialias):
+    """(C, H, W) -> (C/2, 2H, 2W)"""
+    half = channels // 2
+    if antialias:
+        resize = [Upsample(channels), nn.Conv2d(channels, half, 3, padding=1, bias=use_bias)]
+    else:
+        resize = [nn.ConvTranspose2d(channels, half, 3, 2, padding=1, output_padding=1, bias=use_bias)]
+    return [*resize, make_norm(norm_layer, half), nn.ReLU(True)]
+
+
+class ResnetGenerator(nn.Module):
+    """(N, input_nc, H, W) -> (N, output_nc, H, W) in [-1, 1]; H and W are rounded up to multiples of 4.
+
+    `no_antialias` and `no_antialias_up` give CycleGAN's strided convolutions, and are on unless told otherwise.
+    `opt` is there for callers of the contrastive family and not read.
+    """
+
+    def __init__(
+        self,
+        input_nc,
+        output_nc,
+        ngf=64,
+        norm_layer=nn.BatchNorm2d,
+        use_dropout=False,
+        n_blocks=6,
+        padding_type="reflect",
+        no_antialias=True,
+        no_antialias_up=True,
+        opt=None,
+    ):
+        super().__init__()
+        bias = needs_bias(norm_layer)
+        stem = [
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(input_nc, ngf, 7, bias=bias),
+            make_norm(norm_layer, ngf),
+            nn.ReLU(True),
+        ]
+        blocks = [ResnetBlock(4 * ngf, padding_type, norm_layer, use_dropout, bias) for _ in range(n_blocks)]
+        self.model = nn.Sequential(
+            *stem,  # (ngf, H, W)
+            *_halve(ngf, norm_layer, bias, not no_antialias),  # (2 ngf, H/2, W/2)
+            *_halve(2 * ngf, norm_layer, bias, not no_antialias),  # (4 ngf, H/4, W/4)
+            *blocks,
+            *_double(4 * ngf, norm_layer, bias, not no_antialias_up),  # (2 ngf, H/2, W/2)
+            *_double(2 * ngf, norm_layer, bias, not no_antialias_up),  # (ngf, H, W)
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(ngf, output_nc, 7),
+            nn.Tanh(),
+        )
+
+    def forward(self, input, layers=(), encode_only=False):
+        """The image; with `layers`, ascending indices into ``self.model``, (image, features after those layers).
+
+        `encode_only` stops at the last of them and returns the features alone. As released, a feature followed by
+        an in-place ReLU is the rectified one, unless it is the last and the pass stops there. -1 is the last layer.
+        """
+        if len(layers) == 0:
+            return self.model(input)
+        wanted = self._indices(layers)
+        features, x = [], input
+        for index, layer in enumerate(self.model):
+            x = layer(x)
+            if index in wanted:
+                features.append(x)
+            if encode_only and index == wanted[-1]:
+                return features
+        return x, features
+
+    def _indices(self, layers):
+        count = len(self.model)
+        wanted = [count - 1 if index == -1 else index for index in layers]
+        if not all(0 <= index < count for index in wanted):
+            raise ValueError(f"layers {list(layers)}: this generator has layers 0 to {count - 1} (-1 is the last)")
+        if sorted(set(wanted)) != wanted:
+            raise ValueError(f"layers {list(layers)}: give every layer once, in ascending order")
+        return wanted

@@ -1,0 +1,79 @@
+"""The generator of pix2pix: an encoder and decoder with a skip at every scale (Ronneberger et al., MICCAI 2015)."""
+
+import torch
+from torch import nn
+
+from models.architectures.layers import make_norm, needs_bias
+
+
+class UnetSkipConnectionBlock(nn.Module):
+    """One scale of the U: halve, run the block inside, double, and put the result beside the input.
+
+    (N, input_nc, H, W) -> (N, input_nc + outer_nc, H, W); the outermost block has no skip and ends in tanh.
+    """
+
+    def __init__(
+        self,
+        outer_nc,
+        inner_nc,
+        input_nc=None,
+        submodule=None,
+        outermost=False,
+        innermost=False,
+        norm_layer=nn.BatchNorm2d,
+        use_dropout=False,
+    ):
+        super().__init__()
+        self.outermost = outermost
+        bias = needs_bias(norm_layer)
+        arriving = inner_nc if innermost else 2 * inner_nc  # the block inside returns its input too
+        down = nn.Conv2d(outer_nc if input_nc is None else input_nc, inner_nc, 4, 2, 1, bias=bias)
+        up = nn.ConvTranspose2d(arriving, outer_nc, 4, 2, 1, bias=bias or outermost)
+        # The first LeakyReLU changes the skip in place; the ReLU it meets next undoes that: relu(leaky(x)) = relu(x).
+        leaky, relu = nn.LeakyReLU(0.2, True), nn.ReLU(True)
+        if outermost:
+            layers = [down, submodule, relu, up, nn.Tanh()]
+        elif innermost:
+            layers = [leaky, down, relu, up, make_norm(norm_layer, outer_nc)]
+        else:
+            norms = [make_norm(norm_layer, channels) for channels in (inner_nc, outer_nc)]
+            layers = [leaky, down, norms[0], submodule, relu, up, norms[1]]
+            layers += [nn.Dropout(0.5)] if use_dropout else []
+        self.model = nn.Sequential(*layers)
+
+    def forward(self, x):
+        if self.outermost:
+            return self.model(x)
+        return torch.cat([x, self.model(x)], 1)
+
+
+class UnetGenerator(nn.Module):
+    """(N, input_nc, H, W) -> (N, output_nc, H, W) in [-1, 1]; H and W are multiples of 2**num_downs.
+
+    Widths from outside in: ngf, 2 ngf, 4 ngf, 8 ngf, and 8 ngf for the rest; there, and only there, is the dropout.
+    """
+
+    def __init__(self, input_nc, output_nc, num_downs, ngf=64, norm_layer=nn.BatchNorm2d, use_dropout=False):
+        super().__init__()
+        if num_downs < 5:
+            raise ValueError(f"UnetGenerator with {num_downs} halvings: it takes at least 5")
+        self.num_downs = num_downs
+        wide = 8 * ngf
+        block = UnetSkipConnectionBlock(wide, wide, innermost=True, norm_layer=norm_layer)
+        for _ in range(num_downs - 5):
+            block = UnetSkipConnectionBlock(wide, wide, submodule=block, norm_layer=norm_layer, use_dropout=use_dropout)
+        for outer in (4 * ngf, 2 * ngf, ngf):
+            block = UnetSkipConnectionBlock(outer, 2 * outer, submodule=block, norm_layer=norm_layer)
+        self.model = UnetSkipConnectionBlock(
+            output_nc, ngf, input_nc=input_nc, submodule=block, outermost=True, norm_layer=norm_layer
+        )
+
+    def forward(self, input):
+        height, width = input.shape[-2:]
+        multiple = 2**self.num_downs
+        if height % multiple or width % multiple:
+            raise ValueError(
+                f"an image of {width}x{height} pixels: a U-Net with {self.num_downs} halvings takes widths and heights "
+                f"that are multiples of {multiple}"
+            )
+        return self.model(input)

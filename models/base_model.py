@@ -1,0 +1,272 @@
+"""The contract of a model: lists of names, the step, and what the loop, the pages and the checkpoints ask of it."""
+
+import os
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from pathlib import Path
+
+import torch
+
+from models import networks
+from util import checkpoint
+
+
+class RunFolder(str):
+    """A path as text that also takes ``/``: plug-ins of all ages join theirs with os.path.join, ``/`` or ``+``."""
+
+    def __truediv__(self, name):
+        return Path(self) / name
+
+
+class BaseModel(ABC):
+    """Subclass it in models/<name>_model.py as <Name>Model; ``--model <name>`` then finds it.
+
+    ``__init__`` fills four lists of names, and makes the attributes that they stand for:
+
+    ========================  =====================================================================================
+    ``loss_names``            ``D`` stands for ``self.loss_D``: printed, logged, plotted
+    ``visual_names``          ``fake_B`` stands for ``self.fake_B``, (N, C, H, W) in [-1, 1] or an HWC numpy image
+    ``model_names``           ``G`` stands for ``self.netG``: moved to the device, saved, loaded, printed
+    ``optimizers``            the optimizers themselves: their learning rates are scheduled
+    ========================  =====================================================================================
+    """
+
+    def __init__(self, opt):
+        self.opt = opt
+        self.isTrain = opt.isTrain
+        self.device = opt.device
+        self.gpu_ids = opt.gpu_ids
+        self.save_dir = RunFolder(os.path.join(opt.checkpoints_dir, opt.name))
+        self.loss_names = []
+        self.model_names = []
+        self.visual_names = []
+        self.optimizers = []
+        self.schedulers = []
+        self.image_paths = []
+        self.metric = 0  # what --lr_policy plateau follows
+        # Images of one size let cuDNN pick its fastest kernels once; scale_width makes a new size for every image.
+        torch.backends.cudnn.benchmark = opt.preprocess != "scale_width"
+
+    # --- what a model writes ---------------------------------------------------------------------------------------
+
+    @staticmethod
+    def modify_commandline_options(parser, is_train):
+        """Add flags of the model, or change defaults with parser.set_defaults. Returns the parser."""
+        return parser
+
+    @abstractmethod
+    def set_input(self, input):
+        """Take a batch from the loader (a dict), move it to ``self.device``, and set ``self.image_paths``."""
+
+    @abstractmethod
+    def forward(self):
+        """Run the generators; also what test() calls."""
+
+    @abstractmethod
+    def optimize_parameters(self):
+        """One step: losses, gradients, updates."""
+
+    def data_dependent_initialize(self, data):
+        """Called once with the first batch, before setup(), if a model overrides it: for networks sized by data."""
+
+    def compute_visuals(self):
+        """Called before the visuals are read: for pictures that a step does not need."""
+
+    # --- helpers of the models -------------------------------------------------------------------------------------
+
+    def sides(self, input):
+        """(source, target) of a paired or unpaired batch on the device, and sets image_paths. Reads --direction.
+
+        At test a side may be None: a plain folder (one "A") is always the source, a missing one of two stays missing.
+        """
+        first, second = ("A", "B") if self.opt.direction == "AtoB" else ("B", "A")
+        if "B" not in input and self.opt.dataset_mode == "single":
+            first, second = "A", "B"
+        self.image_paths = input.get(f"{first}_paths") or input[f"{second}_paths"]
+        return tuple(input[side].to(self.device) if side in input else None for side in (first, second))
+
+    def make_G(self, input_nc, output_nc):
+        """The generator that --netG, --normG, --no_dropout and the antialias flags describe."""
+        opt = self.opt
+        return networks.define_G(
+            input_nc,
+            output_nc,
+            opt.ngf,
+            opt.netG,
+            norm=opt.normG,
+            use_dropout=not opt.no_dropout,
+            init_type=opt.init_type,
+            init_gain=opt.init_gain,
+            no_antialias=opt.no_antialias,
+            no_antialias_up=opt.no_antialias_up,
+            gpu_ids=self.gpu_ids,
+            opt=opt,
+        )
+
+    def make_D(self, input_nc):
+        """The discriminator that --netD, --n_layers_D and --normD describe."""
+        opt = self.opt
+        return networks.define_D(
+            input_nc,
+            opt.ndf,
+            opt.netD,
+            n_layers_D=opt.n_layers_D,
+            norm=opt.normD,
+            init_type=opt.init_type,
+            init_gain=opt.init_gain,
+            no_antialias=opt.no_antialias,
+            gpu_ids=self.gpu_ids,
+            opt=opt,
+        )
+
+    def make_adam(self, *nets):
+        """Adam over the parameters of the networks, in their order, with --lr, --beta1 and --beta2."""
+        parameters = [parameter for net in nets for parameter in net.parameters()]
+        return torch.optim.Adam(parameters, lr=self.opt.lr, betas=(self.opt.beta1, self.opt.beta2))
+
+    def gradient_penalty(self, netD, real, fake):
+        """WGAN-GP's penalty (Gulrajani et al. 2017) weighted by --lambda_gp; 0 unless that is set, as released."""
+        return networks.cal_gradient_penalty(netD, real, fake, self.device, lambda_gp=self.opt.lambda_gp)[0]
+
+    def step(self, optimizers, loss_function, frozen=()):
+        """The one place where an update happens: freeze, zero, loss, backward, step, thaw.
+
+        `loss_function()` returns the scalar to minimise over the parameters of `optimizers`; networks in `frozen`
+        pass gradients on but collect none for their own parameters.
+        """
+        self.set_requires_grad(frozen, False)
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss_function().backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        self.set_requires_grad(frozen, True)
+
+    def set_requires_grad(self, nets, requires_grad=False):
+        """Switch gradients of one network or several; None among them is passed over."""
+        for net in nets if isinstance(nets, (list, tuple)) else [nets]:
+            if net is not None:
+                net.requires_grad_(requires_grad)
+
+    # --- what the loop calls ---------------------------------------------------------------------------------------
+
+    def setup(self, opt):
+        """Networks to the device, weights loaded (a test, --continue_train), schedulers made, networks printed."""
+        for net in self._nets().values():
+            net.to(self.device)
+        if self.isTrain:
+            self.schedulers = [networks.get_scheduler(optimizer, opt) for optimizer in self.optimizers]
+        if not self.isTrain or opt.continue_train:
+            self.load_networks(f"iter_{opt.load_iter}" if opt.load_iter > 0 else opt.epoch)
+        self.print_networks(opt.verbose)
+
+    def parallelize(self):
+        """Called after setup(); the originals wrapped networks here. Ours need no wrapper."""
+
+    def eval(self):
+        for net in self._nets().values():
+            net.eval()
+
+    def train(self):
+        for net in self._nets().values():
+            net.train()
+
+    def mixes_samples(self):
+        """Whether a sample's output depends on the others of its batch: batch statistics, or dropout's one stream."""
+        mixing = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.modules.dropout._DropoutNd)
+        return any(isinstance(m, mixing) and m.training for net in self._nets().values() for m in net.modules())
+
+    def test(self):
+        """forward() and compute_visuals() without gradients."""
+        with torch.no_grad():
+            self.forward()
+            self.compute_visuals()
+
+    def get_image_paths(self):
+        return self.image_paths
+
+    def update_learning_rate(self):
+        """At the end of an epoch."""
+        before = self.optimizers[0].param_groups[0]["lr"]
+        for scheduler in self.schedulers:
+            if self.opt.lr_policy == "plateau":
+                scheduler.step(self.metric)
+            else:
+                scheduler.step()
+        print(f"learning rate {before:.7f} -> {self.optimizers[0].param_groups[0]['lr']:.7f}")
+
+    def get_current_visuals(self):
+        """Name -> image tensor or array, in the order of visual_names; without those that a test could not make."""
+        names = [name for name in self.visual_names if isinstance(name, str)]
+        if not self.isTrain:
+            names = [name for name in names if getattr(self, name, None) is not None]
+        return OrderedDict((name, getattr(self, name)) for name in names)
+
+    def get_current_losses(self):
+        """Name -> float, in the order of loss_names; ``D/loss_real`` is read from ``self.loss_D_loss_real``."""
+        values = {}
+        for name in self.loss_names:
+            if isinstance(name, str):
+                value = getattr(self, "loss_" + name.replace("/", "_"))
+                values[name] = float(value.detach() if isinstance(value, torch.Tensor) else value)
+        return OrderedDict(values)
+
+    # --- checkpoints -----------------------------------------------------------------------------------------------
+
+    def save_networks(self, epoch):
+        """Write ``<epoch>_net_<name>.pth`` for every network; `epoch` is a number, "latest" or "iter_<images>"."""
+        for name, net in self._nets().items():
+            checkpoint.save_weights(net, os.path.join(self.save_dir, f"{epoch}_net_{name}.pth"))
+
+    def load_networks(self, epoch):
+        """Fill every network from ``<epoch>_net_<name>.pth``."""
+        folder = self.save_dir
+        if self.isTrain and self.opt.pretrained_name:
+            folder = os.path.join(self.opt.checkpoints_dir, self.opt.pretrained_name)
+        for name, net in self._nets().items():
+            path = os.path.join(folder, f"{epoch}_net_{name}.pth")
+            print(f"loading the model from {path}")
+            checkpoint.load_weights(net, path)
+
+    def __patch_instance_norm_state_dict(self, state_dict, module, keys, i=0):
+        """Plug-ins with a load_networks() of their own call this for every key of a state dict."""
+        for name in keys[i:-1]:
+            module = getattr(module, name)
+        if type(module).__name__.startswith("InstanceNorm") and getattr(module, "running_mean", None) is None:
+            if keys[-1] in ("running_mean", "running_var", "num_batches_tracked"):
+                state_dict.pop(".".join(keys))
+
+    def print_networks(self, verbose):
+        print("---------- Networks initialized -------------")
+        for name, net in self._nets().items():
+            if verbose:
+                print(net)
+            millions = sum(parameter.numel() for parameter in net.parameters()) / 1e6
+            print(f"[Network {name}] Total number of parameters : {millions:.3f} M")
+        print("-----------------------------------------------")
+
+    def init_networks(self, init_type="normal", init_gain=0.02):
+        """Move every network to the device and initialise it anew."""
+        for net in self._nets().values():
+            networks.init_weights(net.to(self.device), init_type, init_gain)
+
+    def _nets(self):
+        return {name: getattr(self, "net" + name) for name in self.model_names if isinstance(name, str)}
+
+    # --- kept for plug-ins of the contrastive family -----------------------------------------------------------------
+
+    @staticmethod
+    def dict_grad_hook_factory(add_func=lambda x: x):
+        """(make_hook, saved): ``make_hook(name)`` is a gradient hook that keeps ``add_func(gradient)`` in saved[name]."""
+        saved = {}
+
+        def make_hook(name):
+            def hook(gradient):
+                saved[name] = add_func(gradient)
+
+            return hook
+
+        return make_hook, saved
+
+    def generate_visuals_for_evaluation(self, data, mode):
+        return {}

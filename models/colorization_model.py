@@ -1,0 +1,39 @@
+"""Colorization: pix2pix from lightness to colour, in Lab (Zhang, Isola, Efros, ECCV 2016, posed as pix2pix).
+
+A is L in [-1, 1] = L*/50 - 1, B is (a*, b*)/110; the pages show both as RGB.
+"""
+
+import numpy as np
+import torch
+
+from models.pix2pix_model import Pix2PixModel
+from util.errors import InputError
+
+
+class ColorizationModel(Pix2PixModel):
+    @staticmethod
+    def modify_commandline_options(parser, is_train=True):
+        Pix2PixModel.modify_commandline_options(parser, is_train)
+        parser.set_defaults(dataset_mode="colorization")
+        return parser
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        if (opt.input_nc, opt.output_nc) != (1, 2):
+            raise InputError(
+                f"--input_nc {opt.input_nc} --output_nc {opt.output_nc}: colorization goes from 1 channel (L) to 2 (ab)"
+            )
+        self.visual_names = ["real_A", "real_B_rgb", "fake_B_rgb"]
+
+    def compute_visuals(self):
+        self.real_B_rgb = lab_to_rgb(self.real_A, self.real_B)
+        self.fake_B_rgb = lab_to_rgb(self.real_A, self.fake_B)
+
+
+def lab_to_rgb(L, ab):
+    """(N, 1, H, W) in [-1, 1] and (N, 2, H, W) in units of 110 -> (N, 3, H, W) RGB in [-1, 1]."""
+    from skimage import color
+
+    lab = torch.cat(((L.detach() + 1) * 50, ab.detach() * 110), dim=1).float().cpu().numpy()  # (N, 3, H, W)
+    rgb = color.lab2rgb(lab.transpose(0, 2, 3, 1)).astype(np.float32)  # (N, H, W, 3) in [0, 1]
+    return torch.from_numpy(rgb.transpose(0, 3, 1, 2) * 2 - 1)

@@ -1,0 +1,72 @@
+"""CycleGAN: unpaired image-to-image translation with cycle-consistent adversarial networks.
+
+Zhu, Park, Isola, Efros, ICCV 2017. Two generators G_A: A -> B and G_B: B -> A, two critics D_A (on B) and D_B (on A):
+
+    L = GAN(G_A, D_A) + GAN(G_B, D_B)                                                             (eq. 1)
+        + lambda_A |G_B(G_A(a)) - a| + lambda_B |G_A(G_B(b)) - b|                                 (eq. 2)
+        + lambda_identity (lambda_B |G_A(b) - b| + lambda_A |G_B(a) - a|)                         (section 5.2)
+"""
+
+from torch.nn.functional import l1_loss
+
+from models.two_way import TwoWayModel
+from util.flags import Float
+from util.errors import InputError
+
+
+class CycleGANModel(TwoWayModel):
+    @staticmethod
+    def modify_commandline_options(parser, is_train=True):
+        parser.set_defaults(no_dropout=True)
+        if is_train:
+            parser.add_argument("--lambda_A", type=Float(low=0), default=10.0, help="weight of the cycle A -> B -> A")
+            parser.add_argument("--lambda_B", type=Float(low=0), default=10.0, help="weight of the cycle B -> A -> B")
+            parser.add_argument(
+                "--lambda_identity",
+                type=Float(low=0),
+                default=0.5,
+                help="weight of |G_A(B) - B| and |G_B(A) - A| in units of lambda_B and lambda_A: keeps colours",
+            )
+        return parser
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        self.loss_names = ["D_A", "G_A", "cycle_A", "idt_A", "D_B", "G_B", "cycle_B", "idt_B"]
+        self.with_identity = self.isTrain and opt.lambda_identity > 0
+        if self.with_identity and opt.input_nc != opt.output_nc:
+            raise InputError(
+                f"--input_nc {opt.input_nc} and --output_nc {opt.output_nc}: the identity loss feeds each generator "
+                "its own output's domain; make them equal or give --lambda_identity 0"
+            )
+        # idt_B is G_B of a real A, so it stands in A's row
+        row_A = ["real_A", "fake_B", "rec_A"] + ["idt_B"] * self.with_identity
+        row_B = ["real_B", "fake_A", "rec_B"] + ["idt_A"] * self.with_identity
+        self.visual_names = row_A + row_B
+
+    def forward(self):
+        if self.real_A is not None:
+            self.fake_B = self.netG_A(self.real_A)
+            self.rec_A = self.netG_B(self.fake_B)
+        if self.real_B is not None:
+            self.fake_A = self.netG_B(self.real_B)
+            self.rec_B = self.netG_A(self.fake_A)
+
+    def generators_loss(self):
+        opt = self.opt
+        self.loss_idt_A = self.loss_idt_B = 0.0
+        if self.with_identity:
+            self.idt_A = self.netG_A(self.real_B)
+            self.idt_B = self.netG_B(self.real_A)
+            self.loss_idt_A = l1_loss(self.idt_A, self.real_B) * opt.lambda_B * opt.lambda_identity
+            self.loss_idt_B = l1_loss(self.idt_B, self.real_A) * opt.lambda_A * opt.lambda_identity
+        self.loss_G_A = self.criterionGAN(self.netD_A(self.fake_B), True).mean()
+        self.loss_G_B = self.criterionGAN(self.netD_B(self.fake_A), True).mean()
+        self.loss_cycle_A = l1_loss(self.rec_A, self.real_A) * opt.lambda_A
+        self.loss_cycle_B = l1_loss(self.rec_B, self.real_B) * opt.lambda_B
+        both_ways = self.loss_G_A + self.loss_G_B + self.loss_cycle_A + self.loss_cycle_B
+        return both_ways + self.loss_idt_A + self.loss_idt_B
+
+    def optimize_parameters(self):
+        self.forward()
+        self.step([self.optimizer_G], self.generators_loss, frozen=[self.netD_A, self.netD_B])
+        self.step([self.optimizer_D], self.critics_loss)

@@ -1,0 +1,113 @@
+"""Terms of the objectives: functions of networks and tensors. They keep no options and know no model."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def _vanilla(prediction, target, is_real):
+    return F.binary_cross_entropy_with_logits(prediction, target)
+
+
+def _lsgan(prediction, target, is_real):
+    return F.mse_loss(prediction, target)
+
+
+def _wgangp(prediction, target, is_real):
+    return -prediction.mean() if is_real else prediction.mean()
+
+
+def _nonsaturating(prediction, target, is_real):
+    # One value per sample, (N,), as released: the caller takes the mean.
+    return F.softplus(-prediction if is_real else prediction).flatten(1).mean(1)
+
+
+def _hinge(prediction, target, is_real):
+    # As released also for generators: they minimise mean(max(0, 1 - D(fake))), and not -mean(D(fake)) as in SAGAN.
+    return F.relu(1 - prediction if is_real else 1 + prediction).mean()
+
+
+GAN_LOSSES = {
+    "vanilla": _vanilla,
+    "lsgan": _lsgan,
+    "wgangp": _wgangp,
+    "nonsaturating": _nonsaturating,
+    "hinge": _hinge,
+}
+
+
+class GANLoss(nn.Module):
+    """The adversarial term on a map of logits, by a word of --gan_mode; call it as (prediction, target_is_real).
+
+    A scalar, except in mode nonsaturating: (N,), so take the mean in any case. The two labels smooth vanilla and
+    lsgan; the other modes have no labels.
+    """
+
+    def __init__(self, gan_mode, target_real_label=1.0, target_fake_label=0.0):
+        super().__init__()
+        if gan_mode not in GAN_LOSSES:
+            raise ValueError(f"GAN mode {gan_mode!r}: choose one of {', '.join(GAN_LOSSES)}")
+        self.gan_mode = gan_mode
+        self.register_buffer("real_label", torch.tensor(target_real_label))
+        self.register_buffer("fake_label", torch.tensor(target_fake_label))
+
+    def get_target_tensor(self, prediction, target_is_real):
+        """The label, in the shape of the prediction, on its device and in its precision."""
+        label = self.real_label if target_is_real else self.fake_label
+        return label.to(prediction).expand_as(prediction)
+
+    def forward(self, prediction, target_is_real):
+        target = self.get_target_tensor(prediction, target_is_real)
+        return GAN_LOSSES[self.gan_mode](prediction, target, target_is_real)
+
+
+def critic_loss(criterion, critic, real, fake, fake_first=False):
+    """(loss, real part, fake part) of a critic: half the sum, so that it learns at the generator's pace.
+
+    No gradient reaches the maker of `fake`. Under batch norm the order of the two passes decides what the running
+    statistics see last, so it is the caller's choice.
+    """
+    if fake_first:
+        loss_fake = criterion(critic(fake.detach()), False).mean()
+        loss_real = criterion(critic(real), True).mean()
+    else:
+        loss_real = criterion(critic(real), True).mean()
+        loss_fake = criterion(critic(fake.detach()), False).mean()
+    return 0.5 * (loss_real + loss_fake), loss_real, loss_fake
+
+
+def draw_alpha(samples, device):
+    """How much of each real sample goes into the mixture: (N, 1), uniform in [0, 1)."""
+    return torch.rand(samples, 1, device=device)
+
+
+def cal_gradient_penalty(netD, real_data, fake_data, device, type="mixed", constant=1.0, lambda_gp=10.0):
+    """(penalty, gradients) of WGAN-GP (Gulrajani et al., NeurIPS 2017, eq. 3), or (0.0, None) if lambda_gp <= 0.
+
+        lambda_gp E_x (|grad_x D(x)| - constant)^2,   x = real, fake, or alpha real + (1 - alpha) fake when mixed
+
+    gradients: (N, C*H*W). The penalty trains D alone: no gradient reaches the maker of the data.
+    """
+    if lambda_gp <= 0:
+        return 0.0, None
+    x = _penalty_points(real_data.detach(), fake_data.detach(), device, type).requires_grad_(True)
+    gradients = torch.autograd.grad(netD(x).sum(), x, create_graph=True)[0].flatten(1)  # (N, C*H*W)
+    # Where D is flat the norm has no derivative; the tiny offset gives it one.
+    penalty = lambda_gp * ((gradients + 1e-16).norm(2, dim=1) - constant).square().mean()
+    return penalty, gradients
+
+
+def _penalty_points(real, fake, device, type):
+    if type == "real":
+        return real.to(device)
+    if type == "fake":
+        return fake.to(device)
+    if type != "mixed":
+        raise ValueError(f"gradient penalty of type {type!r}: choose one of mixed, real, fake")
+    if real.shape != fake.shape:
+        raise ValueError(
+            f"gradient penalty: real images are {tuple(real.shape)} and generated ones {tuple(fake.shape)}; "
+            "mixing them takes equal shapes, as --preprocess modes that crop or resize to squares give"
+        )
+    alpha = draw_alpha(len(real), device).view(-1, *[1] * (real.dim() - 1))
+    return alpha * real.to(device) + (1 - alpha) * fake.to(device)

@@ -1,0 +1,64 @@
+"""pix2pix: image-to-image translation with conditional adversarial networks.
+
+Isola, Zhu, Zhou, Efros, CVPR 2017. A generator G: A -> B and a critic D that judges pairs (A, B):
+
+    G* = arg min_G max_D  cGAN(G, D) + lambda_L1 |b - G(a)|                                        (eq. 4)
+
+The noise of the paper is dropout in G, in training and test alike.
+"""
+
+import torch
+from torch.nn.functional import l1_loss
+
+from models import losses, networks
+from models.base_model import BaseModel
+from util.flags import Float
+
+
+class Pix2PixModel(BaseModel):
+    @staticmethod
+    def modify_commandline_options(parser, is_train=True):
+        parser.set_defaults(norm="batch", netG="unet_256", dataset_mode="aligned")
+        if is_train:
+            parser.set_defaults(pool_size=0, gan_mode="vanilla")
+            parser.add_argument("--lambda_L1", type=Float(low=0), default=100.0, help="weight of the L1 loss")
+        return parser
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        self.loss_names = ["G_GAN", "G_L1", "D_real", "D_fake"]
+        self.visual_names = ["real_A", "fake_B", "real_B"]
+        self.model_names = ["G", "D"] if self.isTrain else ["G"]
+        self.netG = self.make_G(opt.input_nc, opt.output_nc)
+        if self.isTrain:
+            self.netD = self.make_D(opt.input_nc + opt.output_nc)
+            self.criterionGAN = networks.GANLoss(opt.gan_mode).to(self.device)
+            self.optimizer_G = self.make_adam(self.netG)
+            self.optimizer_D = self.make_adam(self.netD)
+            self.optimizers = [self.optimizer_G, self.optimizer_D]
+
+    def set_input(self, input):
+        self.real_A, self.real_B = self.sides(input)
+
+    def forward(self):
+        if self.real_A is not None:
+            self.fake_B = self.netG(self.real_A)
+
+    def critic_loss(self):
+        real = torch.cat((self.real_A, self.real_B), 1)
+        fake = torch.cat((self.real_A, self.fake_B), 1)
+        # The generated pair first: with batch norm the order decides what the running statistics see last.
+        judged = losses.critic_loss(self.criterionGAN, self.netD, real, fake, fake_first=True)
+        loss, self.loss_D_real, self.loss_D_fake = judged
+        return loss + self.gradient_penalty(self.netD, real, fake)
+
+    def generator_loss(self):
+        fake = torch.cat((self.real_A, self.fake_B), 1)
+        self.loss_G_GAN = self.criterionGAN(self.netD(fake), True).mean()
+        self.loss_G_L1 = l1_loss(self.fake_B, self.real_B) * self.opt.lambda_L1
+        return self.loss_G_GAN + self.loss_G_L1
+
+    def optimize_parameters(self):
+        self.forward()
+        self.step([self.optimizer_D], self.critic_loss)
+        self.step([self.optimizer_G], self.generator_loss, frozen=[self.netD])

@@ -1,0 +1,47 @@
+"""The model to copy: least-squares regression from A to B.
+
+    L = lambda_regression |B - G(A)|
+
+Save your copy as models/<name>_model.py with a class <Name>Model (no underscores), and train it with
+``python train.py --model <name>``. BaseModel documents what the lists of names stand for.
+"""
+
+from torch.nn.functional import l1_loss
+
+from models.base_model import BaseModel
+from util.flags import Float
+
+
+class TemplateModel(BaseModel):
+    @staticmethod
+    def modify_commandline_options(parser, is_train=True):
+        """Flags of this model, and defaults that suit it. Flags without use at test belong under is_train."""
+        parser.set_defaults(dataset_mode="aligned")
+        if is_train:
+            parser.add_argument("--lambda_regression", type=Float(low=0), default=1.0, help="weight of the L1 loss")
+        return parser
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        self.loss_names = ["G"]  # self.loss_G: printed, logged, plotted
+        self.visual_names = ["data_A", "data_B", "output"]  # self.data_A, ...: shown on pages and dashboard
+        self.model_names = ["G"]  # self.netG: saved, loaded, moved to the device
+        self.netG = self.make_G(opt.input_nc, opt.output_nc)
+        if self.isTrain:
+            self.optimizer = self.make_adam(self.netG)
+            self.optimizers = [self.optimizer]  # their learning rates follow --lr_policy
+
+    def set_input(self, input):
+        """Unpack a batch of the data set."""
+        self.data_A, self.data_B = self.sides(input)
+
+    def forward(self):
+        self.output = self.netG(self.data_A)
+
+    def regression_loss(self):
+        self.loss_G = l1_loss(self.output, self.data_B) * self.opt.lambda_regression
+        return self.loss_G
+
+    def optimize_parameters(self):
+        self.forward()
+        self.step([self.optimizer], self.regression_loss)

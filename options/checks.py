@@ -1,0 +1,121 @@
+"""What argparse can't see: words from tables, sizes that must fit together, names that must stay in their folder."""
+
+import os
+import re
+
+import data
+import models
+from data.tables import PREPROCESS
+from models.tables import DISCRIMINATORS, GAN_MODES, GENERATORS, INITS, NORMS, NOT_YET, SCHEDULES
+from util.errors import InputError, nearest
+
+CHOICES = {
+    "netG": GENERATORS,
+    "netD": DISCRIMINATORS,
+    "norm": NORMS,
+    "normG": NORMS,
+    "normD": NORMS,
+    "init_type": INITS,
+    "gan_mode": GAN_MODES,
+    "lr_policy": SCHEDULES,
+    "preprocess": PREPROCESS,
+    "direction": ("AtoB", "BtoA"),
+    "results_layout": ("flat", "folders"),
+}
+
+# Flags that say how the trained networks are built: a test can't change them.
+ARCHITECTURE = (
+    "model netG netD ngf ndf n_layers_D norm normG normD no_dropout no_antialias no_antialias_up input_nc output_nc"
+).split()
+
+
+def check(opt, given):
+    """Everything about the options that is known before data or networks exist. Raises InputError."""
+    built_in = opt.model in models.BUILT_IN and opt.dataset_mode in data.BUILT_IN
+    check_name(opt.name)
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", opt.epoch):
+        raise InputError(f"--epoch {opt.epoch}: an epoch's number, latest, or best")
+    if not re.fullmatch(r"[^/\\]+", opt.phase) or opt.phase in (".", ".."):
+        raise InputError(f"--phase {opt.phase}: the name of a folder in --dataroot, without slashes")
+    if built_in:  # plug-ins have words of their own
+        check_words(opt)
+        check_sizes(opt, given)
+    if opt.isTrain:
+        check_schedule(opt, built_in)
+    elif opt.suffix:
+        raise InputError("--suffix is for training; test.py takes the full name of the run in --name")
+
+
+def check_words(opt):
+    for name, allowed in CHOICES.items():
+        value = getattr(opt, name, None)
+        if value is None or value in allowed:
+            continue
+        if value in NOT_YET:
+            raise InputError(f"--{name} {value}: not available in this version; choose {', '.join(allowed)}")
+        raise InputError(f"--{name} {value}: choose {', '.join(allowed)};{nearest(value, allowed)}".rstrip(";"))
+
+
+def check_sizes(opt, given):
+    """load_size against crop_size, and the size that reaches the generator against its stride."""
+    size = None
+    if "crop" in opt.preprocess:
+        size, flag = opt.crop_size, "--crop_size"
+        scaled = any(word in opt.preprocess for word in ("resize", "scale"))
+        load_size = opt.load_size if opt.isTrain or "load_size" in given else opt.crop_size
+        if scaled and load_size < opt.crop_size:
+            raise InputError(f"--load_size {load_size} is smaller than --crop_size {opt.crop_size}: make it at least that")
+    elif opt.preprocess == "resize":
+        size, flag = opt.load_size, "--load_size"
+    stride = GENERATORS[opt.netG].stride
+    if size is not None and size % stride:
+        below, above = size // stride * stride, (size // stride + 1) * stride
+        mend = f"{below} or {above}" if below else above
+        raise InputError(f"{flag} {size}: --netG {opt.netG} needs a multiple of {stride}; try {mend}")
+
+
+def check_schedule(opt, built_in):
+    last = opt.n_epochs + opt.n_epochs_decay
+    if opt.epoch_count > last:
+        raise InputError(
+            f"--epoch_count {opt.epoch_count}: nothing to train, the last epoch is --n_epochs {opt.n_epochs} "
+            f"+ --n_epochs_decay {opt.n_epochs_decay} = {last}"
+        )
+    if opt.lr_policy == "plateau" and built_in:
+        raise InputError("--lr_policy plateau: it follows a metric, and this model computes none; use linear")
+    if opt.lambda_gp and opt.gan_mode != "wgangp" and built_in:
+        raise InputError(f"--lambda_gp {opt.lambda_gp}: the penalty belongs to --gan_mode wgangp, not {opt.gan_mode}")
+
+
+def check_name(name):
+    """A run's name is a folder below --checkpoints_dir; it may have sub-folders, but never leaves it."""
+    parts = re.split(r"[/\\]", name)
+    if not name or os.path.isabs(name) or any(part in ("", ".", "..") for part in parts) or re.search(r"[\0-\x1f:]", name):
+        raise InputError(f"--name {name!r}: a plain name (or a/b), inside --checkpoints_dir")
+
+
+def fill_suffix(suffix, opt):
+    """The suffix with ``{option}`` or ``{option:format}`` replaced by the option's value."""
+
+    def value(match):
+        name, spec = match.group(1), match.group(2) or ""
+        if name not in vars(opt):
+            raise InputError(f"--suffix {suffix}: there is no option {name};{nearest(name, vars(opt))}".rstrip(";"))
+        try:
+            return format(getattr(opt, name), spec)
+        except (TypeError, ValueError):
+            raise InputError(f"--suffix {suffix}: {name} can't be formatted as '{spec}'") from None
+
+    return re.sub(r"\{(\w+)(?::([^{}]*))?\}", value, suffix)
+
+
+def check_against_trained(opt, given, trained):
+    """An explicit flag that contradicts the trained networks; ``--model test`` contradicts nothing."""
+    for name in ARCHITECTURE:
+        if name not in given or not trained or name not in trained or name == "model" and opt.model == "test":
+            continue
+        if str(getattr(opt, name)) != str(trained[name]):
+            raise InputError(
+                f"--{name} {getattr(opt, name)}: the run '{opt.name}' was trained with --{name} {trained[name]}; "
+                f"leave the flag out"
+            )

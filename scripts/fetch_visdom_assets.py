@@ -1,0 +1,95 @@
+"""Put the browser side of the visdom dashboard (scripts, styles, fonts) into the installed visdom, from npm packages.
+
+    python scripts/fetch_visdom_assets.py
+
+visdom ships without these files and downloads them from several web sites when `python -m visdom.server` starts;
+where those are out of reach its page stays blank. This needs only npm and a reachable npm registry or mirror, once.
+Every file is checked against its hash in visdom_assets.txt before anything is installed.
+"""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import pathlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+VERSION = "0.2.4"
+OTHERWISE = (
+    "Where the internet is reachable, `python -m visdom.server` downloads the same files by itself: "
+    "start it once and stop it."
+)
+
+
+def assets():
+    """The table beside this script: (sha256, npm package, file in it, file in visdom/static) for each file."""
+    lines = pathlib.Path(__file__).with_name("visdom_assets.txt").read_text().splitlines()
+    return [line.split() for line in lines if not line.startswith("#")]
+
+
+def static_folder():
+    found = importlib.util.find_spec("visdom")
+    if found is None:
+        sys.exit(f"visdom is not installed for {sys.executable}: run `bash scripts/setup.sh` first")
+    version = importlib.metadata.version("visdom")
+    if version != VERSION:
+        sys.exit(f"the files are those of visdom {VERSION}, {version} is installed: pip install visdom=={VERSION}")
+    return pathlib.Path(found.origin).parent / "static"
+
+
+def is_good(path, sha256):
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+
+
+def download(packages, folder):
+    """The packages' archives as npm delivers them: `npm pack` runs none of their scripts and takes no dependencies."""
+    npm = shutil.which("npm")
+    if npm is None:
+        sys.exit(f"npm was not found: install Node.js (Debian: apt-get install npm) and run this again. {OTHERWISE}")
+    command = [npm, "pack", "--loglevel=error", "--ignore-scripts", *packages]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
+    except subprocess.TimeoutExpired:
+        sys.exit(f"npm did not answer for ten minutes: is its registry reachable? {OTHERWISE}")
+    if done.returncode:
+        reason = "\n  ".join(done.stderr.strip().splitlines()[:4])
+        sys.exit(f"npm could not fetch the packages: is its registry reachable? {OTHERWISE}\n  {reason}")
+
+
+def take(package, name, folder):
+    """The bytes of one file out of a package's archive."""
+    with tarfile.open(folder / f"{package.replace('@', '-')}.tgz") as archive:
+        return archive.extractfile(f"package/{name}").read()
+
+
+def install(static, missing):
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary)
+        download(sorted({package for _, package, _, _ in missing}), folder)
+        contents = {target: take(package, name, folder) for _, package, name, target in missing}
+    for sha256, package, name, target in missing:
+        if hashlib.sha256(contents[target]).hexdigest() != sha256:
+            sys.exit(f"{name} of {package} is not the file it should be (wrong sha256): nothing was installed")
+    for target, content in contents.items():
+        path = static / target
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def main():
+    static, wanted = static_folder(), assets()
+    missing = [asset for asset in wanted if not is_good(static / asset[3], asset[0])]
+    try:
+        if missing:
+            install(static, missing)
+        (static / "version.built").write_text(VERSION)  # tells visdom's own downloader that there is nothing to do
+    except OSError as error:
+        sys.exit(f"could not write into {static}: {error}")
+    print(f"visdom's browser files: {len(missing)} fetched, {len(wanted) - len(missing)} were there already ({static})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Measure translated images against the true ones: mean absolute error and PSNR, beside those of simple answers.
+
+    python scripts/measure.py --results results/shapes/test_latest --truth datasets/shapes/testB \
+        --input datasets/shapes/testA --mean datasets/shapes/trainB
+    python scripts/measure.py --results results/facades/test_latest --direction BtoA \
+        --aligned datasets/facades/test --aligned_mean datasets/facades/train
+
+Answers belong to the truth of the same name: `<stem>_<label>.png`, or `<label>/<stem>.png`.
+"""
+
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from data.image_file import open_image
+from data.image_folder import make_dataset
+from options.parser import OptionParser
+from util.errors import InputError, clear_errors
+from util.files import write_text
+from util.metrics.pixels import l1, mean_image, psnr, resized, values
+
+UNTRANSLATED, CONSTANT = "no translation", "mean of training"
+
+
+class Source(NamedTuple):
+    """Images below a folder, whole or one half of each; `crop` is None, "left" or "right"."""
+
+    folder: str
+    crop: str | None = None
+
+    def paths(self):
+        paths = make_dataset(self.folder)
+        if not paths:
+            raise InputError(f"{self.folder}: no images in it")
+        return paths
+
+    def by_stem(self):
+        """Path below the folder without its ending -> file."""
+        return {_stem(path, self.folder): path for path in self.paths()}
+
+    def open(self, path):
+        image = open_image(path)
+        if self.crop is None:
+            return image
+        middle = image.width // 2
+        return image.crop((0, 0, middle, image.height) if self.crop == "left" else (middle, 0, *image.size))
+
+
+def _stem(path, folder):
+    return Path(os.path.splitext(os.path.relpath(path, folder))[0]).as_posix()
+
+
+def find_answers(folder, label):
+    """Stem -> file of the images called `label` in a result folder (or in its images/), in either layout."""
+    folder = os.path.join(folder, "images") if os.path.isdir(os.path.join(folder, "images")) else folder
+    stems = {_stem(path, folder): path for path in make_dataset(folder)}
+    found = {}
+    for stem, path in stems.items():
+        if stem.startswith(f"{label}/"):
+            found[stem.removeprefix(f"{label}/")] = path
+        elif stem.endswith(f"_{label}"):
+            found[stem.removesuffix(f"_{label}")] = path
+    if not found:
+        others = ", ".join(f"'{Path(stem).name}'" for stem in list(stems)[:3]) or "none at all"
+        raise InputError(f"--results {folder}: no images called '{label}' (found: {others}); see --label")
+    return found
+
+
+def pair(answers, truths):
+    """The stems of the answers that have a truth: answer's stem -> truth's stem.
+
+    Where the folders differ (testA/1 here, 1 there) the file's name decides, if only one truth has it.
+    """
+    by_name = {}
+    for stem in truths:
+        by_name.setdefault(stem.rpartition("/")[2], []).append(stem)
+    pairs = {}
+    for stem in answers:
+        candidates = [stem] if stem in truths else by_name.get(stem.rpartition("/")[2], [])
+        if len(candidates) == 1:
+            pairs[stem] = candidates[0]
+    return pairs
+
+
+def measure(answers, label, truth, source=None, training=None):
+    """Measure every answer (stem -> file) that has a truth.
+
+    truth, source, training: the Source of the true images, of the inputs, of the images whose mean is tried.
+    Returns a dict: pairs, without_truth, without_answer (names), resized (a count), images: stem -> who -> l1, psnr.
+    """
+    truths, inputs = truth.by_stem(), source.by_stem() if source else {}
+    pairs = pair(answers, truths)
+    if not pairs:
+        some, other = next(iter(answers)), next(iter(truths))
+        raise InputError(f"{truth.folder}: no image in it has an answer's name (truth '{other}', answer '{some}')")
+    means, images, sizes_differ = {}, {}, 0
+    for stem, name in sorted(pairs.items()):
+        answer, true = open_image(answers[stem]), truth.open(truths[name])
+        size, sizes_differ = answer.size, sizes_differ + (answer.size != true.size)
+        rivals = {label: values(answer)}
+        if source:
+            if name not in inputs:
+                raise InputError(f"{source.folder}: no input called '{name}'")
+            rivals[UNTRANSLATED] = values(resized(source.open(inputs[name]), size))
+        if training:
+            if size not in means:
+                means[size] = mean_image(map(training.open, training.paths()), size)
+            rivals[CONSTANT] = means[size]
+        goal = values(resized(true, size))
+        images[stem] = {who: {"l1": l1(rival, goal), "psnr": psnr(rival, goal)} for who, rival in rivals.items()}
+    return {
+        "pairs": len(pairs),
+        "without_truth": sorted(set(answers) - set(pairs)),
+        "without_answer": sorted(set(truths) - set(pairs.values())),
+        "resized": sizes_differ,
+        "images": images,
+    }
+
+
+def averages(images):
+    """who -> mean l1 and mean psnr over the images."""
+    everyone = next(iter(images.values()))
+    return {
+        who: {key: sum(each[who][key] for each in images.values()) / len(images) for key in ("l1", "psnr")}
+        for who in everyone
+    }
+
+
+def report(found, label):
+    """What the console shows."""
+    lines = [f"{found['pairs']} images of {label} measured against the truth"]
+    for key, words in (("without_truth", "answers without a truth"), ("without_answer", "truths without an answer")):
+        if found[key]:
+            shown = ", ".join(found[key][:3]) + (", ..." if len(found[key]) > 3 else "")
+            lines.append(f"  left out: {len(found[key])} {words} ({shown})")
+    if found["resized"]:
+        lines.append(f"  note: the truth of {found['resized']} was resized to its answer's size")
+    lines.append(f"{'':<20}{'L1 in [-1,1]':>14}{'PSNR in dB':>14}")
+    lines += [f"{who:<20}{mean['l1']:>14.4f}{mean['psnr']:>14.2f}" for who, mean in found["mean"].items()]
+    return "\n".join(lines)
+
+
+def read_options(command_line):
+    parser = OptionParser(command_line)
+    parser.description = "Measure translated images against the true ones, beside simple answers."
+    add = parser.add_argument
+    add("--results", required=not parser.wants_help(), metavar="DIR", help="folder of a test run, or its images/")
+    add("--label", default="fake_B", help="which of its images to measure")
+    add("--truth", metavar="DIR", help="the true images, by the same names")
+    add("--input", metavar="DIR", help="the inputs, to measure no translation at all")
+    add("--mean", metavar="DIR", help="training images of the target domain, to measure their mean as the answer")
+    add("--aligned", metavar="DIR", help="instead of --truth and --input: images with A and B side by side")
+    add("--aligned_mean", metavar="DIR", help="instead of --mean: training images side by side")
+    add("--direction", default="AtoB", choices=["AtoB", "BtoA"], help="which side of aligned images is the truth")
+    add("--json", metavar="FILE", help="write all numbers there, image by image")
+    if parser.wants_help():
+        parser.print_help()
+        sys.exit()
+    options = parser.parse_args()
+    if (options.truth is None) == (options.aligned is None):
+        raise InputError("--truth DIR or --aligned DIR: give one of them, it holds the true images")
+    if options.aligned and options.input:
+        raise InputError("--input: the other half of the --aligned images is the input; leave it out")
+    if options.mean and options.aligned_mean:
+        raise InputError("--mean, --aligned_mean: give one of them")
+    return options
+
+
+def sources(options):
+    """Where the true images, the inputs and the training images come from; None for what was not asked for."""
+    given, wanted = ("left", "right") if options.direction == "AtoB" else ("right", "left")
+    training = Source(options.mean) if options.mean else None
+    if options.aligned_mean:
+        training = Source(options.aligned_mean, wanted)
+    if options.aligned:
+        return Source(options.aligned, wanted), Source(options.aligned, given), training
+    return Source(options.truth), Source(options.input) if options.input else None, training
+
+
+def main(command_line=None):
+    options = read_options(sys.argv[1:] if command_line is None else command_line)
+    found = measure(find_answers(options.results, options.label), options.label, *sources(options))
+    found["mean"] = averages(found["images"])
+    print(report(found, options.label))
+    if options.json:
+        write_text(options.json, json.dumps(_plain(found), indent=1) + "\n")
+
+
+def _plain(value):
+    """JSON has no infinity: as text."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
+
+
+if __name__ == "__main__":
+    with clear_errors():
+        main()

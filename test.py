@@ -1,0 +1,65 @@
+"""Test a trained model and write a result page: ``python test.py --dataroot ./datasets/horse2zebra --name horses``.
+
+Architecture, preprocessing and direction come from the run; ``--model test`` translates a plain folder of images.
+"""
+
+import os
+
+from data import create_dataset
+from models import create_model, prepare
+from options.test_options import TestOptions
+from util import seeding
+from util.errors import InputError, clear_errors
+from util.html import HTML
+from util.progress import batch_size, split_batch
+from util.results import data_roots, save_images
+
+
+def main(cmd_line=None):
+    options = TestOptions(cmd_line)
+    opt = options.parse()
+    dataset = create_dataset(opt)
+    model = create_model(opt)
+    prepare(model, dataset, opt)
+    if opt.eval:
+        model.eval()
+    options.save()
+
+    page = HTML(results_folder(opt), f"Experiment = {opt.name}, Phase = {opt.phase}, Epoch = {opt.epoch}")
+    wanted = min(len(dataset), opt.num_test)
+    done = 0
+    for batch in dataset:
+        # One by one where batch statistics or dropout would let the other images of a batch change the picture.
+        for data in split_batch(batch, limit=wanted - done, one_by_one=model.mixes_samples()):
+            seeding.seed_step(opt.seed, done)
+            model.set_input(data)
+            model.test()
+            paths = model.get_image_paths()
+            if done % 5 == 0:
+                print(f"processing ({done:04d})-th image... {paths}")
+            save_images(
+                page,
+                model.get_current_visuals(),
+                paths,
+                aspect_ratio=opt.aspect_ratio,
+                width=opt.display_winsize,
+                layout=opt.results_layout,
+                root=data_roots(opt),
+            )
+            done += batch_size(data)
+        if done >= wanted:
+            break
+    page.save()
+    print(f"wrote {done} of {len(dataset)} images: {os.path.join(page.web_dir, 'index.html')}")
+    if done < wanted:
+        raise InputError(f"only {done} of {wanted} images could be tested")
+
+
+def results_folder(opt):
+    tag = f"{opt.phase}_{opt.epoch}" + (f"_iter{opt.load_iter}" if opt.load_iter > 0 else "")
+    return os.path.join(opt.results_dir, opt.name, tag)
+
+
+if __name__ == "__main__":
+    with clear_errors():
+        main()

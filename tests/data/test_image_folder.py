@@ -1,0 +1,96 @@
+import os
+from pathlib import Path
+
+import pytest
+from data_help import picture, save
+
+from data.image_folder import IMG_EXTENSIONS, ImageFolder, default_loader, is_image_file, make_dataset
+from util.errors import InputError
+
+
+def touch(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def found(root, **arguments):
+    return [Path(path).relative_to(root).as_posix() for path in make_dataset(str(root), **arguments)]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.Jpg", "a.JPEG", "a.png", "a.ppm", "a.bmp", "a.tif", "a.TIFF", "x/a.WebP"])
+def test_image_names(name):
+    assert is_image_file(name)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jpg.txt", "ajpg", ".png", ".a.jpg", "x/._a.jpg", "jpg", ""])
+def test_other_names(name):
+    assert not is_image_file(name)
+
+
+def test_extensions_are_there_in_both_spellings():
+    assert {".jpg", ".JPG", ".webp", ".TIFF"} <= set(IMG_EXTENSIONS)
+
+
+def test_sorted_as_text_through_all_folders_then_truncated(tmp_path):
+    touch(tmp_path, "b/2.jpg", "b/10.jpg", "a/z.PNG", "c.webp", "notes.txt", "B.jpg")
+    assert found(tmp_path) == ["B.jpg", "a/z.PNG", "b/10.jpg", "b/2.jpg", "c.webp"]
+    assert found(tmp_path, max_dataset_size=2) == ["B.jpg", "a/z.PNG"]
+    assert found(tmp_path, max_dataset_size=100) == found(tmp_path)
+
+
+def test_hidden_files_and_folders_are_left_out(tmp_path):
+    touch(tmp_path, "a.jpg", ".b.jpg", "._a.jpg", ".thumbnails/a.jpg", ".ipynb_checkpoints/a-checkpoint.jpg")
+    assert found(tmp_path) == ["a.jpg"]
+
+
+def test_linked_folders_are_followed_and_loops_end(tmp_path):
+    touch(tmp_path, "elsewhere/x.jpg", "root/a/1.jpg", "root/2.jpg")
+    root = tmp_path / "root"
+    (root / "linked").symlink_to(tmp_path / "elsewhere")
+    (root / "a" / "back").symlink_to(root)
+    (root / "a" / "self").symlink_to(root / "a" / "self")
+    assert found(root) == ["2.jpg", "a/1.jpg", "linked/x.jpg"]
+
+
+def test_a_linked_folder_beside_its_target_counts_like_a_copy(tmp_path):
+    touch(tmp_path, "a/1.jpg")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    assert found(tmp_path) == ["a/1.jpg", "b/1.jpg"]
+
+
+def test_the_root_may_be_a_link_or_hidden(tmp_path):
+    touch(tmp_path, ".cache/1.jpg")
+    (tmp_path / "link").symlink_to(tmp_path / ".cache")
+    assert found(tmp_path / "link") == found(tmp_path / ".cache") == ["1.jpg"]
+
+
+def test_linked_images_stay_even_when_dangling_so_that_they_are_noticed(tmp_path):
+    touch(tmp_path, "a.jpg")
+    (tmp_path / "b.jpg").symlink_to(tmp_path / "a.jpg")
+    (tmp_path / "c.jpg").symlink_to(tmp_path / "gone.jpg")
+    assert found(tmp_path) == ["a.jpg", "b.jpg", "c.jpg"]
+    with pytest.raises(InputError, match=r"c\.jpg: No such file"):
+        default_loader(str(tmp_path / "c.jpg"))
+
+
+def test_folders_named_like_images_and_pipes_are_no_images(tmp_path):
+    touch(tmp_path, "a.jpg/1.png")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert found(tmp_path) == ["a.jpg/1.png"]
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match="nowhere: there is no such folder"):
+        make_dataset(tmp_path / "nowhere")
+
+
+def test_image_folder(tmp_path):
+    path = save(tmp_path / "a.png", picture(5, 4))
+    assert ImageFolder(str(tmp_path))[0].size == (5, 4)
+    shown = ImageFolder(str(tmp_path), transform=lambda image: image.size, return_paths=True)
+    assert (len(shown), shown[0]) == (1, ((5, 4), path))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RuntimeError, match="no images"):
+        ImageFolder(str(tmp_path / "empty"))

@@ -1,0 +1,62 @@
+"""What tests/parity/README.md describes: its inputs, its weights and its blocks of statistics."""
+
+import json
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+PARITY = Path(__file__).parent / "parity"
+
+
+def read(name):
+    """A parity file, parsed; `name` is without .json."""
+    return json.loads((PARITY / f"{name}.json").read_text())
+
+
+def make_input(spec):
+    """The tensor that {"seed", "shape"[, "times"]} describes."""
+    return uniform(spec["seed"], spec["shape"]) * spec.get("times", 1)
+
+
+def uniform(seed, shape, low=-1):
+    """float32, uniform in [low, 1)."""
+    return torch.from_numpy(np.random.RandomState(seed).uniform(low, 1, shape).astype(np.float32))
+
+
+def fill(net, fill_name):
+    """Put the formula's weights into a network: every value follows from `fill_name` and its key."""
+    state = net.state_dict()
+    for key, value in state.items():
+        filled = _value(fill_name, key, tuple(value.shape))
+        if filled is not None:
+            value.copy_(torch.as_tensor(filled))
+    return net
+
+
+def _value(fill_name, key, shape):
+    last = key.rsplit(".", 1)[-1]
+    if last in ("filt", "kernel"):
+        return None
+    if last in ("running_mean", "num_batches_tracked"):
+        return np.zeros(shape)
+    if last == "running_var":
+        return np.ones(shape)
+    z = np.random.RandomState(zlib.crc32(f"{fill_name}/{key}".encode())).standard_normal(shape)
+    if last == "bias":
+        return 0.01 * z
+    return 1 + 0.02 * z if len(shape) == 1 else z / math.sqrt(math.prod(shape[1:]))
+
+
+def check_block(tensor, block, values=1e-4, norms=5e-5):
+    """Compare with a block of statistics: mean and single values in units of its std, std and l2 relatively."""
+    x = tensor.detach().double().cpu()
+    assert list(x.shape) == block["shape"]
+    near = values * block["std"]
+    assert float(x.mean()) == pytest.approx(block["mean"], abs=near)
+    assert float(x.std(unbiased=False)) == pytest.approx(block["std"], rel=norms)
+    assert float(x.norm()) == pytest.approx(block["l2"], rel=norms)
+    assert x.flatten()[block["idx"]].tolist() == pytest.approx(block["val"], abs=near)

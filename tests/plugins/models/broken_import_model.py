@@ -1,0 +1,3 @@
+"""A plug-in that imports something that isn't installed."""
+
+import a_package_that_is_not_there  # noqa: F401

@@ -1,0 +1,126 @@
+"""Model and data set files of the original programs' users run unmodified: one small one in each style is trained."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import data
+import models
+import test as test_program
+import train as train_program
+from util.errors import InputError
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def plugins_in_the_packages(monkeypatch):
+    monkeypatch.setattr(models, "__path__", [*models.__path__, str(HERE / "models")])
+    monkeypatch.setattr(data, "__path__", [*data.__path__, str(HERE / "data")])
+
+
+@pytest.fixture
+def photos(tmp_path):
+    rng = np.random.default_rng(0)
+    for side in ("trainA", "trainB", "testA", "testB"):
+        (tmp_path / "photos" / side).mkdir(parents=True)
+        for i in range(3):
+            pixels = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / side / f"{i}.png")
+    return tmp_path / "photos"
+
+
+def command(photos, tmp_path, *words):
+    return [
+        *("--dataroot", str(photos), "--checkpoints_dir", str(tmp_path / "runs"), "--name", "run", "--device", "cpu"),
+        *("--load_size", "36", "--crop_size", "32", "--num_threads", "0", *words),
+    ]
+
+
+def train(photos, tmp_path, *words):
+    small = ("--ngf", "4", "--ndf", "4", "--n_epochs", "1", "--n_epochs_decay", "1", "--display_id", "0")
+    train_program.main(command(photos, tmp_path, *small, "--print_freq", "1", "--display_freq", "2", *words))
+    return tmp_path / "runs" / "run"
+
+
+@pytest.mark.parametrize(("style", "networks"), [("k_style", "GD"), ("u_style", ["Tiny", "D"]), ("c_style", "GF")])
+def test_a_model_of_each_style_trains_and_tests(style, networks, photos, tmp_path):
+    run = train(photos, tmp_path, "--model", style)
+    for name in networks:
+        assert (run / f"latest_net_{name}.pth").exists()
+        assert (run / f"2_net_{name}.pth").exists()
+    assert "(epoch: 2, iters: 3," in (run / "loss_log.txt").read_text()
+    test_program.main(command(photos, tmp_path, "--results_dir", str(tmp_path / "results"), "--load_size", "32"))
+    images = sorted(p.name for p in (tmp_path / "results" / "run" / "test_latest" / "images").iterdir())
+    assert "0_fake_B.png" in images
+    assert len([name for name in images if name.endswith("fake_B.png")]) == 3
+
+
+def test_a_data_set_of_the_old_style_trains_the_built_in_model(photos, tmp_path):
+    run = train(photos, tmp_path, "--model", "cycle_gan", "--dataset_mode", "k_style", "--brightness", "0.5")
+    assert "(epoch: 2, iters: 3," in (run / "loss_log.txt").read_text()
+
+
+def test_the_first_batch_comes_before_setup_and_contrastive_defaults_hold(photos, tmp_path):
+    from options.train_options import TrainOptions
+
+    opt = TrainOptions(command(photos, tmp_path, "--model", "c_style", "--ngf", "4", "--C_mode", "fast")).parse()
+    assert (opt.init_type, opt.no_antialias, opt.no_dropout, opt.n_epochs) == ("xavier", False, True, 200)
+    assert opt.lr == 0.5  # the setter looked at the command line that was given
+    model = models.create_model(opt)
+    models.prepare(model, data.create_dataset(opt), opt)
+    assert model.calls == ["first batch", "setup", "parallelize"]
+    assert len(model.schedulers) == 2  # the optimizer made by the hook is scheduled too
+    assert any(key.endswith("filt") for key in model.netG.state_dict())
+
+
+def test_a_hand_made_network_keeps_its_own_initialisation(photos, tmp_path):
+    from options.train_options import TrainOptions
+
+    opt = TrainOptions(command(photos, tmp_path, "--model", "u_style", "--ndf", "4")).parse()
+    model = models.create_model(opt)
+    models.prepare(model, data.create_dataset(opt), opt)
+    assert torch.all(model.netTiny.conv.weight == 0.25)
+
+
+def test_a_flag_redefined_by_a_plug_in_has_the_plug_ins_default(photos, tmp_path):
+    from options.train_options import TrainOptions
+
+    assert TrainOptions(command(photos, tmp_path, "--model", "k_style")).parse().pool_size == 3
+
+
+def test_an_import_error_inside_a_plug_in_shows_as_itself():
+    with pytest.raises(ModuleNotFoundError, match="a_package_that_is_not_there"):
+        models.find_model_using_name("broken_import")
+
+
+def test_a_file_without_the_class_says_which_class_was_expected():
+    with pytest.raises(InputError, match=r"wrong_class_model\.py has no class WrongClassModel"):
+        models.find_model_using_name("wrong_class")
+
+
+def test_an_unknown_name_lists_what_exists():
+    with pytest.raises(InputError, match=r"k_stile_model\.py.*k_style.*did you mean 'k_style'"):
+        models.find_model_using_name("k_stile")
+
+
+def test_the_addresses_that_plug_ins_import():
+    from data import CustomDatasetDataLoader, create_dataset, find_dataset_using_name  # noqa: F401
+    from data.base_dataset import BaseDataset, get_params, get_transform  # noqa: F401
+    from data.image_folder import IMG_EXTENSIONS, ImageFolder, default_loader, is_image_file, make_dataset  # noqa: F401
+    from models import create_model, find_model_using_name, get_option_setter  # noqa: F401
+    from options.base_options import BaseOptions  # noqa: F401
+    from util.html import HTML  # noqa: F401
+    from util.image_pool import ImagePool  # noqa: F401
+    from util.util import mkdir, mkdirs, print_numpy, save_image, tensor2im  # noqa: F401
+    from util.visualizer import Visualizer, save_images  # noqa: F401
+
+    from models import networks
+
+    for name in ("Identity get_norm_layer get_scheduler init_weights init_net define_G define_D GANLoss Downsample "
+                 "cal_gradient_penalty ResnetGenerator ResnetBlock UnetGenerator UnetSkipConnectionBlock Upsample "
+                 "NLayerDiscriminator PixelDiscriminator get_filter get_pad_layer").split():  # fmt: skip
+        assert hasattr(networks, name), name

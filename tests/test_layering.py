@@ -1,0 +1,77 @@
+"""Who may import whom: folders are layers, and imports only go down."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# folder or file -> the project's modules it may import (a prefix each)
+MAY_IMPORT = {
+    "models/tables.py": (),
+    "models/architectures": ("models.architectures",),
+    "models/losses.py": (),
+    "models/networks.py": ("models.architectures", "models.losses", "models.schedules", "models.tables", "util"),
+    "models/base_model.py": ("models.networks", "util"),
+    "models/two_way.py": ("models.base_model", "models.networks", "models.losses", "util"),
+    "models": ("models", "util"),
+    "data": ("data", "util"),
+    "util": ("util",),
+    "options": ("options", "models", "data", "util"),
+}
+OURS = ("models", "data", "util", "options", "train", "test", "datasets", "scripts")
+
+
+def project_files():
+    for folder in ("models", "data", "util", "options"):
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def rule_for(path):
+    parts = path.relative_to(ROOT).as_posix()
+    return next(allowed for prefix, allowed in MAY_IMPORT.items() if parts == prefix or parts.startswith(prefix + "/"))
+
+
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            # "from models import networks" imports models.networks; "from util.html import HTML" imports util.html
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", list(project_files()), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_imports_only_go_down(path):
+    allowed = rule_for(path)
+    for name in imports_of(path):
+        if name.split(".")[0] in OURS:
+            assert any(name == prefix or name.startswith(prefix + ".") for prefix in allowed), name
+
+
+def test_only_the_options_and_the_training_page_write_to_opt():
+    writers = {}
+    for path in project_files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            for target in targets:
+                text = ast.unparse(target) if target is not None else ""
+                if text.startswith(("opt.", "self.opt.")):
+                    writers.setdefault(path.relative_to(ROOT).parts[0], []).append(f"{path.name}: {text}")
+    assert set(writers) <= {"options"}, writers
+
+
+def test_seeds_are_set_in_one_file():
+    for path in project_files():
+        if path.name != "seeding.py":
+            source = path.read_text(encoding="utf-8")
+            assert not any(call in source for call in ("manual_seed(", "random.seed(")), path
+
+
+def test_tables_and_lookups_come_without_torch():
+    import subprocess
+    import sys
+
+    program = "import sys, models, data, models.tables, data.tables; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0

@@ -1,0 +1,190 @@
+"""train.py and test.py as a person runs them, on small made data."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import test as test_program
+import train as train_program
+from util.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def picture(path, width=40, height=40, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def unpaired(tmp_path):
+    for side, images in (("trainA", 3), ("trainB", 4), ("testA", 3), ("testB", 3)):
+        for i in range(images):
+            picture(tmp_path / "photos" / side / f"{i}.png", seed=i)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def paired(tmp_path):
+    for phase in ("train", "test"):
+        for i in range(3):
+            picture(tmp_path / "pairs" / phase / f"{i}.png", width=80, seed=i)
+    return tmp_path / "pairs"
+
+
+def where(dataroot, tmp_path, name="run"):
+    runs = ("--checkpoints_dir", str(tmp_path / "runs"), "--name", name, "--device", "cpu", "--num_threads", "0")
+    return ["--dataroot", str(dataroot), *runs]
+
+
+SMALL = ("--ngf", "4", "--ndf", "4", "--load_size", "36", "--crop_size", "32", "--n_epochs", "1", "--n_epochs_decay", "1",
+         "--display_id", "0", "--print_freq", "1", "--display_freq", "1", "--update_html_freq", "1")  # fmt: skip
+CYCLE_GAN = ("--model", "cycle_gan", "--netG", "resnet_4blocks", *SMALL)
+PIX2PIX = ("--model", "pix2pix", "--netG", "resnet_4blocks", *SMALL)
+
+
+def train(dataroot, tmp_path, *words, name="run"):
+    train_program.main([*where(dataroot, tmp_path, name), *words])
+    return tmp_path / "runs" / name
+
+
+def translate(dataroot, tmp_path, *words, name="run"):
+    test_program.main([*where(dataroot, tmp_path, name), "--results_dir", str(tmp_path / "results"), *words])
+    return tmp_path / "results" / name / "test_latest"
+
+
+def weights(run, name="G_A", tag="latest"):
+    return torch.load(run / f"{tag}_net_{name}.pth")
+
+
+def test_cycle_gan_from_folder_to_page(unpaired, tmp_path, capsys):
+    run = train(unpaired, tmp_path, *CYCLE_GAN, "--save_epoch_freq", "1")
+    networks = ("G_A", "G_B", "D_A", "D_B")
+    assert {p.name for p in run.glob("*.pth")} == {f"{t}_net_{n}.pth" for t in ("1", "2", "latest") for n in networks}
+    records = [json.loads(line) for line in (run / "loss_log.jsonl").read_text().splitlines()]
+    assert len(records) == 8  # 4 images, 2 epochs, every image
+    assert set(records[0]["losses"]) == {"D_A", "G_A", "cycle_A", "idt_A", "D_B", "G_B", "cycle_B", "idt_B"}
+    printed = capsys.readouterr().out
+    assert "The number of training images = 4" in printed
+    assert "(epoch: 2, iters: 4, time: " in printed
+    assert "learning rate 0.0002000 -> 0.0001000" in printed
+    assert printed.rindex("learning rate") < printed.rindex("saving the model") < printed.rindex("End of epoch 2 / 2 \t")
+    web = {p.name for p in (run / "web" / "images").iterdir()}
+    assert {"epoch001_real_A.png", "epoch002_idt_A.png"} <= web
+    page = translate(unpaired, tmp_path)
+    made = {p.name for p in (page / "images").iterdir()}
+    assert made == {f"{i}_{label}.png" for i in range(3) for label in "real_A fake_B rec_A real_B fake_A rec_B".split()}
+    assert "wrote 3 of 3 images" in capsys.readouterr().out
+    assert (page / "index.html").read_text().count("<img") == len(made)
+
+
+def test_pix2pix_both_directions(paired, tmp_path):
+    for direction in ("AtoB", "BtoA"):
+        train(paired, tmp_path, *PIX2PIX, "--direction", direction, name=direction)
+        page = translate(paired, tmp_path, name=direction)
+        left = np.asarray(Image.open(paired / "test" / "0.png"))[:32, : 40 - 8]
+        shown = np.asarray(Image.open(page / "images" / ("0_real_A.png" if direction == "AtoB" else "0_real_B.png")))
+        assert shown.shape == left.shape
+    first, second = (tmp_path / "results" / d / "test_latest" / "images" for d in ("AtoB", "BtoA"))
+    assert (first / "0_real_A.png").read_bytes() == (second / "0_real_B.png").read_bytes()
+
+
+@pytest.mark.parametrize("model", ["colorization", "template"])
+def test_the_other_models_train_and_test(model, paired, tmp_path):
+    if model == "colorization":
+        pytest.importorskip("skimage")
+    run = train(paired, tmp_path, "--model", model, "--netG", "resnet_4blocks", *SMALL)
+    assert (run / "latest_net_G.pth").exists()
+    page = translate(paired, tmp_path)
+    assert len(list((page / "images").glob("*.png"))) == 9
+
+
+def test_the_template_data_set_feeds_the_template_model(unpaired, tmp_path):
+    run = train(unpaired, tmp_path, "--model", "template", "--dataset_mode", "template", "--netG", "resnet_4blocks", *SMALL)
+    assert (run / "latest_net_G.pth").exists()
+
+
+def test_one_direction_on_a_plain_folder(unpaired, tmp_path):
+    run = train(unpaired, tmp_path, *CYCLE_GAN)
+    for direction, net in (("AtoB", "G_A"), ("BtoA", "G_B")):
+        translate(unpaired / "testA", tmp_path, "--model", "test", "--direction", direction, "--no_dropout")
+        shown = (tmp_path / "results" / "run" / "test_latest" / "images" / "1_fake.png").read_bytes()
+        translate(unpaired / "testA", tmp_path, "--model", "test", "--model_suffix", net[1:])
+        assert (tmp_path / "results" / "run" / "test_latest" / "images" / "1_fake.png").read_bytes() == shown
+    assert not torch.equal(weights(run, "G_A")["model.1.weight"], weights(run, "G_B")["model.1.weight"])
+
+
+def test_a_two_sided_model_makes_what_it_can_of_one_side(unpaired, tmp_path):
+    train(unpaired, tmp_path, *CYCLE_GAN)
+    page = translate(unpaired / "testA", tmp_path)
+    assert {p.name.split("_", 1)[1] for p in (page / "images").iterdir()} == {"real_A.png", "fake_B.png", "rec_A.png"}
+
+
+def test_batches_do_not_change_the_pictures(paired, tmp_path):
+    train(paired, tmp_path, *PIX2PIX)  # batch norm and dropout: both would mix the samples of a batch
+    page = translate(paired, tmp_path, "--batch_size", "1")
+    one = {p.name: p.read_bytes() for p in (page / "images").iterdir()}
+    page = translate(paired, tmp_path, "--batch_size", "3", "--num_threads", "1")
+    assert {p.name: p.read_bytes() for p in (page / "images").iterdir()} == one
+
+
+def test_num_test_limits_and_is_said(unpaired, tmp_path, capsys):
+    train(unpaired, tmp_path, *CYCLE_GAN)
+    page = translate(unpaired, tmp_path, "--num_test", "2")
+    assert len(list((page / "images").glob("*_fake_B.png"))) == 2
+    assert "wrote 2 of 3 images" in capsys.readouterr().out
+
+
+def test_the_same_seed_trains_the_same_weights_with_any_number_of_threads(unpaired, tmp_path):
+    first = weights(train(unpaired, tmp_path, *CYCLE_GAN, "--seed", "3", name="first"))
+    second = weights(train(unpaired, tmp_path, *CYCLE_GAN, "--seed", "3", "--num_threads", "2", name="second"))
+    other = weights(train(unpaired, tmp_path, *CYCLE_GAN, "--seed", "4", name="other"))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert not all(torch.equal(first[key], other[key]) for key in first)
+
+
+def test_continuing_starts_from_the_saved_weights(unpaired, tmp_path, capsys):
+    run = train(unpaired, tmp_path, *CYCLE_GAN)
+    before = weights(run)
+    words = ("--continue_train", "--epoch_count", "3", "--n_epochs_decay", "2", "--lr", "1e-12")
+    after = weights(train(unpaired, tmp_path, *CYCLE_GAN, *words))
+    assert all(torch.allclose(before[key], after[key], atol=1e-9) for key in before)
+    assert "(epoch: 3, iters: 1," in capsys.readouterr().out
+    page = (run / "web" / "index.html").read_text()
+    assert [f"epoch [{n}]" in page for n in (1, 2, 3)] == [True, True, True]
+
+
+def test_wgan_gp_really_uses_its_penalty(unpaired, tmp_path):
+    words = (*CYCLE_GAN, "--gan_mode", "wgangp", "--seed", "1")
+    plain = weights(train(unpaired, tmp_path, *words, name="plain"), "D_A")
+    penalised = weights(train(unpaired, tmp_path, *words, "--lambda_gp", "10", name="penalised"), "D_A")
+    assert not all(torch.equal(plain[key], penalised[key]) for key in plain)
+
+
+def run_program(*words):
+    return subprocess.run([sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def test_a_person_sees_one_line_and_exit_code_2(unpaired, tmp_path):
+    done = run_program("train.py", *where(unpaired, tmp_path), "--netG", "resnet_9block")
+    assert done.returncode == 2
+    assert done.stderr.strip().count("\n") == 0
+    assert "--netG resnet_9block" in done.stderr
+    assert not (tmp_path / "runs").exists()
+    done = run_program("train.py", *where(tmp_path / "nowhere", tmp_path))
+    assert done.returncode == 2
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_testing_a_run_that_does_not_exist_names_the_folder(unpaired, tmp_path):
+    with pytest.raises(InputError, match=r"no run folder"):
+        translate(unpaired, tmp_path, "--model", "cycle_gan", name="nobody")

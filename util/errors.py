@@ -1,0 +1,26 @@
+"""The one exception that is meant for a person: a single line that names the flag or path, and the mend."""
+
+import contextlib
+import sys
+
+
+class InputError(ValueError):
+    """Something a user gave can't be used. ``str(error)`` is one line: what, where, how to mend it."""
+
+
+@contextlib.contextmanager
+def clear_errors():
+    """Turn an InputError into its one line on stderr and exit code 2; everything else keeps its traceback."""
+    try:
+        yield
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def nearest(word, words, say="did you mean {}?"):
+    """A hint `` did you mean 'unet_256'?`` for the closest of `words`, or an empty string when none is close."""
+    import difflib
+
+    close = difflib.get_close_matches(str(word), list(words), n=1, cutoff=0.6)
+    return " " + say.format(repr(close[0])) if close else ""
