@@ -22,6 +22,7 @@ def main(cmd_line=None):
     prepare(model, dataset, opt)
     options.save()
     visualizer = opt.visualizer = Visualizer(opt)
+    visualizer.set_dataset_size(len(dataset))
     progress = Progress(opt, len(dataset))
 
     for epoch in progress.epochs():
@@ -34,12 +35,13 @@ def main(cmd_line=None):
 
             if progress.every(opt.display_freq):
                 model.compute_visuals()
-                save_result = progress.every(opt.update_html_freq)
-                visualizer.display_current_results(model.get_current_visuals(), epoch, save_result)
+                visuals, save_result = model.get_current_visuals(), progress.every(opt.update_html_freq)
+                visualizer.display_current_results(visuals, epoch, progress.total_iters, save_result)
 
             if progress.every(opt.print_freq):
                 losses = model.get_current_losses()
-                visualizer.print_current_losses(epoch, progress.epoch_iter, losses, *progress.timings())
+                where = epoch, progress.epoch_iter
+                visualizer.print_current_losses(*where, losses, *progress.timings(), progress.total_iters)
                 visualizer.plot_current_losses(epoch, progress.fraction(), losses)
 
             if progress.every(opt.save_latest_freq):

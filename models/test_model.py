@@ -30,7 +30,7 @@ class TestModel(BaseModel):
         setattr(self, "netG" + suffix, self.netG)
 
     def _find_suffix(self):
-        """"" if there is a net_G; else _A or _B, whichever goes in the direction that was asked for."""
+        """ "" if there is a net_G; else _A or _B, whichever goes in the direction that was asked for."""
         opt = self.opt
         tag = f"iter_{opt.load_iter}" if opt.load_iter > 0 else opt.epoch
         names = {name for name in ("G", "G_A", "G_B") if os.path.exists(self.save_dir / f"{tag}_net_{name}.pth")}

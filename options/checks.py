@@ -64,7 +64,9 @@ def check_sizes(opt, given):
         scaled = any(word in opt.preprocess for word in ("resize", "scale"))
         load_size = opt.load_size if opt.isTrain or "load_size" in given else opt.crop_size
         if scaled and load_size < opt.crop_size:
-            raise InputError(f"--load_size {load_size} is smaller than --crop_size {opt.crop_size}: make it at least that")
+            raise InputError(
+                f"--load_size {load_size} is smaller than --crop_size {opt.crop_size}: make it at least that"
+            )
     elif opt.preprocess == "resize":
         size, flag = opt.load_size, "--load_size"
     stride = GENERATORS[opt.netG].stride
@@ -90,7 +92,12 @@ def check_schedule(opt, built_in):
 def check_name(name):
     """A run's name is a folder below --checkpoints_dir; it may have sub-folders, but never leaves it."""
     parts = re.split(r"[/\\]", name)
-    if not name or os.path.isabs(name) or any(part in ("", ".", "..") for part in parts) or re.search(r"[\0-\x1f:]", name):
+    if (
+        not name
+        or os.path.isabs(name)
+        or any(part in ("", ".", "..") for part in parts)
+        or re.search(r"[\0-\x1f:]", name)
+    ):
         raise InputError(f"--name {name!r}: a plain name (or a/b), inside --checkpoints_dir")
 
 

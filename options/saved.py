@@ -38,7 +38,9 @@ def write(opt, parser):
     mode = "train" if opt.isTrain else "test"
     plain = {key: _plain(value) for key, value in sorted(vars(opt).items()) if key != "visualizer"}
     write_text(os.path.join(folder, f"{mode}_opt.txt"), as_text(opt, parser) + "\n")
-    write_text(os.path.join(folder, f"{mode}_opt.json"), json.dumps({"format": run_options.FORMAT, "options": plain}, indent=1))
+    write_text(
+        os.path.join(folder, f"{mode}_opt.json"), json.dumps({"format": run_options.FORMAT, "options": plain}, indent=1)
+    )
 
 
 def _plain(value):

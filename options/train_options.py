@@ -13,7 +13,9 @@ class TrainOptions(BaseOptions):
         # showing; frequencies count images, and mean "at least every so many"
         flag("--display_freq", type=Int(1), default=400, help="images between two updates of the pictures")
         flag("--display_ncols", type=int, default=4, help="pictures per row in visdom; 0 = a window each")
-        flag("--display_id", type=int, help="first visdom window; 0 or -1 = no visdom (none given: from the run's name)")
+        flag(
+            "--display_id", type=int, help="first visdom window; 0 or -1 = no visdom (none given: from the run's name)"
+        )
         flag("--display_server", default="http://localhost", help="address of the visdom server")
         flag("--display_env", default="main", help="visdom environment")
         flag("--display_port", type=Int(1, 65535), default=8097, help="port of the visdom server")

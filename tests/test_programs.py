@@ -75,7 +75,9 @@ def test_cycle_gan_from_folder_to_page(unpaired, tmp_path, capsys):
     assert "The number of training images = 4" in printed
     assert "(epoch: 2, iters: 4, time: " in printed
     assert "learning rate 0.0002000 -> 0.0001000" in printed
-    assert printed.rindex("learning rate") < printed.rindex("saving the model") < printed.rindex("End of epoch 2 / 2 \t")
+    assert (
+        printed.rindex("learning rate") < printed.rindex("saving the model") < printed.rindex("End of epoch 2 / 2 \t")
+    )
     web = {p.name for p in (run / "web" / "images").iterdir()}
     assert {"epoch001_real_A.png", "epoch002_idt_A.png"} <= web
     page = translate(unpaired, tmp_path)
@@ -107,7 +109,9 @@ def test_the_other_models_train_and_test(model, paired, tmp_path):
 
 
 def test_the_template_data_set_feeds_the_template_model(unpaired, tmp_path):
-    run = train(unpaired, tmp_path, "--model", "template", "--dataset_mode", "template", "--netG", "resnet_4blocks", *SMALL)
+    run = train(
+        unpaired, tmp_path, "--model", "template", "--dataset_mode", "template", "--netG", "resnet_4blocks", *SMALL
+    )
     assert (run / "latest_net_G.pth").exists()
 
 

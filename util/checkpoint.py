@@ -28,11 +28,12 @@ def load_weights(net, path):
     """
     net = unwrap(net)
     state = strip_prefixes(read_tensors(path))
-    drop_instance_norm_leftovers(net, state)
     try:
-        net.load_state_dict(state)
+        net.load_state_dict(without_instance_norm_leftovers(net, state))
     except RuntimeError as error:
-        raise InputError(f"{path}: these weights don't fit the network. {explain_mismatch(net, state, error)}") from None
+        raise InputError(
+            f"{path}: these weights don't fit the network. {explain_mismatch(net, state, error)}"
+        ) from None
 
 
 def read_tensors(path):
@@ -71,12 +72,14 @@ def unwrap(net):
 _PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
 
 
-def drop_instance_norm_leftovers(net, state):
-    """Remove, in place, buffers of instance norms that have none themselves."""
+def without_instance_norm_leftovers(net, state):
+    """The state without running statistics of those instance norms that keep none themselves."""
+    leftovers = set()
     for name, module in net.named_modules():
         if "InstanceNorm" in type(module).__name__ and module.running_mean is None:
-            for leftover in ("running_mean", "running_var", "num_batches_tracked"):
-                state.pop(f"{name}.{leftover}" if name else leftover, None)
+            prefix = f"{name}." if name else ""
+            leftovers |= {prefix + buffer for buffer in ("running_mean", "running_var", "num_batches_tracked")}
+    return {key: value for key, value in state.items() if key not in leftovers}
 
 
 def explain_mismatch(net, state, error):

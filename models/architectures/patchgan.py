@@ -1,5 +1,7 @@
 """Discriminators that judge patches: a map of logits, one per overlapping patch (Isola et al., CVPR 2017)."""
 
+from itertools import pairwise
+
 from torch import nn
 
 from models.architectures.layers import Downsample, make_norm, needs_bias
@@ -26,7 +28,7 @@ class NLayerDiscriminator(nn.Module):
         layers = [nn.Conv2d(input_nc, ndf, 4, stride, 1), nn.LeakyReLU(0.2, True)]
         layers += [] if no_antialias else [Downsample(ndf)]
         widths = [ndf * min(2**i, 8) for i in range(n_layers + 1)]  # ndf, 2 ndf, 4 ndf, 8 ndf, 8 ndf, ...
-        for before, after in zip(widths[:-2], widths[1:-1]):
+        for before, after in pairwise(widths[:-1]):
             layers += _conv_norm(before, after, stride, norm_layer, bias)
             layers += [] if no_antialias else [Downsample(after)]
         layers += _conv_norm(widths[-2], widths[-1], 1, norm_layer, bias)

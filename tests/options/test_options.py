@@ -223,7 +223,13 @@ def test_a_test_takes_over_what_the_networks_and_the_data_need(tmp_path):
         *("--batch_size", "3", "--max_dataset_size", "9"),
     )
     opt = options_of_a_test(tmp_path)
-    assert (opt.model, opt.netG, opt.ngf, opt.normG, opt.no_dropout) == ("cycle_gan", "resnet_6blocks", 8, "batch", False)
+    assert (opt.model, opt.netG, opt.ngf, opt.normG, opt.no_dropout) == (
+        "cycle_gan",
+        "resnet_6blocks",
+        8,
+        "batch",
+        False,
+    )
     assert (opt.direction, opt.preprocess, opt.crop_size, opt.load_size) == ("BtoA", "scale_width_and_crop", 64, 64)
     assert (opt.seed, opt.batch_size, opt.max_dataset_size, opt.num_test) == (5, 1, math.inf, math.inf)
     assert (opt.serial_batches, opt.no_flip, opt.isTrain, opt.display_id) == (True, True, False, -1)
@@ -235,7 +241,9 @@ def test_an_explicit_flag_that_contradicts_the_networks_names_both_values(tmp_pa
         options_of_a_test(tmp_path, "--netG", "resnet_9blocks")
     with pytest.raises(InputError, match=r"--model pix2pix.*cycle_gan"):
         options_of_a_test(tmp_path, "--model", "pix2pix", "--netG", "resnet_6blocks")
-    assert options_of_a_test(tmp_path, "--netG", "resnet_6blocks").netG == "resnet_6blocks"  # the same word is no contradiction
+    assert (
+        options_of_a_test(tmp_path, "--netG", "resnet_6blocks").netG == "resnet_6blocks"
+    )  # the same word is no contradiction
     assert options_of_a_test(tmp_path, "--crop_size", "128").crop_size == 128
 
 

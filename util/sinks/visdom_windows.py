@@ -4,6 +4,8 @@ import html
 
 from util.sinks.pictures import as_rgb, grid, label_table
 
+BAR = 30  # pixels that a window's own title bar takes of its height
+
 
 class Windows:
     """`base`: the curves, base + 1: the pictures, base + 2: their labels. With `columns` <= 0 there is no grid, and
@@ -16,13 +18,15 @@ class Windows:
         x, y = curves.table()
         names = [html.escape(name) for name in curves.names]  # plotly reads markup in what it shows
         title = f"{self.name} loss over time"
+        # On the left, as plotly's buttons lie over the right half; gaps are closed, as not each is told each time.
+        heading = {"text": html.escape(title), "x": 0.02, "xanchor": "left", "font": {"size": 15}}
         options = {
             "title": title,
-            "layoutopts": {"plotly": {"title": html.escape(title)}},
+            "layoutopts": {"plotly": {"title": heading}},
             "legend": names,
+            "traceopts": {"plotly": {name: {"connectgaps": True, "line": {"width": 1.5}} for name in names}},
             "xlabel": "epoch",
             "ylabel": "loss",
-            "traceopts": {"plotly": {name: {"connectgaps": True} for name in names}},  # not each is told each time
             "width": 640,
             "height": 420,
         }
@@ -44,9 +48,10 @@ class Windows:
         sheet = grid(list(visuals.values()), self.columns)
         self._image(self.base + 1, sheet, f"{self.name} images")
         rows = -(-len(visuals) // self.columns)
-        size = {"width": sheet.shape[1], "height": 60 + 30 * rows}
+        size = {"width": sheet.shape[1], "height": BAR + 30 * rows}
         table = label_table(list(visuals), self.columns)
         self.client.text(table, win=str(self.base + 2), opts={"title": f"{self.name} labels", **size})
 
     def _image(self, window, picture, title):
-        self.client.image(picture.transpose(2, 0, 1), win=str(window), opts={"title": title})
+        size = {"width": picture.shape[1], "height": picture.shape[0] + BAR}
+        self.client.image(picture.transpose(2, 0, 1), win=str(window), opts={"title": title, **size})

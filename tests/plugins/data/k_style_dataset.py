@@ -24,7 +24,12 @@ class KStyleDataset(BaseDataset):
         image = Image.open(self.A_paths[index % len(self.A_paths)]).convert("RGB")
         params = get_params(self.opt, image.size)
         A = get_transform(self.opt, params)(image)
-        return {"extra": index, "A": A, "B": self.transform(image) * self.opt.brightness, "A_paths": self.A_paths[index]}
+        return {
+            "extra": index,
+            "A": A,
+            "B": self.transform(image) * self.opt.brightness,
+            "A_paths": self.A_paths[index],
+        }
 
     def __len__(self):
         return len(self.A_paths)

@@ -35,7 +35,9 @@ class KStyleModel(BaseModel):
             )
             self.pool = ImagePool(opt.pool_size)
             self.criterionGAN = networks.GANLoss(opt.gan_mode).to(self.device)
-            self.optimizer_G = torch.optim.Adam(itertools.chain(self.netG.parameters()), lr=opt.lr, betas=(opt.beta1, 0.999))
+            self.optimizer_G = torch.optim.Adam(
+                itertools.chain(self.netG.parameters()), lr=opt.lr, betas=(opt.beta1, 0.999)
+            )
             self.optimizer_D = torch.optim.Adam(self.netD.parameters(), lr=opt.lr, betas=(opt.beta1, 0.999))
             self.optimizers.append(self.optimizer_G)
             self.optimizers.append(self.optimizer_D)
@@ -57,9 +59,10 @@ class KStyleModel(BaseModel):
         self.set_requires_grad(self.netD, False)
         self.optimizer_G.zero_grad()
         self.loss_parts = 2  # a plain number is a loss too
-        self.loss_G = self.criterionGAN(self.netD(self.fake_B), True) + self.opt.lambda_L2 * (
-            (self.fake_B - self.real_B) ** 2
-        ).mean()
+        self.loss_G = (
+            self.criterionGAN(self.netD(self.fake_B), True)
+            + self.opt.lambda_L2 * ((self.fake_B - self.real_B) ** 2).mean()
+        )
         self.loss_G.backward()
         self.optimizer_G.step()
         self.set_requires_grad([self.netD, None], True)

@@ -1,0 +1,157 @@
+"""Losses: the originals' numbers, and what their callers lean on."""
+
+import pytest
+import torch
+from parity_tools import check_block, fill, make_input, read, uniform
+from torch import nn
+
+from models import losses, networks, tables
+
+
+def make_critic():
+    critic = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(4, 1, 3, 1, 1))
+    return fill(critic, "vis.critic")
+
+
+def title(case):
+    return "-".join(str(case[key]) for key in ("reference", "gan_mode", "target_is_real"))
+
+
+@pytest.mark.parametrize("case", read("losses")["gan_loss"], ids=title)
+def test_gan_loss_is_the_released_one(case):
+    prediction = make_input(case["prediction"]).requires_grad_()
+    loss = networks.GANLoss(case["gan_mode"])(prediction, case["target_is_real"])
+    if "loss_vector" in case:
+        assert loss.tolist() == pytest.approx(case["loss_vector"], rel=1e-5)
+    loss.mean().backward()
+    assert float(loss.detach().mean()) == pytest.approx(case["loss"], rel=1e-5)
+    assert float(prediction.grad.norm()) == pytest.approx(case["grad_l2"], rel=1e-5)
+
+
+@pytest.mark.parametrize("case", read("losses")["gradient_penalty"], ids=lambda case: case["type"])
+def test_gradient_penalty_is_the_released_one(case, monkeypatch):
+    shape = case["shape"]
+    monkeypatch.setattr(losses, "draw_alpha", lambda n, device: uniform(case["alpha_seed"], (n, 1), low=0))
+    critic = make_critic()
+    real, fake = (make_input({"seed": case[seed], "shape": shape}) for seed in ("real_seed", "fake_seed"))
+    penalty, gradients = networks.cal_gradient_penalty(
+        critic, real, fake, torch.device("cpu"), case["type"], case["constant"], case["lambda_gp"]
+    )
+    assert float(penalty.detach()) == pytest.approx(case["penalty"], rel=1e-5)
+    check_block(gradients, case["gradients"], values=1e-5, norms=1e-5)
+    penalty.backward()
+    expected = case["grad_of_penalty_wrt_first_conv_weight_l2"]
+    assert float(critic[0].weight.grad.norm()) == pytest.approx(expected, rel=1e-5)
+
+
+# --- GANLoss ---------------------------------------------------------------------------------------------------------
+
+
+def test_modes_are_those_of_the_flag():
+    assert tuple(losses.GAN_LOSSES) == tables.GAN_MODES
+    with pytest.raises(ValueError, match="'ralsgan': .*lsgan"):
+        networks.GANLoss("ralsgan")
+
+
+@pytest.mark.parametrize("mode", tables.GAN_MODES)
+@pytest.mark.parametrize("dtype", [torch.double, torch.bfloat16])
+def test_loss_keeps_the_precision_of_the_prediction(mode, dtype):
+    prediction = torch.randn(2, 1, 3, 3).to(dtype)
+    assert networks.GANLoss(mode)(prediction, True).dtype == dtype
+
+
+def test_labels_are_buffers_and_can_be_smoothed():
+    criterion = networks.GANLoss("lsgan", target_real_label=0.9)
+    assert list(criterion.state_dict()) == ["real_label", "fake_label"]
+    prediction = torch.full((2, 1, 3, 3), 0.4)
+    target = criterion.get_target_tensor(prediction, True)
+    assert target.shape == prediction.shape and target.unique().tolist() == pytest.approx([0.9])
+    assert float(criterion(prediction, True)) == pytest.approx(0.25)
+    assert float(criterion(prediction, False)) == pytest.approx(0.16)
+
+
+def test_hinge_leaves_a_convinced_generator_alone():
+    prediction = torch.tensor([[2.0, 0.5]], requires_grad=True)
+    networks.GANLoss("hinge")(prediction, True).backward()
+    assert prediction.grad.tolist() == [[0.0, -0.5]]
+
+
+# --- critic_loss -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fake_first", "order"), [(False, [1.0, -1.0]), (True, [-1.0, 1.0])])
+def test_critic_loss_judges_both_in_the_order_asked_for(fake_first, order):
+    seen = []
+    critic = make_critic()
+    critic.register_forward_pre_hook(lambda module, inputs: seen.append(float(inputs[0].detach().mean())))
+    real, maker = torch.ones(1, 3, 8, 8), torch.tensor(-1.0, requires_grad=True)
+    criterion = networks.GANLoss("nonsaturating")
+    total, of_real, of_fake = losses.critic_loss(criterion, critic, real, maker * real, fake_first)
+    assert seen == order
+    assert float(total) == pytest.approx(0.5 * float(of_real + of_fake))
+    assert float(of_real) == pytest.approx(float(criterion(critic(real), True).mean()))
+    total.backward()
+    assert maker.grad is None and critic[0].weight.grad is not None
+
+
+# --- gradient penalty ------------------------------------------------------------------------------------------------
+
+
+def penalty_of(critic, real, fake, **more):
+    return networks.cal_gradient_penalty(critic, real, fake, torch.device("cpu"), **more)
+
+
+def test_no_penalty_without_a_weight():
+    assert penalty_of(None, None, None, lambda_gp=0.0) == (0.0, None)
+
+
+class Flat(nn.Module):
+    """A critic with no slope anywhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x):
+        return self.scale * x
+
+
+def test_a_flat_critic_gets_a_finite_gradient():
+    critic = Flat()
+    penalty, _ = penalty_of(critic, torch.ones(2, 3, 4, 4), torch.zeros(2, 3, 4, 4))
+    penalty.backward()
+    assert float(penalty.detach()) == pytest.approx(10.0)
+    assert critic.scale.grad.isfinite()
+
+
+@pytest.mark.parametrize("type", ["real", "fake", "mixed"])
+def test_penalty_leaves_its_inputs_alone(type):
+    real, maker = torch.ones(2, 3, 8, 8), torch.tensor(0.5, requires_grad=True)
+    penalty, gradients = penalty_of(make_critic(), real, maker * real, type=type)
+    penalty.backward()
+    assert gradients.shape == (2, 192)
+    assert not real.requires_grad and maker.grad is None
+
+
+def test_penalty_through_instance_norm_at_batch_one_is_right():
+    torch.manual_seed(0)
+    critic = networks.define_D(1, 2, "n_layers", 1, "instance", init_gain=0.5).double()
+    weight = critic.model[0].weight
+    image = torch.randn(1, 1, 10, 10, dtype=torch.double)
+
+    def penalty(weight):
+        def judge(x):
+            return torch.func.functional_call(critic, {"model.0.weight": weight}, x)
+
+        return penalty_of(judge, image, image, type="real")[0]
+
+    assert torch.autograd.gradcheck(penalty, weight.detach().requires_grad_())
+
+
+def test_mixing_takes_equal_shapes_and_a_known_type():
+    real = torch.ones(1, 3, 8, 8)
+    with pytest.raises(ValueError, match=r"\(1, 3, 8, 8\) and generated ones \(1, 3, 8, 9\)"):
+        penalty_of(make_critic(), real, torch.ones(1, 3, 8, 9))
+    assert penalty_of(make_critic(), real, torch.ones(1, 3, 8, 9), type="fake")[1].shape == (1, 216)
+    with pytest.raises(ValueError, match="type 'both': .*mixed"):
+        penalty_of(make_critic(), real, real, type="both")
