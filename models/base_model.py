@@ -232,9 +232,9 @@ class BaseModel(ABC):
         """Plug-ins with a load_networks() of their own call this for every key of a state dict."""
         for name in keys[i:-1]:
             module = getattr(module, name)
-        if type(module).__name__.startswith("InstanceNorm") and getattr(module, "running_mean", None) is None:
-            if keys[-1] in ("running_mean", "running_var", "num_batches_tracked"):
-                state_dict.pop(".".join(keys))
+        bare = type(module).__name__.startswith("InstanceNorm") and getattr(module, "running_mean", None) is None
+        if bare and keys[-1] in ("running_mean", "running_var", "num_batches_tracked"):
+            state_dict.pop(".".join(keys))
 
     def print_networks(self, verbose):
         print("---------- Networks initialized -------------")
@@ -257,7 +257,7 @@ class BaseModel(ABC):
 
     @staticmethod
     def dict_grad_hook_factory(add_func=lambda x: x):
-        """(make_hook, saved): ``make_hook(name)`` is a gradient hook that keeps ``add_func(gradient)`` in saved[name]."""
+        """(make_hook, saved): the gradient hook ``make_hook(name)`` keeps ``add_func(gradient)`` in ``saved[name]``."""
         saved = {}
 
         def make_hook(name):

@@ -10,8 +10,8 @@ Zhu, Park, Isola, Efros, ICCV 2017. Two generators G_A: A -> B and G_B: B -> A, 
 from torch.nn.functional import l1_loss
 
 from models.two_way import TwoWayModel
-from util.flags import Float
 from util.errors import InputError
+from util.flags import Float
 
 
 class CycleGANModel(TwoWayModel):

@@ -19,7 +19,7 @@ from util.flags import SWITCH, Float, Int, count, words
 
 
 class BaseOptions:
-    """``TrainOptions(cmd_line).parse()``: a Namespace. `cmd_line` is None (= sys.argv), a string, or a list of words."""
+    """``TrainOptions(cmd_line).parse()`` is a Namespace; `cmd_line`: None (sys.argv), a string, or a list of words."""
 
     isTrain = None  # set by the subclasses' initialize()
 

@@ -119,7 +119,7 @@ def fill_suffix(suffix, opt):
 def check_against_trained(opt, given, trained):
     """An explicit flag that contradicts the trained networks; ``--model test`` contradicts nothing."""
     for name in ARCHITECTURE:
-        if name not in given or not trained or name not in trained or name == "model" and opt.model == "test":
+        if name not in given or not trained or name not in trained or (name == "model" and opt.model == "test"):
             continue
         if str(getattr(opt, name)) != str(trained[name]):
             raise InputError(

@@ -11,7 +11,7 @@ done
 set --
 
 cd "$(dirname "$0")/.."
-bash scripts/setup.sh dev colorization tensorboard
+bash scripts/setup.sh dev
 export PATH="$PWD/.venv/bin:$PATH"
 
 ruff check .

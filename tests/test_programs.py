@@ -44,8 +44,10 @@ def where(dataroot, tmp_path, name="run"):
     return ["--dataroot", str(dataroot), *runs]
 
 
-SMALL = ("--ngf", "4", "--ndf", "4", "--load_size", "36", "--crop_size", "32", "--n_epochs", "1", "--n_epochs_decay", "1",
-         "--display_id", "0", "--print_freq", "1", "--display_freq", "1", "--update_html_freq", "1")  # fmt: skip
+SMALL = (
+    *("--ngf", "4", "--ndf", "4", "--load_size", "36", "--crop_size", "32", "--n_epochs", "1", "--n_epochs_decay", "1"),
+    *("--display_id", "0", "--print_freq", "1", "--display_freq", "1", "--update_html_freq", "1"),
+)
 CYCLE_GAN = ("--model", "cycle_gan", "--netG", "resnet_4blocks", *SMALL)
 PIX2PIX = ("--model", "pix2pix", "--netG", "resnet_4blocks", *SMALL)
 

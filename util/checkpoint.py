@@ -1,4 +1,4 @@
-"""Weights on disk: ``<tag>_net_<name>.pth``, one bare state dict a file, as the original programs write and read them."""
+"""Weights on disk: ``<tag>_net_<name>.pth``, a bare state dict a file, as the original programs write and read it."""
 
 import os
 
@@ -94,8 +94,8 @@ def explain_mismatch(net, state, error):
             flags = "--input_nc / --output_nc, " + flags
         return f"{key} is {tuple(state[key].shape)} in the file and {tuple(own[key].shape)} here: compare {flags}"
     hint = _hint(missing, extra)
-    named = ", ".join(sorted(missing)[:2]) or "none"
-    return f"{len(missing)} keys are missing ({named}), {len(extra)} are unknown ({', '.join(sorted(extra)[:2]) or 'none'}): {hint}"
+    lacking, unknown = (", ".join(sorted(keys)[:2]) or "none" for keys in (missing, extra))
+    return f"{len(missing)} keys are missing ({lacking}), {len(extra)} are unknown ({unknown}): {hint}"
 
 
 def _hint(missing, extra):

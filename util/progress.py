@@ -31,11 +31,11 @@ class Progress:
 
     def epochs(self):
         """Number of each epoch in turn; prints how long it took when the loop comes back for the next."""
-        for self.epoch in range(self.opt.epoch_count, self.last_epoch + 1):
-            self.epoch_iter = 0
+        for epoch in range(self.opt.epoch_count, self.last_epoch + 1):
+            self.epoch, self.epoch_iter = epoch, 0
             start = time.time()
-            yield self.epoch
-            print(f"End of epoch {self.epoch} / {self.last_epoch} \t Time Taken: {time.time() - start:.0f} sec")
+            yield epoch
+            print(f"End of epoch {epoch} / {self.last_epoch} \t Time Taken: {time.time() - start:.0f} sec")
 
     def batches(self, dataset):
         """The batches of the running epoch. When one is handed out it is counted already, and the step is seeded."""
