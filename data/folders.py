@@ -59,7 +59,8 @@ def inventory(root, limit=10_000):
 
 
 def describe(there, most=8):
-    parts = [f"{name or 'directly in it'} ({count} images)" for name, count in sorted(there.items()) if count]
+    numbers = {name: f"{count} image{'s' * (count > 1)}" for name, count in sorted(there.items()) if count}
+    parts = [f"{name or 'directly in it'} ({number})" for name, number in numbers.items()]
     if not parts:
         folders = sorted(name for name in there if name)
         return f"no images, only the folders {', '.join(folders[:most])}" if folders else "nothing in it"
@@ -79,14 +80,14 @@ def mend(opt, tree, there):
     if tree == [phase]:
         both = f"{phase}A" in there and f"{phase}B" in there
         if both and opt.dataset_mode == "aligned":
-            return f"Unpaired? Then --dataset_mode unaligned. Paired? Join {phase}A and {phase}B: {SIDE_BY_SIDE}"
+            return f"Unpaired? Then --dataset_mode unaligned. Paired? Join {phase}A and {phase}B like that"
         others = [name for name, count in sorted(there.items()) if name and count and os.sep not in name]
         return f"Put the images there, or name another folder with --phase{_list(others)}"
     if tree and all(os.path.join(phase, part[-1]) in there for part in tree):
         pairs = (f"{os.path.join(phase, part[-1])} to {part}" for part in tree)
         return f"Move {' and '.join(pairs)}"
-    others = [name[:-1] for name in sorted(there) if name.endswith("A") and name[:-1] + "B" in there]
-    if tree and others and phase not in others:
+    others = [name[:-1] for name in sorted(there) if name[-1:] == "A" and (name[:-1] + "B" in there or not opt.isTrain)]
+    if tree and any(others) and phase not in others:
         return f"Put the images there, or choose another --phase{_list(others)}"
     if tree and there.get(phase):
         return f"If the images in {phase} hold A and B side by side, give --dataset_mode aligned"

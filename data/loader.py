@@ -2,6 +2,7 @@
 
 import atexit
 import math
+import os
 import weakref
 
 import torch
@@ -69,6 +70,9 @@ class CustomDatasetDataLoader:
             generator=torch.Generator(),  # its own, so that loading data doesn't move the training's random numbers
         )
         self._skip = 0
+        self._running = []
+        # By hand, and before multiprocessing's own exit, which waits for ever for processes that ignore SIGTERM.
+        atexit.register(weakref.finalize(self, stop_workers, self._running, os.getpid()))
 
     def load_data(self):
         return self
@@ -89,21 +93,18 @@ class CustomDatasetDataLoader:
     def __iter__(self):
         self.sampler.start, self._skip = self._skip * self.opt.batch_size, 0
         batches = iter(self.dataloader)
-        if self.opt.num_threads > 0:
-            _RUNNING.add(batches)
+        self._running[:] = [batches] if self.opt.num_threads > 0 else []
         for batch in batches:
             if isinstance(batch, Refusal):
                 raise InputError(batch.text)
             yield batch
 
 
-_RUNNING = weakref.WeakSet()
-
-
-@atexit.register
-def _stop_workers():
-    """Otherwise Python would ask the workers to end with SIGTERM, which they ignore, and wait for them for ever."""
-    for batches in list(_RUNNING):
+def stop_workers(running, owner):
+    """End the workers of an iteration. They ignore SIGTERM, so neither torch's nor Python's own way always does."""
+    if os.getpid() != owner:  # a copy of the loader in a forked worker
+        return
+    for batches in running:
         batches._shutdown_workers()
         for worker in batches._workers:
             if worker.is_alive():

@@ -9,6 +9,7 @@ import torch
 
 from models import networks
 from util import checkpoint
+from util.errors import InputError
 
 
 class RunFolder(str):
@@ -178,9 +179,12 @@ class BaseModel(ABC):
 
     def test(self):
         """forward() and compute_visuals() without gradients."""
-        with torch.no_grad():
-            self.forward()
-            self.compute_visuals()
+        try:
+            with torch.no_grad():
+                self.forward()
+                self.compute_visuals()
+        except networks.UnfitSize as error:
+            raise InputError(f"{', '.join(self.image_paths)}: {error}; try --preprocess resize_and_crop") from None
 
     def get_image_paths(self):
         return self.image_paths

@@ -9,7 +9,15 @@ import difflib
 import torch
 from torch.nn import init
 
-from models.architectures.layers import Downsample, Identity, Upsample, get_filter, get_norm_layer, get_pad_layer
+from models.architectures.layers import (
+    Downsample,
+    Identity,
+    UnfitSize,
+    Upsample,
+    get_filter,
+    get_norm_layer,
+    get_pad_layer,
+)
 from models.architectures.patchgan import NLayerDiscriminator, PixelDiscriminator
 from models.architectures.resnet import ResnetBlock, ResnetGenerator
 from models.architectures.unet import UnetGenerator, UnetSkipConnectionBlock
@@ -27,6 +35,7 @@ __all__ = [
     "ResnetGenerator",
     "UnetGenerator",
     "UnetSkipConnectionBlock",
+    "UnfitSize",
     "Upsample",
     "cal_gradient_penalty",
     "define_D",

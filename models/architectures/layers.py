@@ -8,6 +8,10 @@ from torch import nn
 from torch.nn import Identity
 
 
+class UnfitSize(ValueError):
+    """The network can't take images of this height and width; the message says which it takes."""
+
+
 def _no_norm(channels):
     return Identity()
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from models.architectures.layers import make_norm, needs_bias
+from models.architectures.layers import UnfitSize, make_norm, needs_bias
 
 
 class UnetSkipConnectionBlock(nn.Module):
@@ -72,7 +72,7 @@ class UnetGenerator(nn.Module):
         height, width = input.shape[-2:]
         multiple = 2**self.num_downs
         if height % multiple or width % multiple:
-            raise ValueError(
+            raise UnfitSize(
                 f"an image of {width}x{height} pixels: a U-Net with {self.num_downs} halvings takes widths and heights "
                 f"that are multiples of {multiple}"
             )

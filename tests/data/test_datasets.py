@@ -95,7 +95,8 @@ def test_val_stands_in_for_a_missing_test_folder(tmp_path):
     dataset = make("unaligned", root, phase="test", isTrain=False)
     assert (dataset.A_size, dataset.B_size) == (1, 2)
     assert "valA/0.png" in dataset[0]["A_paths"]
-    assert "testA" in refusal("unaligned", save_tree(tmp_path / "other", trainA=1), phase="test", isTrain=False)
+    message = refusal("unaligned", save_tree(tmp_path / "other", trainA=1), phase="test", isTrain=False)
+    assert "testA: there is no such folder" in message and "another --phase (train)" in message
     save_tree(tmp_path, testA=1, testB=1)
     assert make("unaligned", root, phase="test", isTrain=False).B_size == 1
 
@@ -154,7 +155,7 @@ def mkdir(path):
 def test_the_mend_fits_what_was_found(tmp_path, folders, mend):
     message = refusal("unaligned", save_tree(tmp_path, **folders))
     assert mend.format(root=tmp_path) in message
-    assert all(f"{name} ({count} images)" in message for name, count in folders.items())
+    assert all(f"{name} ({count} image" in message for name, count in folders.items())
 
 
 def test_one_folder_too_deep(tmp_path):
@@ -165,12 +166,12 @@ def test_one_folder_too_deep(tmp_path):
 def test_a_plain_folder_at_test(tmp_path):
     save(tmp_path / "1.png")
     message = refusal("unaligned", tmp_path, phase="test", isTrain=False)
-    assert "directly in it (1 images)" in message and "--dataset_mode single" in message
+    assert "directly in it (1 image)" in message and "--dataset_mode single" in message
 
 
 def test_aligned_says_how_to_join_a_and_b(tmp_path):
     message = refusal("aligned", save_tree(tmp_path, trainA=1, trainB=1))
-    assert "Join trainA and trainB: each image holds A in its left half" in message
+    assert "each image holds A in its left half" in message and "Join trainA and trainB like that" in message
     assert "name another folder with --phase (test)" in refusal("aligned", save_tree(tmp_path / "t", test=1))
     assert "A in its left half" in refusal("aligned", mkdir(tmp_path / "bare"))
 

@@ -49,7 +49,7 @@ def test_gradient_penalty_is_the_released_one(case, monkeypatch):
 
 def test_modes_are_those_of_the_flag():
     assert tuple(losses.GAN_LOSSES) == tables.GAN_MODES
-    with pytest.raises(ValueError, match="'ralsgan': .*lsgan"):
+    with pytest.raises(ValueError, match=r"'ralsgan': .*lsgan"):
         networks.GANLoss("ralsgan")
 
 
@@ -88,8 +88,8 @@ def test_critic_loss_judges_both_in_the_order_asked_for(fake_first, order):
     criterion = networks.GANLoss("nonsaturating")
     total, of_real, of_fake = losses.critic_loss(criterion, critic, real, maker * real, fake_first)
     assert seen == order
-    assert float(total) == pytest.approx(0.5 * float(of_real + of_fake))
-    assert float(of_real) == pytest.approx(float(criterion(critic(real), True).mean()))
+    assert total.item() == pytest.approx(0.5 * (of_real + of_fake).item())
+    assert of_real.item() == pytest.approx(criterion(critic(real), True).mean().item())
     total.backward()
     assert maker.grad is None and critic[0].weight.grad is not None
 
@@ -153,5 +153,5 @@ def test_mixing_takes_equal_shapes_and_a_known_type():
     with pytest.raises(ValueError, match=r"\(1, 3, 8, 8\) and generated ones \(1, 3, 8, 9\)"):
         penalty_of(make_critic(), real, torch.ones(1, 3, 8, 9))
     assert penalty_of(make_critic(), real, torch.ones(1, 3, 8, 9), type="fake")[1].shape == (1, 216)
-    with pytest.raises(ValueError, match="type 'both': .*mixed"):
+    with pytest.raises(ValueError, match=r"type 'both': .*mixed"):
         penalty_of(make_critic(), real, real, type="both")

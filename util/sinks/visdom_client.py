@@ -9,7 +9,7 @@ import visdom
 PATIENCE = (2, 5)  # seconds to connect, and between two pieces of an answer
 
 
-class Unanswered(Exception):
+class Unanswered(OSError):
     """The server did not do what it was asked; the text says why, in a few words."""
 
 

@@ -116,10 +116,12 @@ class Sender:
         try:
             self.take_in()
             self.send()
-        except Exception as error:  # whatever it is, the run must not suffer from its dashboard
+        except OSError as error:
             self.windows, self.drawn, self.shown = None, 0, None
             self.sink.news.set()
             return time.monotonic() + self.after_failure(error)
+        except Exception as error:  # not the server's fault; whatever it is, the run must not suffer from it
+            self.warn(f"visdom: could not show what the run sent: {error!r}")
         self.pause = 0.5
         # At most a tenth of the time goes into sending, here and in the server, however long the curves are.
         return time.monotonic() + min(10, 9 * (time.monotonic() - start))
@@ -143,8 +145,8 @@ class Sender:
         self.drawn = count
         visuals = self.sink.visuals
         if visuals is not self.shown:
+            self.shown = visuals  # even if they can't be drawn: then they never can
             self.windows.draw_pictures(visuals)
-            self.shown = visuals
 
     def after_failure(self, error):
         """Say it once. Returns the seconds to wait, more from try to try."""
@@ -154,13 +156,15 @@ class Sender:
             patience = START_UP if beside.process.poll() is None else START_UP / 6
             if time.monotonic() - self.began < patience:
                 return 0.5
-        if not self.warned:
-            self.warned = True
-            more = f" (what the server started beside the run says is in {beside.log})" if beside else ""
-            print(
-                f"visdom: no dashboard at {url}: {error}{more}. The run goes on, and tries again quietly; "
-                f"--display_server and --display_port choose another, --display_id 0 none.",
-                file=sys.stderr,
-            )
+        more = f" (what the server started beside the run says is in {beside.log})" if beside else ""
+        self.warn(
+            f"visdom: no dashboard at {url}: {error}{more}. The run goes on, and tries again quietly; "
+            f"--display_server and --display_port choose another, --display_id 0 none."
+        )
         self.pause = min(2 * self.pause, LONGEST_PAUSE)
         return self.pause
+
+    def warn(self, line):
+        if not self.warned:
+            print(line, file=sys.stderr)
+        self.warned = True

@@ -1,0 +1,193 @@
+"""One file over http(s): several addresses, continued where it broke off, in place only when it is whole."""
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import re
+import socket
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+from tqdm import tqdm
+
+from util.errors import InputError
+from util.files import write_text
+
+TRIES = 4  # in a row without a byte gained, before the next address is asked
+PIECE = 1 << 18
+PAUSE = 1.0  # seconds before the second try; doubled each time
+
+
+class Refused(Exception):
+    """This address will not give the file: asking it again is no use."""
+
+
+class Broken(Exception):
+    """The connection failed on the way: asking again may help."""
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but never from https down to http, and never to another kind of address."""
+
+    def redirect_request(self, request, file, code, message, headers, address):
+        before, after = (urllib.parse.urlsplit(each).scheme for each in (request.full_url, address))
+        if after not in ("http", "https") or (before, after) == ("https", "http"):
+            raise Refused(f"redirects to {after}")
+        return super().redirect_request(request, file, code, message, headers, address)
+
+
+def _opener():
+    """Only http and https: the handlers for file:, ftp: and data: are left out."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPErrorProcessor,
+        urllib.request.UnknownHandler,
+        _Redirects,
+    ):
+        opener.add_handler(handler())
+    opener.addheaders = [("User-Agent", "metamer"), ("Accept-Encoding", "identity")]
+    return opener
+
+
+def fetch(addresses, path, timeout=30, pause=PAUSE, say=print):
+    """Download the first address that answers to `path`; returns that address.
+
+    What has arrived stays in `<path>.part` when all fail, and the next call goes on from there. Raises InputError with
+    the reason of each address.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    reasons = []
+    for address in addresses:
+        try:
+            _from_one(address, path, timeout, pause, say)
+        except (Refused, Broken) as error:
+            reasons.append(f"{address}: {error}")
+            say(reasons[-1])
+            continue
+        return address
+    raise InputError("; ".join(reasons))
+
+
+def _from_one(address, path, timeout, pause, say):
+    part = _Part(path)
+    tries = 0
+    while True:
+        before = part.size()
+        try:
+            _get(address, part, timeout)
+        except Broken as error:
+            tries = 1 if part.size() > before else tries + 1
+            if tries >= TRIES:
+                raise
+            say(f"{address}: {error}; trying again" + (f" from byte {part.size():,}" if part.size() else ""))
+            time.sleep(pause * 2 ** (tries - 1))
+            continue
+        return part.finish()
+
+
+class _Part:
+    """The bytes so far, beside a note of which version of which file they belong to."""
+
+    def __init__(self, path):
+        self.path, self.part, self.note = path, Path(f"{path}.part"), Path(f"{path}.part.json")
+
+    def size(self):
+        return self.part.stat().st_size if self.part.is_file() else 0
+
+    def version(self, address):
+        """The ETag or date under which these bytes came from `address`, or None: then they can't be continued."""
+        with contextlib.suppress(OSError, ValueError):
+            note = json.loads(self.note.read_text(encoding="utf-8"))
+            if note["address"] == address and self.size():
+                return note["version"]
+        return None
+
+    def restart(self, address, version):
+        self.part.unlink(missing_ok=True)
+        write_text(self.note, json.dumps({"address": address, "version": version}))
+
+    def finish(self):
+        os.replace(self.part, self.path)
+        self.note.unlink(missing_ok=True)
+
+
+def _get(address, part, timeout):
+    """One request for what is still missing. Returns when the file is whole."""
+    version, start = part.version(address), part.size()
+    wanted = {"Range": f"bytes={start}-", "If-Range": version} if version else {}
+    try:
+        with _opener().open(urllib.request.Request(address, headers=wanted), timeout=timeout) as answer:
+            start, total = _look(answer, address, part, start if version else 0)
+            _receive(answer, part, start, total)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # the part is longer than the file: not this file's beginning
+            part.restart(address, None)
+        if error.code >= 500 or error.code in (408, 416, 429):
+            raise Broken(f"{error.code} {error.reason}") from None
+        raise Refused(f"{error.code} {error.reason}") from None
+    except (TimeoutError, socket.timeout):
+        raise Broken(f"no answer for {timeout:g} seconds") from None
+    except urllib.error.URLError as error:
+        raise Broken(_reason(error.reason)) from None
+    except (http.client.HTTPException, ConnectionError) as error:
+        raise Broken(_reason(error)) from None
+    except OSError as error:
+        raise InputError(f"{part.part}: can't be written ({error.strerror or error}); is the disk full?") from error
+
+
+def _reason(error):
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _look(answer, address, part, start):
+    """(first byte, size of the whole file or None) of an answer; starts anew where the server does."""
+    headers = answer.headers
+    if headers.get_content_type() in ("text/html", "application/xhtml+xml"):
+        raise Refused("answers with a web page instead of the file")
+    length = headers.get("Content-Length", "")
+    length = int(length) if length.isdecimal() else None
+    if answer.status == 206 and start:
+        place = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
+        if not place or int(place[1]) != start:
+            part.restart(address, None)
+            raise Broken("continues at another place than asked for")
+        return start, int(place[2]) if place[2] != "*" else None
+    # A weak ETag (W/"...") promises a like file, not the same bytes.
+    tag = headers.get("ETag", "")
+    part.restart(address, tag if tag and not tag.startswith("W/") else headers.get("Last-Modified"))
+    return 0, length
+
+
+def _receive(answer, part, start, total):
+    shown = {"total": total, "initial": start, "unit": "B", "unit_scale": True, "disable": None}
+    with open(part.part, "ab") as file, tqdm(desc=part.path.name, **shown) as bar:
+        while piece := answer.read(PIECE):
+            file.write(piece)
+            bar.update(len(piece))
+        file.flush()
+        os.fsync(file.fileno())
+    if total is not None and part.size() < total:
+        raise Broken(f"broke off at {part.size():,} of {total:,} bytes")
+    if total is not None and part.size() > total:
+        part.part.unlink()
+        raise Broken(f"sent more than the {total:,} bytes it announced")
+
+
+def sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
