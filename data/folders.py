@@ -26,6 +26,8 @@ def find_images(opt, name, tree, note=""):
     """
     folder = os.path.join(opt.dataroot, name) if name else opt.dataroot
     if not os.path.isdir(opt.dataroot):
+        if os.path.exists(opt.dataroot):
+            raise InputError(f"--dataroot {opt.dataroot}: a file; give the folder that holds the images")
         raise InputError(f"--dataroot {opt.dataroot}: there is no such folder{_neighbour(opt.dataroot)}")
     paths = make_dataset(folder, opt.max_dataset_size) if os.path.isdir(folder) else []
     if paths:
@@ -86,7 +88,9 @@ def mend(opt, tree, there):
     if tree and all(os.path.join(phase, part[-1]) in there for part in tree):
         pairs = (f"{os.path.join(phase, part[-1])} to {part}" for part in tree)
         return f"Move {' and '.join(pairs)}"
-    others = [name[:-1] for name in sorted(there) if name[-1:] == "A" and (name[:-1] + "B" in there or not opt.isTrain)]
+    others = [
+        name[:-1] for name in sorted(there) if name[1:].endswith("A") and (name[:-1] + "B" in there or not opt.isTrain)
+    ]
     if tree and any(others) and phase not in others:
         return f"Put the images there, or choose another --phase{_list(others)}"
     if tree and there.get(phase):

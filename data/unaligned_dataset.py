@@ -51,7 +51,10 @@ class UnalignedDataset(BaseDataset):
         return find("A"), find("B")
 
     def __len__(self):
-        return max(self.A_size, self.B_size)
+        if self.opt.isTrain:
+            return max(self.A_size, self.B_size)
+        # In a test each image to translate comes once: more of the other side would repeat it.
+        return self.B_size if self.opt.direction == "BtoA" else self.A_size
 
     def __getitem__(self, index):
         opt = self.opt

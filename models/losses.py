@@ -76,6 +76,38 @@ def critic_loss(criterion, critic, real, fake, fake_first=False):
     return 0.5 * (loss_real + loss_fake), loss_real, loss_fake
 
 
+def classification_loss(logits, label):
+    """StarGAN's domain term (Choi et al., CVPR 2018, eqs. 2 and 3), a scalar; logits: (N, domains).
+
+    label (N,), integers: one domain each, cross-entropy. label (N, domains), 0 or 1: attributes that don't exclude
+    each other, whose cross-entropies are summed over the attributes and averaged over the batch, as released.
+    """
+    if not label.is_floating_point():
+        return F.cross_entropy(logits, label)
+    return F.binary_cross_entropy_with_logits(logits, label, reduction="sum") / len(logits)
+
+
+def masked_classification_loss(logits, label, attributes):
+    """The domain term of two data sets at once (section 3.3): what the label's mask calls unknown adds nothing.
+
+    logits: (N, attributes + domains); label: (N, attributes + domains + 2), of which the last two say whether the
+    attributes and whether the domain, one-hot, are known.
+    """
+    known = label[:, -2:-1]
+    bce = F.binary_cross_entropy_with_logits(logits[:, :attributes], label[:, :attributes], reduction="none")
+    # An unknown domain is all zeros in the label, so it brings no cross-entropy by itself.
+    return (known * bce).sum() / len(logits) + F.cross_entropy(logits[:, attributes:], label[:, attributes:-2])
+
+
+def slope_penalty(logits, x):
+    """StarGAN's form of WGAN-GP's penalty: mean_n (|grad_x sum(logits_n)| - 1)^2 for the batch x that was judged.
+
+    A sample with no slope at all costs 1 and passes no gradient on, where the root itself would give NaN.
+    """
+    gradients = torch.autograd.grad(logits.sum(), x, create_graph=True)[0].flatten(1)  # (N, C*H*W)
+    return (torch.linalg.vector_norm(gradients, dim=1) - 1).square().mean()
+
+
 def draw_alpha(samples, device):
     """How much of each real sample goes into the mixture: (N, 1), uniform in [0, 1)."""
     return torch.rand(samples, 1, device=device)
@@ -111,3 +143,59 @@ def _penalty_points(real, fake, device, type):
         )
     alpha = draw_alpha(len(real), device).view(-1, *[1] * (real.dim() - 1))
     return alpha * real.to(device) + (1 - alpha) * fake.to(device)
+
+
+MASKED = -10.0  # as released: the score of a patch with its own place among the negatives, before the temperature
+
+
+def patch_nce(q, k, temperature=0.07, groups=1):
+    """PatchNCE (Park et al., ECCV 2020, eq. 3): each query is to pick its own key among those of its group.
+
+        l_i = -log( exp(q_i.k_i / T) / (exp(q_i.k_i / T) + sum_{j != i} exp(q_i.k_j / T)) )
+
+    q, k: (rows, channels), vectors of length 1; the rows are `groups` equal blocks that don't see each other. The
+    answer is (rows,). No gradient reaches k.
+    """
+    q, k = (_at_least_float32(vectors).unflatten(0, (groups, -1)) for vectors in (q, k.detach()))  # (groups, P, C)
+    scores = torch.bmm(q, k.mT) / temperature  # (groups, P, P)
+    # The released sum counts the masked diagonal too, as one more negative with a score that is the same for all.
+    masked = scores.new_full((*scores.shape[:2], 1), MASKED / temperature)
+    own = torch.arange(scores.shape[1], device=scores.device).repeat(groups)
+    return F.cross_entropy(torch.cat((scores, masked), 2).flatten(0, 1), own, reduction="none")
+
+
+def _at_least_float32(x):
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+class PatchNCELoss(nn.Module):
+    """CUT's PatchNCE: (q, k) -> one loss per row. Negatives come from the same image only, unless
+    ``opt.nce_includes_all_negatives_from_minibatch``.
+
+    The rows are those of `batch_size` images, one after the other; None stands for ``opt.batch_size``.
+    """
+
+    def __init__(self, opt):
+        super().__init__()
+        self.temperature = opt.nce_T
+        self.batch_size = opt.batch_size
+        self.one_group = opt.nce_includes_all_negatives_from_minibatch
+
+    def forward(self, feat_q, feat_k, batch_size=None):
+        images = self.batch_size if batch_size is None else batch_size
+        return patch_nce(feat_q, feat_k, self.temperature, 1 if self.one_group else images)
+
+
+class CosinePatchNCELoss(nn.Module):
+    """DCLGAN's PatchNCE, on cosines: (q, k) -> one loss per row. Every row of the batch is a negative, as released.
+
+    Vectors out of a projector have length 1 but for its 1e-7, so little differs from PatchNCELoss at batch size 1.
+    """
+
+    def __init__(self, opt):
+        super().__init__()
+        self.temperature = opt.nce_T
+
+    def forward(self, feat_q, feat_k, batch_size=None):
+        q, k = (F.normalize(_at_least_float32(vectors), dim=1, eps=1e-8) for vectors in (feat_q, feat_k.detach()))
+        return patch_nce(q, k, self.temperature)

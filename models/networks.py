@@ -1,4 +1,4 @@
-"""Networks by name: ``define_G`` and ``define_D`` look up a word of --netG or --netD, build, and initialise.
+"""Networks by name: ``define_G``, ``define_D`` and ``define_F`` look up a word of --netG ..., build, and initialise.
 
 The words are in models/tables.py, the classes in models/architectures/; everything that a model or a plug-in
 reaches as ``networks.X`` is listed below.
@@ -7,8 +7,8 @@ reaches as ``networks.X`` is listed below.
 import difflib
 
 import torch
-from torch.nn import init
 
+from models.architectures.initialization import init_weights
 from models.architectures.layers import (
     Downsample,
     Identity,
@@ -18,27 +18,42 @@ from models.architectures.layers import (
     get_norm_layer,
     get_pad_layer,
 )
+from models.architectures.patch_sampler import Normalize, PatchSampleF, PoolingF, ReshapeF, StridedConvF
 from models.architectures.patchgan import NLayerDiscriminator, PixelDiscriminator
 from models.architectures.resnet import ResnetBlock, ResnetGenerator
+from models.architectures.similarity import MappingF
+from models.architectures.stargan import StarGANDiscriminator, StarGANGenerator, counted
 from models.architectures.unet import UnetGenerator, UnetSkipConnectionBlock
-from models.losses import GANLoss, cal_gradient_penalty
+from models.losses import CosinePatchNCELoss, GANLoss, PatchNCELoss, cal_gradient_penalty, patch_nce
 from models.schedules import get_scheduler
-from models.tables import DISCRIMINATORS, GENERATORS, NOT_YET
+from models.tables import DISCRIMINATORS, GENERATORS, NOT_YET, PROJECTORS
 
 __all__ = [
+    "CosinePatchNCELoss",
     "Downsample",
     "GANLoss",
     "Identity",
+    "MappingF",
     "NLayerDiscriminator",
+    "Normalize",
+    "PatchNCELoss",
+    "PatchSampleF",
     "PixelDiscriminator",
+    "PoolingF",
+    "ReshapeF",
     "ResnetBlock",
     "ResnetGenerator",
+    "StarGANDiscriminator",
+    "StarGANGenerator",
+    "StridedConvF",
     "UnetGenerator",
     "UnetSkipConnectionBlock",
     "UnfitSize",
     "Upsample",
     "cal_gradient_penalty",
+    "counted",
     "define_D",
+    "define_F",
     "define_G",
     "get_filter",
     "get_norm_layer",
@@ -46,9 +61,13 @@ __all__ = [
     "get_scheduler",
     "init_net",
     "init_weights",
+    "patch_nce",
 ]
 
-CLASSES = {made.__name__: made for made in (ResnetGenerator, UnetGenerator, NLayerDiscriminator, PixelDiscriminator)}
+_GENERATORS = (ResnetGenerator, UnetGenerator)
+_DISCRIMINATORS = (NLayerDiscriminator, PixelDiscriminator)
+_PROJECTORS = (PatchSampleF, ReshapeF, PoolingF, StridedConvF, MappingF)
+CLASSES = {made.__name__: made for made in (*_GENERATORS, *_DISCRIMINATORS, *_PROJECTORS)}
 
 
 def define_G(
@@ -100,6 +119,29 @@ def define_D(
     return _place(init_weights(net, init_type, init_gain), gpu_ids, opt)
 
 
+def define_F(
+    input_nc,
+    netF,
+    norm="batch",
+    use_dropout=False,
+    init_type="normal",
+    init_gain=0.02,
+    no_antialias=False,
+    gpu_ids=(),
+    opt=None,
+    widths=None,
+):
+    """The projector that `netF` names, initialised, on the GPU of `gpu_ids`, or else on ``opt.device``.
+
+    `widths` are the channels of the feature maps that it will get; without them a projector with weights builds
+    itself in its first forward. `input_nc` is the number of maps for ``mapping``; norm, dropout and antialiasing are
+    there for callers of the original and not read. ``opt.netF_nc`` is the length of the vectors.
+    """
+    entry = _look_up("netF", netF, PROJECTORS)
+    flags = {"init_type": init_type, "init_gain": init_gain, "widths": widths, "in_layer": input_nc}
+    return _place(_build(entry, {**flags, "nc": getattr(opt, "netF_nc", 256)}), gpu_ids, opt)
+
+
 def _tell_apart(flag_or_ids, gpu_ids):
     """(no_antialias, gpu_ids) of a position that holds either; without a flag the network is the plain one."""
     if isinstance(flag_or_ids, (list, tuple)):
@@ -125,40 +167,6 @@ def _build(entry, flags, *channels, **arguments):
 def _place(net, gpu_ids, opt=None):
     device = torch.device("cuda", gpu_ids[0]) if gpu_ids else getattr(opt, "device", None)
     return net if device is None else net.to(device)
-
-
-FILL_WEIGHT = {
-    "normal": lambda weight, gain: init.normal_(weight, 0.0, gain),
-    "xavier": lambda weight, gain: init.xavier_normal_(weight, gain=gain),
-    "kaiming": lambda weight, gain: init.kaiming_normal_(weight, a=0, mode="fan_in"),  # the gain is not its business
-    "orthogonal": lambda weight, gain: init.orthogonal_(weight, gain=gain),
-}
-
-
-def init_weights(net, init_type="normal", init_gain=0.02, debug=False):
-    """Draw the weights of every convolution and linear layer, set their biases to 0, and return the network.
-
-    Layers are known by their class names, so those of plug-ins count too. BatchNorm2d scales are drawn from
-    N(1, init_gain); other norms stay as built. `debug` prints the class of each layer that is drawn.
-    """
-    if init_type not in FILL_WEIGHT:
-        raise ValueError(f"--init_type {init_type}: choose one of {', '.join(FILL_WEIGHT)}")
-    for layer in net.modules():
-        name = type(layer).__name__
-        weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
-        if not isinstance(weight, torch.Tensor):
-            continue
-        if "Conv" in name or "Linear" in name:
-            FILL_WEIGHT[init_type](weight.data, init_gain)
-        elif "BatchNorm2d" in name:
-            init.normal_(weight.data, 1.0, init_gain)
-        else:
-            continue
-        if isinstance(bias, torch.Tensor):
-            init.zeros_(bias.data)
-        if debug:
-            print(name)
-    return net
 
 
 def init_net(net, init_type="normal", init_gain=0.02, gpu_ids=(), debug=False, initialize_weights=True):

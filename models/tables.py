@@ -8,20 +8,21 @@ from typing import NamedTuple
 
 
 class Network(NamedTuple):
-    """One word of ``--netG`` or ``--netD``."""
+    """One word of ``--netG``, ``--netD`` or ``--netF``."""
 
     builds: str  # name of the class in models.networks
     arguments: dict  # constructor arguments that make the word differ from its neighbours
     stride: int = 1  # height and width of the input must be a multiple of this
     takes: tuple = ()  # which of the optional flags reach the constructor, by its names for them
+    features: bool = False  # a generator: hands out feature maps; a projector: takes them as the models give them
 
 
 BLURS = ("no_antialias", "no_antialias_up")
 
 GENERATORS = {
-    "resnet_9blocks": Network("ResnetGenerator", {"n_blocks": 9}, stride=4, takes=BLURS),
-    "resnet_6blocks": Network("ResnetGenerator", {"n_blocks": 6}, stride=4, takes=BLURS),
-    "resnet_4blocks": Network("ResnetGenerator", {"n_blocks": 4}, stride=4, takes=BLURS),
+    "resnet_9blocks": Network("ResnetGenerator", {"n_blocks": 9}, stride=4, takes=BLURS, features=True),
+    "resnet_6blocks": Network("ResnetGenerator", {"n_blocks": 6}, stride=4, takes=BLURS, features=True),
+    "resnet_4blocks": Network("ResnetGenerator", {"n_blocks": 4}, stride=4, takes=BLURS, features=True),
     "unet_128": Network("UnetGenerator", {"num_downs": 7}, stride=128),
     "unet_256": Network("UnetGenerator", {"num_downs": 8}, stride=256),
 }
@@ -30,6 +31,17 @@ DISCRIMINATORS = {
     "basic": Network("NLayerDiscriminator", {"n_layers": 3}, takes=("no_antialias",)),
     "n_layers": Network("NLayerDiscriminator", {}, takes=("n_layers", "no_antialias")),  # depth from --n_layers_D
     "pixel": Network("PixelDiscriminator", {}),
+}
+
+LEARNT = ("nc", "widths", "init_type", "init_gain")
+
+PROJECTORS = {
+    "mlp_sample": Network("PatchSampleF", {"use_mlp": True}, takes=LEARNT, features=True),
+    "sample": Network("PatchSampleF", {"use_mlp": False}, takes=LEARNT, features=True),
+    "reshape": Network("ReshapeF", {}),
+    "global_pool": Network("PoolingF", {}),
+    "strided_conv": Network("StridedConvF", {}, takes=("init_type", "init_gain")),
+    "mapping": Network("MappingF", {}, takes=("in_layer", "nc", "init_type", "init_gain")),
 }
 
 NORMS = ("instance", "batch", "syncbatch", "none")

@@ -52,6 +52,10 @@ def _double(channels, norm_layer, use_bias, antialias):
     return [*resize, make_norm(norm_layer, half), nn.ReLU(True)]
 
 
+def _passes_on(layer):
+    return isinstance(layer, nn.Identity)  # its output is its input, in the same memory
+
+
 class ResnetGenerator(nn.Module):
     """(N, input_nc, H, W) -> (N, output_nc, H, W) in [-1, 1]; H and W are rounded up to multiples of 4.
 
@@ -110,6 +114,11 @@ class ResnetGenerator(nn.Module):
             if encode_only and index == wanted[-1]:
                 return features
         return x, features
+
+    def rectifies_later(self, index):
+        """Whether the output of that layer is overwritten by an in-place ReLU behind it, in a pass that goes on."""
+        behind = next((layer for layer in self.model[self._indices([index])[0] + 1 :] if not _passes_on(layer)), None)
+        return getattr(behind, "inplace", False)
 
     def _indices(self, layers):
         count = len(self.model)

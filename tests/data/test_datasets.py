@@ -56,6 +56,13 @@ def test_unaligned_pairs_stay_with_serial_batches(tmp_path):
     assert pairs == [(0, 0), (1, 1), (2, 0)]
 
 
+def test_a_test_visits_every_source_image_once_whatever_the_other_side_holds(tmp_path):
+    save_tree(tmp_path, testA=2, testB=5, trainA=2, trainB=5)
+    assert len(make("unaligned", tmp_path)) == 5
+    assert len(make("unaligned", tmp_path, phase="test", isTrain=False)) == 2
+    assert len(make("unaligned", tmp_path, phase="test", isTrain=False, direction="BtoA")) == 5
+
+
 def test_the_cap_counts_for_each_side(tmp_path):
     dataset = make("unaligned", save_tree(tmp_path, trainA=3, trainB=2), max_dataset_size=2)
     assert (len(dataset), dataset.A_size, dataset.B_size) == (2, 2, 2)
@@ -117,6 +124,12 @@ def test_training_and_the_source_side_need_both_folders(tmp_path):
 
 
 # what is said about missing and empty folders
+
+
+def test_a_file_as_root_is_called_a_file(tmp_path):
+    save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="a.png: a file"):
+        make("single", tmp_path / "a.png")
 
 
 def test_a_missing_root_is_named_with_its_neighbour(tmp_path):

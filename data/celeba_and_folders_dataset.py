@@ -1,0 +1,100 @@
+"""Attributes and folders at once: ``--dataset_mode celeba_and_folders``.
+
+<dataroot> as ``celeba`` reads it, --rafd_image_dir as ``labelled_folders`` reads it (both may lie in --dataroot).
+
+The label of an image says what is known about it (section 3.3 of the StarGAN paper):
+
+    [ attributes (0 if unknown) | domain, one-hot (0 if unknown) | attributes known? | domain known? ]
+"""
+
+import os
+
+import torch
+from torch.nn.functional import one_hot
+
+from data.attribute_file import find_attribute_file
+from data.base_dataset import BaseDataset
+from data.celeba_dataset import CelebADataset, add_attribute_flags
+from data.labelled import add_labelled_flags
+from data.labelled_folders_dataset import LabelledFoldersDataset, add_folder_flags, domain_folder, find_domains
+from util import seeding
+from util.errors import InputError
+
+
+class CelebAAndFoldersDataset(BaseDataset):
+    """Items {A: (C, H, W), label: (attributes + domains + 2,), A_paths}.
+
+    In training a batch with attributes and one with domains take turns; what has fewer images comes round again
+    within an epoch.
+    """
+
+    reads_plain_folders = True
+
+    @staticmethod
+    def modify_commandline_options(parser, is_train):
+        add_labelled_flags(parser, "celeba_and_folders", "celeba", "rafd")
+        add_attribute_flags(parser)
+        add_folder_flags(parser)
+        opt = parser.parse_known_args()[0]
+        domains = opt.domains or (find_domains(opt) if is_train and opt.dataroot else [])
+        if "images" in domains and not opt.domains and not opt.rafd_image_dir:
+            domains = [name for name in domains if name != "images"]  # those are the images with attributes
+        parser.set_defaults(domains=domains, c_dim=len(opt.selected_attrs), c2_dim=len(domains))
+        return parser
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        self.parts = [CelebADataset(opt), LabelledFoldersDataset(opt)] if opt.isTrain else test_parts(opt)
+        common = [name for name in opt.selected_attrs if name in opt.domains]
+        if common:
+            raise InputError(f"--domains {common[0]}: an attribute has the same name; rename the folder")
+
+    def __len__(self):
+        if not self.opt.isTrain:
+            return sum(map(len, self.parts))
+        return 2 * self._turns() * self.opt.batch_size
+
+    def _turns(self):
+        return -(-max(map(len, self.parts)) // self.opt.batch_size)
+
+    def visiting_order(self, seed, epoch, shuffled):
+        """Batches of the two parts in turn, each part in an order of its own."""
+        if not self.opt.isTrain:
+            return super().visiting_order(seed, epoch, shuffled)
+        size, order = self.opt.batch_size, []
+        first, second = (self._rounds(part, seed, epoch, shuffled) for part in (0, 1))
+        for start in range(0, self._turns() * size, size):
+            order += first[start : start + size] + second[start : start + size]
+        return order
+
+    def _rounds(self, part, seed, epoch, shuffled):
+        """A part's indices, every round in a new order, as many as an epoch takes."""
+        length, wanted, order = len(self.parts[part]), self._turns() * self.opt.batch_size, []
+        while len(order) < wanted:
+            own = seeding.derive(seed, part, len(order) // length)
+            order += seeding.order(own, epoch, length) if shuffled else range(length)
+        first = part * len(self.parts[0])
+        return [first + index for index in order[:wanted]]
+
+    def __getitem__(self, index):
+        first = len(self.parts[0])
+        item = self.parts[0][index] if index < first else self.parts[1][index - first]
+        return {**item, "label": self.masked(item.get("label"))}
+
+    def masked(self, label):
+        """The label of a part with its place in the whole; None is all unknown."""
+        attributes, domains = len(self.opt.selected_attrs), len(self.opt.domains)
+        if label is None:
+            return torch.zeros(attributes + domains + 2)
+        if isinstance(label, int):
+            hot = one_hot(torch.tensor(label), domains).float()
+            return torch.cat((torch.zeros(attributes), hot, torch.tensor([0.0, 1.0])))
+        return torch.cat((label, torch.zeros(domains), torch.tensor([1.0, 0.0])))
+
+
+def test_parts(opt):
+    """What a test finds: images with attributes, images in a folder of the phase, or else any images."""
+    parts = [CelebADataset(opt)] if opt.attr_path or find_attribute_file(opt.dataroot) else []
+    if os.path.isdir(opt.rafd_image_dir or os.path.join(opt.dataroot, opt.phase)) and domain_folder(opt) != opt.dataroot:
+        parts.append(LabelledFoldersDataset(opt))
+    return parts or [CelebADataset(opt)]

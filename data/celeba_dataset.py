@@ -1,0 +1,98 @@
+"""Images with attributes that are there or not: ``--dataset_mode celeba``.
+
+<dataroot>/list_attr_celeba.txt (or a CSV table, or --attr_path), <dataroot>/images (or img_align_celeba, or
+--celeba_image_dir). One file for training and tests: its rows are split, the same way each time.
+
+A test takes any folder without an attribute file too: then all images below it, without labels.
+"""
+
+import os
+
+import torch
+
+from data.attribute_file import find_attribute_file, read_attributes, split
+from data.base_dataset import BaseDataset
+from data.folders import find_images
+from data.image_file import load_image
+from data.labelled import add_labelled_flags, labelled_transform, say_sizes
+from util.errors import InputError
+from util.flags import refuse
+
+IMAGE_FOLDERS = ("images", "img_align_celeba/img_align_celeba", "img_align_celeba")
+
+
+def add_attribute_flags(parser):
+    parser.add_argument("--attr_path", help="attribute file (none given: the one in --dataroot)")
+    parser.add_argument("--celeba_image_dir", help="folder of its images (none given: images in --dataroot)")
+
+
+class CelebADataset(BaseDataset):
+    """Items {A: (C, H, W), label: (attributes,) of 0.0 and 1.0, A_paths}; without labels no label."""
+
+    reads_plain_folders = True
+
+    @staticmethod
+    def modify_commandline_options(parser, is_train):
+        add_labelled_flags(parser, "celeba", "celeba")
+        refuse(parser, "--dataset_mode celeba", domains="name its attributes with --selected_attrs")
+        add_attribute_flags(parser)
+        parser.set_defaults(c_dim=len(parser.parse_known_args()[0].selected_attrs), domains=[])
+        return parser
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        path = opt.attr_path or find_attribute_file(opt.dataroot)
+        if path is None and opt.isTrain:
+            find_images(opt, "", [], "and an attribute file")  # says so if not even the folder is there
+            raise InputError(
+                f"{opt.dataroot}: no attribute file in it; --dataset_mode {opt.dataset_mode} reads list_attr_celeba.txt "
+                "or a CSV table with a header such as image,Male,Young; name it with --attr_path"
+            )
+        if path is None:
+            self.labels, self.paths = None, find_images(opt, "", [])
+            print(f"{opt.dataroot}: no attribute file, so these are {len(self.paths)} images without labels")
+        else:
+            rows = self.rows(path)
+            self.labels = torch.tensor([label for _, label in rows])
+            self.paths = find_listed(path, opt.celeba_image_dir or image_folder(opt.dataroot), rows)
+        self.transform = labelled_transform(opt, "celeba")
+        say_sizes(opt, "celeba", self.paths[0])
+
+    def rows(self, path):
+        """The rows of this phase; prints how many went where."""
+        rows = read_attributes(path, self.opt.selected_attrs)
+        training, tests = split(rows, True), split(rows, False)
+        if not training:
+            raise InputError(f"{path}: {len(rows)} images can't be split into some for training and some for tests")
+        print(f"{path}: {len(rows)} images, {len(training)} for training and {len(tests)} for tests")
+        chosen = training if self.opt.phase == "train" else tests
+        return chosen[: int(min(len(chosen), self.opt.max_dataset_size))]
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, index):
+        path = self.paths[index]
+        item = {"A": load_image(path, self.transform), "A_paths": path}
+        return item if self.labels is None else {**item, "label": self.labels[index]}
+
+
+def image_folder(dataroot):
+    folders = [os.path.join(dataroot, name) for name in IMAGE_FOLDERS]
+    return next((folder for folder in folders if os.path.isdir(folder)), dataroot)
+
+
+def find_listed(attribute_file, folder, rows):
+    """Paths of the images that the rows name; an InputError names the first that is not there."""
+    try:
+        there = set(os.listdir(folder))  # one look at the folder instead of one at each of 200,000 files
+    except OSError as error:
+        raise InputError(f"--celeba_image_dir {folder}: {error.strerror}") from None
+    paths = [os.path.join(folder, name) for name, _ in rows]
+    missing = [path for path, (name, _) in zip(paths, rows) if name not in there and not os.path.isfile(path)]
+    if missing:
+        raise InputError(
+            f"{missing[0]}: no such image, though {attribute_file} lists it ({len(missing)} of {len(rows)} are "
+            "missing); see --celeba_image_dir"
+        )
+    return paths

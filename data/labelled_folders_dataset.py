@@ -1,0 +1,97 @@
+"""A folder for each domain: ``--dataset_mode labelled_folders``.
+
+<dataroot>/<phase>/<domain>/..., or, without a folder for the phase, <dataroot>/<domain>/... Sub-folders are included.
+
+A test needs no domains in its folders: any images below <dataroot>/<phase>, or below <dataroot>, will do.
+"""
+
+import os
+
+from data.base_dataset import BaseDataset
+from data.folders import find_images, phase_of
+from data.image_file import load_image
+from data.image_folder import make_dataset
+from data.labelled import add_labelled_flags, labelled_transform, say_sizes
+from util.errors import InputError, nearest
+from util.flags import refuse
+
+
+def add_folder_flags(parser):
+    parser.add_argument("--rafd_image_dir", help="folder of the domains' folders (none given: --dataroot)")
+
+
+def domain_folder(opt):
+    """Where the domains' folders lie."""
+    root = opt.rafd_image_dir or opt.dataroot
+    own = os.path.join(root, phase_of(opt) if root == opt.dataroot else opt.phase)
+    return own if os.path.isdir(own) else root
+
+
+def find_domains(opt):
+    """Names of the folders with images in them, sorted; none if there is no such place."""
+    folder = domain_folder(opt)
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    inside = ((name, os.path.join(folder, name)) for name in names if not name.startswith("."))
+    return [name for name, path in inside if os.path.isdir(path) and make_dataset(path, 1)]
+
+
+class LabelledFoldersDataset(BaseDataset):
+    """Items {A: (C, H, W), label: the domain's number, A_paths}; in a test no label."""
+
+    reads_plain_folders = True
+
+    @staticmethod
+    def modify_commandline_options(parser, is_train):
+        add_labelled_flags(parser, "labelled_folders", "rafd")
+        refuse(parser, "--dataset_mode labelled_folders", selected_attrs="name its folders with --domains")
+        add_folder_flags(parser)
+        opt = parser.parse_known_args()[0]
+        domains = opt.domains or (find_domains(opt) if is_train and opt.dataroot else [])
+        parser.set_defaults(domains=domains, c_dim=len(domains), selected_attrs=[])
+        return parser
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        if opt.isTrain:
+            self.paths, self.classes = find_labelled(opt)
+        else:
+            self.paths, self.classes = find_unlabelled(opt), None
+        self.transform = labelled_transform(opt, "rafd")
+        say_sizes(opt, "rafd", self.paths[0])
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, index):
+        path = self.paths[index]
+        item = {"A": load_image(path, self.transform), "A_paths": path}
+        return item if self.classes is None else {**item, "label": self.classes[index]}
+
+
+def find_labelled(opt):
+    """(paths, numbers of their domains), domain by domain, at most --max_dataset_size of each."""
+    folder, there = domain_folder(opt), find_domains(opt)
+    if not os.path.isdir(folder):
+        find_images(opt, opt.phase, [opt.phase])  # says what there is instead
+    for domain in opt.domains:
+        if domain not in there:
+            hint = nearest(domain, there) or f" there are {', '.join(there) or 'none'}"
+            raise InputError(f"--domains {domain}: no folder of that name with images in {folder};{hint}")
+    if len(opt.domains) < 2:
+        found = f"only {there[0]}" if there else "none"
+        raise InputError(f"{folder}: needs a folder with images for each of at least two domains, found {found}")
+    paths, classes = [], []
+    for number, domain in enumerate(opt.domains):
+        own = make_dataset(os.path.join(folder, domain), opt.max_dataset_size)
+        paths += own
+        classes += [number] * len(own)
+    print(f"{folder}: {', '.join(f'{classes.count(i)} {domain}' for i, domain in enumerate(opt.domains))}")
+    return paths, classes
+
+
+def find_unlabelled(opt):
+    folder = domain_folder(opt)
+    if folder == opt.dataroot or not os.path.isdir(folder):
+        return find_images(opt, "", [])
+    paths = make_dataset(folder, opt.max_dataset_size)
+    return paths or find_images(opt, opt.phase, [opt.phase])

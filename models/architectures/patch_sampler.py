@@ -1,0 +1,145 @@
+"""Projectors: feature maps of a generator in, unit vectors out (Park et al., ECCV 2020, section 3.2).
+
+`netF` samples patches: the vectors at some positions of each map, through a small network of its own per map.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from models.architectures.initialization import init_weights
+
+
+class Normalize(nn.Module):
+    """Divide by the length along dimension 1 plus 1e-7; a vector of zeros stays one, and has a finite gradient."""
+
+    def __init__(self, power=2):
+        super().__init__()
+        self.power = power
+
+    def forward(self, x):
+        # vector_norm and not a root of a sum: its gradient at zero is 0, where the root's is infinite.
+        return x / (torch.linalg.vector_norm(x, self.power, dim=1, keepdim=True) + 1e-7)
+
+
+class PatchSampleF(nn.Module):
+    """Vectors at random positions of each feature map, ``mlp_i`` applied to those of map i if `use_mlp`, normalised.
+
+    `widths`, the channels of the maps, builds the MLPs at once; without them the first forward does. Their weights
+    are drawn by `init_type`. `gpu_ids` is there for callers of the original and not read.
+    """
+
+    def __init__(self, use_mlp=False, init_type="normal", init_gain=0.02, nc=256, gpu_ids=(), widths=None):
+        super().__init__()
+        self.use_mlp = use_mlp
+        self.init_type = init_type
+        self.init_gain = init_gain
+        self.nc = nc
+        self.l2norm = Normalize(2)
+        self.mlp_init = False
+        if use_mlp and widths is not None:
+            self._build(widths)
+
+    def _build(self, widths):
+        for i, width in enumerate(widths):
+            setattr(self, f"mlp_{i}", nn.Sequential(nn.Linear(width, self.nc), nn.ReLU(), nn.Linear(self.nc, self.nc)))
+        init_weights(self, self.init_type, self.init_gain)
+        self.mlp_init = True
+
+    def create_mlp(self, feats):
+        """Build the MLPs for such feature maps, where the maps are."""
+        self._build([feat.shape[1] for feat in feats])
+        self.to(feats[0].device)
+
+    def draw_patch_ids(self, num_positions, num_patches, device):
+        """Which positions of a map are taken: a LongTensor of num_patches different ones, or all if there are fewer."""
+        return torch.randperm(num_positions, device=device)[:num_patches]
+
+    def draw(self, feats, num_patches):
+        """Ids for each map, as forward() takes them."""
+        return [self.draw_patch_ids(feat[0, 0].numel(), num_patches, feat.device) for feat in feats]
+
+    def forward(self, feats, num_patches=64, patch_ids=None):
+        """(vectors, ids), a list with an entry per map each.
+
+        feats: (B, C_i, H_i, W_i). ids: (P_i,) positions in a flattened map, the same for all images of the batch;
+        drawn unless given. vectors: (B*P_i, nc), image after image. With num_patches 0 every position is taken:
+        (B, nc, H_i, W_i), and the ids are empty lists.
+        """
+        if self.use_mlp and not self.mlp_init:
+            self.create_mlp(feats)
+        if num_patches == 0:
+            return [self._project_map(i, feat) for i, feat in enumerate(feats)], [[] for _ in feats]
+        ids = self.draw(feats, num_patches) if patch_ids is None else patch_ids
+        ids = [torch.as_tensor(i, device=feat.device) for i, feat in zip(ids, feats)]
+        return [self._project(i, gather(feat, ids[i])) for i, feat in enumerate(feats)], ids
+
+    def _project(self, i, rows):
+        return self.l2norm(getattr(self, f"mlp_{i}")(rows) if self.use_mlp else rows)
+
+    def _project_map(self, i, feat):
+        vectors = self._project(i, feat.flatten(2).mT.flatten(0, 1))  # (B*H*W, nc)
+        return vectors.view(len(feat), -1, vectors.shape[1]).mT.unflatten(2, feat.shape[2:])
+
+
+def gather(feat, ids):
+    """The vectors of a map at `ids`: (B, C, H, W) -> (B*P, C), image after image."""
+    # Indexing the last dimension, so that the gradient of the map arrives in the map's own memory layout: permuting
+    # first would hand the instance norm before it a layout that PyTorch gets wrong on a CPU with a batch of one.
+    return feat.flatten(2).index_select(2, ids).mT.flatten(0, 1)
+
+
+class ReshapeF(nn.Module):
+    """A map averaged to 4x4, its 16 vectors normalised: (B, C, H, W) -> (B*16, C)."""
+
+    def __init__(self):
+        super().__init__()
+        self.l2norm = Normalize(2)
+
+    def forward(self, x):
+        return self.l2norm(F.adaptive_avg_pool2d(x, 4).flatten(2).mT.flatten(0, 1))
+
+
+class PoolingF(nn.Module):
+    """The largest value of each channel, normalised: (B, C, H, W) -> (B, C, 1, 1)."""
+
+    def __init__(self):
+        super().__init__()
+        self.l2norm = Normalize(2)
+
+    def forward(self, x):
+        return self.l2norm(F.adaptive_max_pool2d(x, 1))
+
+
+class StridedConvF(nn.Module):
+    """A map halved to about 32 rows by convolutions, less its running mean, normalised: (B, C, H, W) -> (B, 64, h, w).
+
+    One network per size of map, ``child_<C>_<H>``, built when the first such map comes. The running means are no
+    part of a checkpoint.
+    """
+
+    def __init__(self, init_type="normal", init_gain=0.02, gpu_ids=()):
+        super().__init__()
+        self.init_type = init_type
+        self.init_gain = init_gain
+        self.l2norm = Normalize(2)
+        self.means = {}
+
+    def _build(self, x):
+        channels, layers = x.shape[1], []
+        for _ in range(round(math.log2(x.shape[2] / 32))):
+            after = max(channels // 2, 64)
+            layers += [nn.Conv2d(channels, after, 3, 2), nn.ReLU()]
+            channels = after
+        net = nn.Sequential(*layers, nn.Conv2d(channels, 64, 3))
+        return init_weights(net, self.init_type, self.init_gain).to(x.device)
+
+    def forward(self, x):
+        name = f"child_{x.shape[1]}_{x.shape[2]}"
+        if not hasattr(self, name):
+            self.add_module(name, self._build(x))
+        x = getattr(self, name)(x)
+        self.means[name] = torch.lerp(self.means.get(name, x.detach()), x.detach(), 0.001)
+        return self.l2norm(x - self.means[name])

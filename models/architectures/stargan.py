@@ -1,0 +1,93 @@
+"""StarGAN's networks (Choi et al., CVPR 2018, tables 4 and 5): one generator for all domains, and its critic."""
+
+import contextlib
+import functools
+
+import torch
+from torch import nn
+
+from models.architectures.layers import make_norm
+
+instance_norm = functools.partial(nn.InstanceNorm2d, affine=True, track_running_stats=True)
+
+
+class ResidualBlock(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            make_norm(instance_norm, channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            make_norm(instance_norm, channels),
+        )
+
+    def forward(self, x):
+        return x + self.main(x)
+
+
+class StarGANGenerator(nn.Module):
+    """(image, condition) -> image: (N, input_nc, H, W) and (N, c_dim); H and W must be multiples of 4.
+
+    Its norms keep running statistics, as in every released checkpoint, but they were never meant to be used: in
+    eval mode the pictures are other ones.
+    """
+
+    def __init__(self, conv_dim=64, c_dim=5, repeat_num=6, input_nc=3):
+        super().__init__()
+        # Zero padding: with a reflected border the condition, which is the same everywhere, would be lost in the norm.
+        layers = [nn.Conv2d(input_nc + c_dim, conv_dim, 7, padding=3, bias=False), *_norm_relu(conv_dim)]
+        width = conv_dim
+        for _ in range(2):
+            layers += [nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False), *_norm_relu(2 * width)]
+            width *= 2
+        layers += [ResidualBlock(width) for _ in range(repeat_num)]
+        for _ in range(2):
+            layers += [nn.ConvTranspose2d(width, width // 2, 4, stride=2, padding=1, bias=False)]
+            layers += _norm_relu(width // 2)
+            width //= 2
+        layers += [nn.Conv2d(width, input_nc, 7, padding=3, bias=False), nn.Tanh()]
+        self.main = nn.Sequential(*layers)
+
+    def forward(self, x, c):
+        planes = c[:, :, None, None].expand(-1, -1, *x.shape[2:])  # (N, c_dim, H, W)
+        return self.main(torch.cat((x, planes), dim=1))
+
+
+def _norm_relu(channels):
+    return [make_norm(instance_norm, channels), nn.ReLU(inplace=True)]
+
+
+class StarGANDiscriminator(nn.Module):
+    """image -> (logits of patches (N, 1, h, w), logits of domains (N, c_dim)), for one image_size only.
+
+    Each of the repeat_num layers halves the map, so h = w = image_size // 2**repeat_num.
+    """
+
+    def __init__(self, image_size=128, conv_dim=64, c_dim=5, repeat_num=6, input_nc=3):
+        super().__init__()
+        layers, channels, width = [], input_nc, conv_dim
+        for _ in range(repeat_num):
+            layers += [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.01)]
+            channels, width = width, 2 * width
+        self.main = nn.Sequential(*layers)
+        self.conv1 = nn.Conv2d(channels, 1, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(channels, c_dim, image_size // 2**repeat_num, bias=False)
+
+    def forward(self, x):
+        features = self.main(x)
+        return self.conv1(features), self.conv2(features).flatten(1)  # (N, 1, h, w), (N, c_dim)
+
+
+@contextlib.contextmanager
+def counted(net, times):
+    """In here a forward pass counts so many times in the running statistics of the net's norms: 0, 1, 2 ..."""
+    norms = [module for module in net.modules() if isinstance(module, nn.InstanceNorm2d)]
+    usual = [norm.momentum for norm in norms]
+    try:
+        for norm, momentum in zip(norms, usual):
+            norm.momentum = 1 - (1 - momentum) ** times
+        yield
+    finally:
+        for norm, momentum in zip(norms, usual):
+            norm.momentum = momentum

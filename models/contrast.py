@@ -1,0 +1,158 @@
+"""What the contrastive models share: flags, projectors, the NCE term, and passes through a network that serve twice.
+
+Features of the images come from the generator's first half. Of the real images, which are the keys, they have
+already been computed when the images were translated, and with the same weights; of two batches for one generator,
+one pass can take both. Both are exact as long as images don't see each other (batch norm) and a second pass would
+do the same (dropout): otherwise, and with ``--economies no``, every pass is run as the originals run it.
+"""
+
+import torch
+
+from models import CONTRASTIVE_DEFAULTS, CONTRASTIVE_TRAINING, networks
+from models.tables import GENERATORS, PROJECTORS
+from util.errors import InputError
+from util.flags import SWITCH, Float, Int, words
+
+
+def add_options(parser, is_train, nce_layers, **defaults):
+    """The family's flags; `defaults` are what one model changes in them or in the base's."""
+    flag = parser.add_argument
+    flag("--lambda_GAN", type=Float(low=0), default=1.0, help="weight of the adversarial loss")
+    flag("--lambda_NCE", type=Float(low=0), default=1.0, help="weight of the contrastive loss")
+    flag("--nce_idt", **SWITCH, default=True, help="also map images of the target domain to themselves")
+    flag("--nce_layers", default=nce_layers, help="layers of the generator whose features are compared, ascending")
+    every = "take negatives from all images of the batch, not only from the patch's own"
+    flag("--nce_includes_all_negatives_from_minibatch", **SWITCH, default=False, help=every)
+    flag("--netF", default="mlp_sample", help=words(samplers()))
+    flag("--netF_nc", type=Int(1), default=256, help="length of the vectors that are compared")
+    flag("--nce_T", type=Float(above=0), default=0.07, help="temperature of the contrastive loss")
+    flag("--num_patches", type=Int(1), default=256, help="patches per image and layer")
+    flag("--flip_equivariance", **SWITCH, default=False, help="translate half of the batches mirrored")
+    flag("--lr_F", type=Float(above=0), help="learning rate of the projectors (none given: as released)")
+    flag("--economies", **SWITCH, default=True, help="let a pass through a network serve twice where that is exact")
+    training = {**CONTRASTIVE_TRAINING, "pool_size": 0} if is_train else {}
+    parser.set_defaults(**{**CONTRASTIVE_DEFAULTS, **training, **defaults})
+    return parser
+
+
+def samplers():
+    """The words of --netF that take maps and ids, as the models give them."""
+    return [word for word, net in PROJECTORS.items() if net.features]
+
+
+class Contrastive:
+    """Mixed into a model before its BaseModel. What a page uses: make_F, translate, queries, keys, nce."""
+
+    learns_keys = False  # whether the loss has a gradient with respect to the keys
+    adam_F = None  # settings of the projectors' optimizer, where they are not --lr, --beta1, --beta2
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        self.layers = parse_layers(opt.nce_layers)
+        self.flipped = False
+
+    def make_F(self, netG, input_nc):
+        """The projector for the features that `netG` has of images with input_nc channels."""
+        opt = self.opt
+        if not GENERATORS[opt.netG].features:
+            able = ", ".join(word for word, net in GENERATORS.items() if net.features)
+            raise InputError(f"--netG {opt.netG}: it hands out no features for the contrastive loss; choose {able}")
+        self._choose_economies(netG)
+        init = {"init_type": opt.init_type, "init_gain": opt.init_gain}
+        widths = feature_widths(netG, self.layers, input_nc)
+        return networks.define_F(input_nc, opt.netF, **init, gpu_ids=self.gpu_ids, opt=opt, widths=widths)
+
+    def _choose_economies(self, netG):
+        mixing = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.modules.dropout._DropoutNd)
+        self.together = self.opt.economies and not any(isinstance(module, mixing) for module in netG.modules())
+        # A feature that an in-place ReLU overwrites later is another one than a pass that stops there would give.
+        last = self.layers[-1]
+        self.rides_along = self.together and self.opt.lambda_NCE > 0 and not netG.rectifies_later(last)
+        self.keys_with_graph = self.learns_keys or not self.opt.economies
+
+    def make_adam_F(self, *nets):
+        """The projectors' optimizer in a list, or an empty list where there is nothing to learn."""
+        opt = self.opt
+        parameters = [parameter for net in nets for parameter in net.parameters()]
+        settings = {"lr": opt.lr_F or opt.lr, "betas": (opt.beta1, opt.beta2)}
+        if opt.lr_F is None and self.adam_F:
+            settings = self.adam_F
+        return [torch.optim.Adam(parameters, **settings)] if parameters else []
+
+    def draw_flip(self):
+        """The coin of --flip_equivariance: whether this step's images are translated mirrored."""
+        return bool(torch.rand(()) < 0.5)
+
+    def seen(self, images):
+        """The images as the generators see them in this step."""
+        return images.flip(3) if self.flipped else images
+
+    def translate(self, netG, *batches, together=None):
+        """For each batch (its translation, its features or None where they don't come along)."""
+        together = self.together if together is None else together
+        layers = self.layers if self.rides_along and not self.flipped else []
+        made = run_batches(lambda images: netG(images, layers), [self.seen(images) for images in batches], together)
+        return made if layers else [(images, None) for images in made]
+
+    def queries(self, netG, *batches):
+        """For each batch of translations its features, turned back where it was translated mirrored."""
+        found = run_batches(lambda images: netG(images, self.layers, encode_only=True), batches, self.together)
+        return [[feature.flip(3) for feature in features] if self.flipped else features for features in found]
+
+    def keys(self, netG, images, features):
+        """The features of real images: those that came along with the translation, or by a pass of their own."""
+        with torch.set_grad_enabled(self.keys_with_graph):
+            return netG(images, self.layers, encode_only=True) if features is None else features
+
+    def nce(self, netF_q, queries, netF_k, keys):
+        """PatchNCE of some queries and the keys at the same places, averaged over patches and layers."""
+        with torch.set_grad_enabled(self.keys_with_graph):
+            k, ids = netF_k(keys, self.opt.num_patches)
+        q, _ = netF_q(queries, self.opt.num_patches, ids)
+        return self.compare(q, k)
+
+    def compare(self, q, k):
+        """PatchNCE of the vectors of every layer, averaged."""
+        images = len(self.real_A)
+        return sum(self.criterionNCE(q_i, k_i, images).mean() for q_i, k_i in zip(q, k)) / len(q)
+
+    def gan_loss(self, netD, fake):
+        """lambda_GAN GAN(G, D), or 0 without asking the critic."""
+        if self.opt.lambda_GAN == 0:
+            return torch.zeros((), device=fake.device)
+        return self.criterionGAN(netD(fake), True).mean() * self.opt.lambda_GAN
+
+
+def parse_layers(text):
+    """``4,8,12`` as [4, 8, 12]."""
+    try:
+        layers = [int(word) for word in text.split(",")]
+    except ValueError:
+        raise InputError(f"--nce_layers {text}: numbers of layers with commas between them, as in 0,4,8") from None
+    return layers
+
+
+def feature_widths(netG, layers, input_nc):
+    """How many channels the features at those layers have: a pass on the meta device, where tensors have only shapes."""
+    state = {name: value.to("meta") for name, value in netG.state_dict().items()}
+    image = torch.empty(1, input_nc, 64, 64, device="meta")
+    try:
+        with torch.no_grad():
+            features = torch.func.functional_call(netG, state, (image, layers), {"encode_only": True})
+    except ValueError as error:  # a layer that isn't there, or out of order
+        raise InputError(f"--nce_layers {','.join(map(str, layers))}: {error}") from None
+    return [feature.shape[1] for feature in features]
+
+
+def run_batches(function, batches, together):
+    """[function(batch) for each], in one call if `together` and if they have one shape."""
+    if not together or len({batch.shape for batch in batches}) > 1 or len(batches) == 1:
+        return [function(batch) for batch in batches]
+    return split(function(torch.cat(tuple(batches))), len(batches))
+
+
+def split(results, parts):
+    """What a joint pass gave, nested in lists and tuples as it is, for each of its parts."""
+    if isinstance(results, torch.Tensor):
+        return results.chunk(parts)
+    return [type(results)(each) for each in zip(*(split(result, parts) for result in results))]

@@ -1,0 +1,98 @@
+"""CUT and FastCUT: contrastive learning for unpaired image-to-image translation.
+
+Park, Efros, Zhang, Zhu, ECCV 2020. A generator G: A -> B, a critic D on B, and a projector F, small networks on the
+features of G's first half. A patch of the translation is to be closer to the same patch of its source than to others:
+
+    L = lambda_GAN GAN(G, D) + lambda_NCE (PatchNCE(G(a), a) + PatchNCE(G(b), b)) / 2      CUT       (eq. 6)
+    L = lambda_GAN GAN(G, D) + lambda_NCE PatchNCE(G(a), a)                                FastCUT
+
+The paper writes a weight for each of the two NCE terms, both 1; the released code, and this page, take their mean.
+"""
+
+from models import contrast, losses, networks
+from models.base_model import BaseModel
+from util.errors import InputError
+
+FASTCUT = {"nce_idt": False, "lambda_NCE": 10.0, "flip_equivariance": True}
+FASTCUT_SCHEDULE = {"n_epochs": 150, "n_epochs_decay": 50}
+
+
+class CUTModel(contrast.Contrastive, BaseModel):
+    @staticmethod
+    def modify_commandline_options(parser, is_train=True):
+        parser.add_argument("--CUT_mode", default="CUT", help="CUT | FastCUT")
+        fast = parser.parse_known_args()[0].CUT_mode.lower() == "fastcut"
+        schedule = FASTCUT_SCHEDULE if fast and is_train else {}
+        return contrast.add_options(parser, is_train, "0,4,8,12,16", **(FASTCUT if fast else {}), **schedule)
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        self.with_identity = self.isTrain and opt.nce_idt and opt.lambda_NCE > 0
+        self.loss_names = ["G_GAN", "D_real", "D_fake", "G", "NCE"] + ["NCE_Y"] * self.with_identity
+        self.visual_names = ["real_A", "fake_B", "real_B"] + ["idt_B"] * self.with_identity
+        self.model_names = ["G", "F", "D"] if self.isTrain else ["G"]
+        self.netG = self.make_G(opt.input_nc, opt.output_nc)
+        if self.isTrain:
+            self.check_weights()
+            self.netF = self.make_F(self.netG, opt.input_nc)
+            self.netD = self.make_D(opt.output_nc)
+            self.criterionGAN = networks.GANLoss(opt.gan_mode).to(self.device)
+            self.criterionNCE = networks.PatchNCELoss(opt)
+            self.optimizer_G = self.make_adam(self.netG)
+            self.optimizer_D = self.make_adam(self.netD)
+            self.optimizers_F = self.make_adam_F(self.netF) if opt.lambda_NCE > 0 else []
+            self.optimizers = [self.optimizer_G, self.optimizer_D, *self.optimizers_F]
+
+    def check_weights(self):
+        opt = self.opt
+        if opt.lambda_GAN == 0 and opt.lambda_NCE == 0:
+            raise InputError("--lambda_GAN 0 and --lambda_NCE 0: there is nothing left to learn; set one of them")
+        if opt.lambda_NCE > 0 and opt.input_nc != opt.output_nc:
+            raise InputError(
+                f"--input_nc {opt.input_nc} and --output_nc {opt.output_nc}: the contrastive loss feeds translations "
+                "to the generator; make them equal or give --lambda_NCE 0"
+            )
+
+    def set_input(self, input):
+        self.real_A, self.real_B = self.sides(input)
+
+    def forward(self):
+        if not self.isTrain:
+            self.fake_B = None if self.real_A is None else self.netG(self.real_A)
+            return
+        self.flipped = self.opt.flip_equivariance and self.draw_flip()
+        if self.with_identity:
+            # One pass for both also where economies are off, as released: with batch norm they see each other.
+            passes = self.translate(self.netG, self.real_A, self.real_B, together=True)
+            (self.fake_B, self.features_A), (self.idt_B, self.features_B) = passes
+        else:
+            [(self.fake_B, self.features_A)] = self.translate(self.netG, self.real_A)
+
+    def compute_D_loss(self):
+        judged = losses.critic_loss(self.criterionGAN, self.netD, self.real_B, self.fake_B, fake_first=True)
+        self.loss_D, self.loss_D_real, self.loss_D_fake = judged
+        return self.loss_D + self.gradient_penalty(self.netD, self.real_B, self.fake_B)
+
+    def compute_G_loss(self):
+        self.loss_G_GAN = self.gan_loss(self.netD, self.fake_B)
+        self.loss_NCE = self.loss_NCE_Y = 0.0
+        if self.opt.lambda_NCE > 0:
+            self.contrast()
+        both = (self.loss_NCE + self.loss_NCE_Y) / 2 if self.with_identity else self.loss_NCE
+        self.loss_G = self.loss_G_GAN + both
+        return self.loss_G
+
+    def contrast(self):
+        weight = self.opt.lambda_NCE
+        translations = [self.fake_B, self.idt_B] if self.with_identity else [self.fake_B]
+        queries = self.queries(self.netG, *translations)
+        keys_A = self.keys(self.netG, self.real_A, self.features_A)
+        self.loss_NCE = self.nce(self.netF, queries[0], self.netF, keys_A) * weight
+        if self.with_identity:
+            keys_B = self.keys(self.netG, self.real_B, self.features_B)
+            self.loss_NCE_Y = self.nce(self.netF, queries[1], self.netF, keys_B) * weight
+
+    def optimize_parameters(self):
+        self.forward()
+        self.step([self.optimizer_D], self.compute_D_loss)
+        self.step([self.optimizer_G, *self.optimizers_F], self.compute_G_loss, frozen=[self.netD])

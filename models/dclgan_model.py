@@ -1,0 +1,106 @@
+"""DCLGAN: dual contrastive learning for unsupervised image-to-image translation.
+
+Han, Shoeiby, Petersson, Armin, CVPR workshops 2021. Two generators G_A: A -> B and G_B: B -> A, two critics D_A (on B)
+and D_B (on A). Features of A come from G_A's first half through a projector F1, those of B from G_B's through F2:
+
+    L = ( lambda_GAN (GAN(G_A, D_A) + GAN(G_B, D_B))                                                 (eq. 1)
+        + lambda_NCE (PatchNCE(F2 G_A(a), F1 a) + PatchNCE(F1 G_B(b), F2 b))                         (eqs. 2-4)
+        + lambda_IDT (|G_A(b) - b| + |G_B(a) - a|) ) / 2                                             (eq. 5)
+
+The halves are the released code's.
+"""
+
+from torch.nn.functional import l1_loss
+
+from models import contrast, networks
+from models.two_way import TwoWayModel
+from util.errors import InputError
+from util.flags import Float
+
+
+class DCLGANModel(contrast.Contrastive, TwoWayModel):
+    # As released: the projectors' Adam was given no settings, so it has Adam's own, five times the others' rate.
+    adam_F = {"lr": 1e-3, "betas": (0.9, 0.999)}
+
+    @staticmethod
+    def modify_commandline_options(parser, is_train=True):
+        contrast.add_options(parser, is_train, "4,8,12,16", lambda_NCE=2.0)
+        if is_train:
+            parser.set_defaults(gan_mode="hinge")
+        parser.add_argument("--lambda_IDT", type=Float(low=0), default=1.0, help="weight of |G_A(B) - B|, |G_B(A) - A|")
+        return parser
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        self.with_identity = self.isTrain and opt.nce_idt and opt.lambda_IDT > 0
+        self.loss_names = ["D_A", "G_A", "NCE1", "D_B", "G_B", "NCE2", "G"] + ["idt_B", "idt_A"] * self.with_identity
+        # idt_B is G_B of a real A, so it stands in A's row
+        row_A = ["real_A", "fake_B"] + ["idt_B"] * self.with_identity
+        row_B = ["real_B", "fake_A"] + ["idt_A"] * self.with_identity
+        self.visual_names = row_A + row_B
+        if self.isTrain:
+            self.check_weights()
+            self.model_names = ["G_A", "F1", "D_A", "G_B", "F2", "D_B"]
+            self.netF1 = self.make_F(self.netG_A, opt.input_nc)
+            self.netF2 = self.make_F(self.netG_B, opt.output_nc)
+            self.criterionNCE = networks.CosinePatchNCELoss(opt)
+            self.optimizers_F = self.make_adam_F(*self.projectors())
+            self.optimizers += self.optimizers_F
+
+    def check_weights(self):
+        opt = self.opt
+        if self.with_identity and opt.input_nc != opt.output_nc:
+            raise InputError(
+                f"--input_nc {opt.input_nc} and --output_nc {opt.output_nc}: the identity loss feeds each generator "
+                "its own output's domain; make them equal or give --nce_idt no"
+            )
+        if opt.lambda_GAN == 0 and opt.lambda_NCE == 0 and not self.with_identity:
+            raise InputError("--lambda_GAN 0 and --lambda_NCE 0: there is nothing left to learn; set one of them")
+
+    def projectors(self):
+        """The networks that the projectors' optimizer learns."""
+        return [self.netF1, self.netF2] if self.opt.lambda_NCE > 0 else []
+
+    def forward(self):
+        if not self.isTrain:
+            self.fake_B = None if self.real_A is None else self.netG_A(self.real_A)
+            self.fake_A = None if self.real_B is None else self.netG_B(self.real_B)
+            return
+        self.flipped = self.opt.flip_equivariance and self.draw_flip()
+        if self.with_identity:
+            (self.fake_B, self.features_A), (self.idt_A, _) = self.translate(self.netG_A, self.real_A, self.real_B)
+            (self.fake_A, self.features_B), (self.idt_B, _) = self.translate(self.netG_B, self.real_B, self.real_A)
+        else:
+            [(self.fake_B, self.features_A)] = self.translate(self.netG_A, self.real_A)
+            [(self.fake_A, self.features_B)] = self.translate(self.netG_B, self.real_B)
+
+    def generators_loss(self):
+        opt = self.opt
+        self.loss_G_A = self.gan_loss(self.netD_A, self.fake_B)
+        self.loss_G_B = self.gan_loss(self.netD_B, self.fake_A)
+        self.loss_NCE1 = self.loss_NCE2 = self.loss_idt_A = self.loss_idt_B = 0.0
+        rest = self.contrast()
+        if self.with_identity:
+            self.loss_idt_A = l1_loss(self.idt_A, self.seen(self.real_B)) * opt.lambda_IDT
+            self.loss_idt_B = l1_loss(self.idt_B, self.seen(self.real_A)) * opt.lambda_IDT
+        both_ways = self.loss_G_A + self.loss_G_B + self.loss_NCE1 + self.loss_NCE2 + self.loss_idt_A + self.loss_idt_B
+        self.loss_G = both_ways / 2 + rest
+        return self.loss_G
+
+    def contrast(self):
+        """Sets loss_NCE1 and loss_NCE2; returns what else follows from the patches, for models that add to this."""
+        weight = self.opt.lambda_NCE
+        if weight > 0:
+            queries_B, keys_A = self.queries_and_keys(self.netG_B, self.fake_B, self.netG_A, self.real_A, self.features_A)
+            queries_A, keys_B = self.queries_and_keys(self.netG_A, self.fake_A, self.netG_B, self.real_B, self.features_B)
+            self.loss_NCE1 = self.nce(self.netF2, queries_B, self.netF1, keys_A) * weight
+            self.loss_NCE2 = self.nce(self.netF1, queries_A, self.netF2, keys_B) * weight
+        return 0.0
+
+    def optimize_parameters(self):
+        self.forward()
+        self.step([self.optimizer_D], self.critics_loss)
+        # As released, the reported losses of the critics carry the weight that the optimised ones don't.
+        self.loss_D_A, self.loss_D_B = self.loss_D_A * self.opt.lambda_GAN, self.loss_D_B * self.opt.lambda_GAN
+        frozen = [self.netD_A, self.netD_B]
+        self.step([self.optimizer_G, *self.optimizers_F], self.generators_loss, frozen=frozen)
