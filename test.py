@@ -44,7 +44,7 @@ def main(cmd_line=None):
                 aspect_ratio=opt.aspect_ratio,
                 width=opt.display_winsize,
                 layout=opt.results_layout,
-                root=data_roots(opt),
+                root=data_roots(opt) + getattr(dataset.dataset, "roots", []),
             )
             done += batch_size(data)
         if done >= wanted:

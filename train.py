@@ -3,28 +3,42 @@
 ``-h`` lists the flags, together with those of the model and data set that stand on the command line.
 """
 
+import os
+import sys
+
 from data import create_dataset
 from models import create_model, prepare
 from options.train_options import TrainOptions
-from util import seeding
+from util import run_folder, seeding, stop
 from util.errors import clear_errors
 from util.progress import Progress
+from util.run_state import Checkpoint
 from util.visualizer import Visualizer
 
 
 def main(cmd_line=None):
+    """Build everything, train, and return the exit code: 0, or what a signal asks for."""
     options = TrainOptions(cmd_line)
     opt = options.parse()
     dataset = create_dataset(opt)
     print(f"The number of training images = {len(dataset)}")
     seeding.seed_build(opt.seed)
     model = create_model(opt)
-    prepare(model, dataset, opt)
-    options.save()
-    visualizer = opt.visualizer = Visualizer(opt)
-    visualizer.set_dataset_size(len(dataset))
-    progress = Progress(opt, len(dataset))
 
+    with run_folder.owning(os.path.join(opt.checkpoints_dir, opt.name)), stop.listening(opt.max_time) as stopping:
+        prepare(model, dataset, opt)
+        progress = Progress(opt, len(dataset), dataset.batches_per_epoch())
+        checkpoint = Checkpoint(opt, model, progress)
+        checkpoint.begin()
+        options.save()
+        visualizer = opt.visualizer = Visualizer(opt, progress.total_iters)
+        visualizer.set_dataset_size(len(dataset))
+        train(opt, dataset, model, progress, checkpoint, visualizer, stopping)
+        visualizer.close()
+    return stopping.exit_code
+
+
+def train(opt, dataset, model, progress, checkpoint, visualizer, stopping):
     for epoch in progress.epochs():
         dataset.set_epoch(epoch)
         visualizer.reset()
@@ -32,6 +46,8 @@ def main(cmd_line=None):
         for data in progress.batches(dataset):
             model.set_input(data)
             model.optimize_parameters()
+            if progress.rate_is_due():
+                model.update_learning_rate()
 
             if progress.every(opt.display_freq):
                 model.compute_visuals()
@@ -46,17 +62,22 @@ def main(cmd_line=None):
 
             if progress.every(opt.save_latest_freq):
                 visualizer.say(f"saving the latest model (epoch {epoch}, total_iters {progress.total_iters})")
-                model.save_networks(f"iter_{progress.total_iters}" if opt.save_by_iter else "latest")
+                checkpoint.save(f"iter_{progress.total_iters}" if opt.save_by_iter else "latest")
 
-        model.update_learning_rate()
-        if epoch % opt.save_epoch_freq == 0 or epoch == progress.last_epoch:
+            if stopping.requested():
+                visualizer.say(f"{stopping.reason}: saving and leaving; --continue_train goes on from {progress}")
+                checkpoint.save("latest", must=True)
+                return
+
+        if not progress.wanted:
+            model.update_learning_rate()
+        last = epoch == progress.last_epoch
+        if epoch % opt.save_epoch_freq == 0 or last:
             print(f"saving the model at the end of epoch {epoch}, iters {progress.total_iters}")
-            model.save_networks("latest")
-            model.save_networks(epoch)
-
-    visualizer.close()
+            checkpoint.save("latest", must=last)
+            checkpoint.save(epoch, must=last)
 
 
 if __name__ == "__main__":
     with clear_errors():
-        main()
+        sys.exit(main())

@@ -4,7 +4,10 @@ To add one, add such a file: nothing is registered anywhere. data/template_datas
 Importing this package does not import torch; looking up a data set does.
 """
 
-BUILT_IN = ("unaligned", "aligned", "single", "colorization", "template")
+BUILT_IN = (
+    *("unaligned", "aligned", "single", "colorization", "celeba", "labelled_folders", "celeba_and_folders"),
+    "template",
+)
 
 
 def find_dataset_using_name(dataset_name):
@@ -18,6 +21,11 @@ def find_dataset_using_name(dataset_name):
 def get_option_setter(dataset_name):
     """The function (parser, is_train) -> parser that adds a data set's flags and defaults."""
     return find_dataset_using_name(dataset_name).modify_commandline_options
+
+
+def reads_plain_folders(dataset_name):
+    """Whether a test of that data set takes any folder of images; where it doesn't, ``single`` stands in."""
+    return getattr(find_dataset_using_name(dataset_name), "reads_plain_folders", False)
 
 
 def create_dataset(opt):

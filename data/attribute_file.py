@@ -1,8 +1,8 @@
 """Attributes of images in a file: CelebA's list_attr_celeba.txt, or a CSV table with a header.
 
-    1200                                            image,Male,Young
-    5_o_Clock_Shadow Arched_Eyebrows ...            000001.jpg,0,1
-    000001.jpg -1  1 ...
+1200                                            image,Male,Young
+5_o_Clock_Shadow Arched_Eyebrows ...            000001.jpg,0,1
+000001.jpg -1  1 ...
 """
 
 import csv
@@ -12,7 +12,7 @@ import random
 from util.errors import InputError, nearest
 
 USUAL_NAMES = ("list_attr_celeba.txt", "list_attr_celeba.csv", "attributes.txt", "attributes.csv")
-VALUES = {word: float(value > 0) for value in (-1, 0, 1) for word in (f"{value}", f"{value}.0", f"+{value}")}
+VALUES = {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "-1": 0.0, "-1.0": 0.0}
 RELEASED_TEST = 1999  # rows
 
 
@@ -55,14 +55,14 @@ def _names_and_lines(path):
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: can't be read ({error}); give the attribute file with --attr_path") from None
     if lines and "," in lines[0]:
-        names, body = next(csv.reader(lines[:1]))[1:], csv.reader(lines[1:])
-        return [name.strip() for name in names], ((number, [c.strip() for c in cells]) for number, cells in enumerate(body, 2))
+        header, *body = ([cell.strip() for cell in cells] for cells in csv.reader(lines))
+        return header[1:], enumerate(body, 2)
     if len(lines) < 2 or not lines[0].strip().isdigit():
         raise InputError(
             f"{path}: starts neither with the number of images, as CelebA's list does, nor with a CSV header "
             "such as image,Male,Young"
         )
-    return lines[1].split(), ((number, line.split()) for number, line in enumerate(lines[2:], 3))
+    return lines[1].split(), enumerate(map(str.split, lines[2:]), 3)
 
 
 def _column(path, names, attribute):

@@ -2,12 +2,10 @@
 
 <dataroot> as ``celeba`` reads it, --rafd_image_dir as ``labelled_folders`` reads it (both may lie in --dataroot).
 
-The label of an image says what is known about it (section 3.3 of the StarGAN paper):
+The label of an image says what is known about it (section 3.2 of the StarGAN paper, eq. 7):
 
     [ attributes (0 if unknown) | domain, one-hot (0 if unknown) | attributes known? | domain known? ]
 """
-
-import os
 
 import torch
 from torch.nn.functional import one_hot
@@ -40,11 +38,14 @@ class CelebAAndFoldersDataset(BaseDataset):
         if "images" in domains and not opt.domains and not opt.rafd_image_dir:
             domains = [name for name in domains if name != "images"]  # those are the images with attributes
         parser.set_defaults(domains=domains, c_dim=len(opt.selected_attrs), c2_dim=len(domains))
+        if is_train:  # where the model counts iterations it means a batch of each
+            parser.set_defaults(**{name: 2 * parser.get_default(name) for name in ("n_iters", "n_iters_decay")})
         return parser
 
     def __init__(self, opt):
         super().__init__(opt)
-        self.parts = [CelebADataset(opt), LabelledFoldersDataset(opt)] if opt.isTrain else test_parts(opt)
+        self.parts = [CelebADataset(opt), LabelledFoldersDataset(opt)] if opt.isTrain else parts_of_a_test(opt)
+        self.roots = [root for part in self.parts for root in part.roots]
         common = [name for name in opt.selected_attrs if name in opt.domains]
         if common:
             raise InputError(f"--domains {common[0]}: an attribute has the same name; rename the folder")
@@ -58,9 +59,9 @@ class CelebAAndFoldersDataset(BaseDataset):
         return -(-max(map(len, self.parts)) // self.opt.batch_size)
 
     def visiting_order(self, seed, epoch, shuffled):
-        """Batches of the two parts in turn, each part in an order of its own."""
+        """Batches of the two parts in turn, each part in an order of its own; a test takes all, one after the other."""
         if not self.opt.isTrain:
-            return super().visiting_order(seed, epoch, shuffled)
+            return range(len(self))
         size, order = self.opt.batch_size, []
         first, second = (self._rounds(part, seed, epoch, shuffled) for part in (0, 1))
         for start in range(0, self._turns() * size, size):
@@ -92,9 +93,9 @@ class CelebAAndFoldersDataset(BaseDataset):
         return torch.cat((label, torch.zeros(domains), torch.tensor([1.0, 0.0])))
 
 
-def test_parts(opt):
+def parts_of_a_test(opt):
     """What a test finds: images with attributes, images in a folder of the phase, or else any images."""
     parts = [CelebADataset(opt)] if opt.attr_path or find_attribute_file(opt.dataroot) else []
-    if os.path.isdir(opt.rafd_image_dir or os.path.join(opt.dataroot, opt.phase)) and domain_folder(opt) != opt.dataroot:
+    if domain_folder(opt) != opt.dataroot:
         parts.append(LabelledFoldersDataset(opt))
     return parts or [CelebADataset(opt)]

@@ -30,6 +30,7 @@ class CelebADataset(BaseDataset):
     """Items {A: (C, H, W), label: (attributes,) of 0.0 and 1.0, A_paths}; without labels no label."""
 
     reads_plain_folders = True
+    roots = []  # folders whose names say nothing about an image
 
     @staticmethod
     def modify_commandline_options(parser, is_train):
@@ -45,16 +46,16 @@ class CelebADataset(BaseDataset):
         if path is None and opt.isTrain:
             find_images(opt, "", [], "and an attribute file")  # says so if not even the folder is there
             raise InputError(
-                f"{opt.dataroot}: no attribute file in it; --dataset_mode {opt.dataset_mode} reads list_attr_celeba.txt "
-                "or a CSV table with a header such as image,Male,Young; name it with --attr_path"
+                f"{opt.dataroot}: no attribute file in it; --dataset_mode {opt.dataset_mode} reads "
+                "list_attr_celeba.txt or a CSV table with a header such as image,Male,Young; name it with --attr_path"
             )
         if path is None:
             self.labels, self.paths = None, find_images(opt, "", [])
             print(f"{opt.dataroot}: no attribute file, so these are {len(self.paths)} images without labels")
         else:
-            rows = self.rows(path)
+            rows, folder = self.rows(path), opt.celeba_image_dir or image_folder(opt.dataroot)
             self.labels = torch.tensor([label for _, label in rows])
-            self.paths = find_listed(path, opt.celeba_image_dir or image_folder(opt.dataroot), rows)
+            self.paths, self.roots = find_listed(path, folder, rows), [folder]
         self.transform = labelled_transform(opt, "celeba")
         say_sizes(opt, "celeba", self.paths[0])
 

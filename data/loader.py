@@ -17,9 +17,9 @@ from util.errors import InputError
 class PositionSampler(Sampler):
     """Yields (epoch, index): the epoch travels with every index, since workers live on from epoch to epoch."""
 
-    def __init__(self, length, visits, seed, serial):
-        self.length = length
-        self.visits = visits  # how many of them an epoch takes
+    def __init__(self, dataset, visits, seed, serial):
+        self.dataset = dataset  # one whose items must not be mixed at will has a visiting_order() of its own
+        self.visits = visits  # how many of its items an epoch takes
         self.seed = seed
         self.serial = serial
         self.epoch = 0
@@ -29,8 +29,12 @@ class PositionSampler(Sampler):
         self.epoch = epoch
 
     def __iter__(self):
-        order = range(self.length) if self.serial else seeding.order(self.seed, self.epoch, self.length)
+        order_of = getattr(self.dataset, "visiting_order", self._usual_order)
+        order = order_of(self.seed, self.epoch, shuffled=not self.serial)
         return iter([(self.epoch, index) for index in order[self.start : self.visits]])
+
+    def _usual_order(self, seed, epoch, shuffled):
+        return seeding.order(seed, epoch, len(self.dataset)) if shuffled else range(len(self.dataset))
 
     def __len__(self):
         return self.visits
@@ -56,7 +60,7 @@ class CustomDatasetDataLoader:
             raise InputError(
                 f"--drop_last: {visits} images don't fill a batch; make --batch_size {opt.batch_size} smaller"
             )
-        self.sampler = PositionSampler(length, visits, opt.seed, opt.serial_batches)
+        self.sampler = PositionSampler(self.dataset, visits, opt.seed, opt.serial_batches)
         self.dataloader = DataLoader(
             Positioned(self.dataset, opt.seed),
             batch_size=opt.batch_size,
@@ -89,6 +93,9 @@ class CustomDatasetDataLoader:
     def __len__(self):
         """Images in an epoch, the limit --max_dataset_size included."""
         return int(min(len(self.dataset), self.opt.max_dataset_size))
+
+    def batches_per_epoch(self):
+        return len(self.dataloader)
 
     def __iter__(self):
         self.sampler.start, self._skip = self._skip * self.opt.batch_size, 0

@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import re
-import socket
 import time
 import urllib.error
 import urllib.parse
@@ -19,7 +18,8 @@ from util.errors import InputError
 from util.files import write_text
 
 TRIES = 4  # in a row without a byte gained, before the next address is asked
-PIECE = 1 << 18
+PIECE = 1 << 18  # bytes read at a time
+LARGEST = 1 << 37  # bytes: no set of this family is near it, so whatever sends more is no set
 PAUSE = 1.0  # seconds before the second try; doubled each time
 
 
@@ -116,6 +116,16 @@ class _Part:
         self.part.unlink(missing_ok=True)
         write_text(self.note, json.dumps({"address": address, "version": version}))
 
+    def append(self, pieces):
+        """Write the pieces at the end as they come; InputError where the disk takes no more."""
+        try:
+            with open(self.part, "ab") as file:
+                for piece in pieces:
+                    file.write(piece)
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(f"{self.part}: can't be written ({reason}); is the disk full?") from error
+
     def finish(self):
         os.replace(self.part, self.path)
         self.note.unlink(missing_ok=True)
@@ -128,26 +138,24 @@ def _get(address, part, timeout):
     try:
         with _opener().open(urllib.request.Request(address, headers=wanted), timeout=timeout) as answer:
             start, total = _look(answer, address, part, start if version else 0)
-            _receive(answer, part, start, total)
+            _receive(answer, part, start, total, timeout)
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # the part is longer than the file: not this file's beginning
+        if error.code == 416:
+            if start and error.headers.get("Content-Range") == f"bytes */{start}":
+                return  # nothing is missing: the last try was ended by a length that was announced too large
             part.restart(address, None)
         if error.code >= 500 or error.code in (408, 416, 429):
             raise Broken(f"{error.code} {error.reason}") from None
         raise Refused(f"{error.code} {error.reason}") from None
-    except (TimeoutError, socket.timeout):
-        raise Broken(f"no answer for {timeout:g} seconds") from None
     except urllib.error.URLError as error:
-        raise Broken(_reason(error.reason)) from None
-    except (http.client.HTTPException, ConnectionError) as error:
-        raise Broken(_reason(error)) from None
-    except OSError as error:
-        raise InputError(f"{part.part}: can't be written ({error.strerror or error}); is the disk full?") from error
+        raise Broken(_reason(error.reason, timeout)) from None
+    except (http.client.HTTPException, OSError) as error:
+        raise Broken(_reason(error, timeout)) from None
 
 
-def _reason(error):
+def _reason(error, timeout):
     if isinstance(error, TimeoutError):
-        return "no answer"
+        return f"no answer for {timeout:g} seconds"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
@@ -170,19 +178,29 @@ def _look(answer, address, part, start):
     return 0, length
 
 
-def _receive(answer, part, start, total):
-    shown = {"total": total, "initial": start, "unit": "B", "unit_scale": True, "disable": None}
-    with open(part.part, "ab") as file, tqdm(desc=part.path.name, **shown) as bar:
-        while piece := answer.read(PIECE):
-            file.write(piece)
-            bar.update(len(piece))
-        file.flush()
-        os.fsync(file.fileno())
-    if total is not None and part.size() < total:
+def _receive(answer, part, start, total, timeout):
+    with tqdm(desc=part.path.name, total=total, initial=start, unit="B", unit_scale=True, disable=None) as bar:
+        part.append(_pieces(answer, start, bar, timeout))
+    if total is not None and part.size() != total:
         raise Broken(f"broke off at {part.size():,} of {total:,} bytes")
-    if total is not None and part.size() > total:
-        part.part.unlink()
-        raise Broken(f"sent more than the {total:,} bytes it announced")
+    if not part.size():
+        raise Refused("sends an empty file")
+
+
+def _pieces(answer, start, bar, timeout):
+    while piece := _read(answer, timeout):
+        start += len(piece)
+        if start > LARGEST:
+            raise Refused(f"sends more than {LARGEST:,} bytes")
+        bar.update(len(piece))
+        yield piece
+
+
+def _read(answer, timeout):
+    try:
+        return answer.read(PIECE)
+    except (http.client.HTTPException, OSError) as error:
+        raise Broken(_reason(error, timeout)) from None
 
 
 def sha256(path):

@@ -4,11 +4,32 @@ To add one, add such a file: nothing is registered anywhere. models/template_mod
 Importing this package does not import torch; looking up a model does.
 """
 
-BUILT_IN = ("pix2pix", "cycle_gan", "test", "colorization", "template")
+import functools
 
-# Where a plug-in of the contrastive family (it overrides data_dependent_initialize) starts from, as in its home.
-CONTRASTIVE_DEFAULTS = {"init_type": "xavier", "no_dropout": True, "no_antialias": False, "no_antialias_up": False}
-CONTRASTIVE_SCHEDULE = {"n_epochs": 200, "n_epochs_decay": 200}
+BUILT_IN = ("pix2pix", "cycle_gan", "cut", "fastcut", "dclgan", "simdcl", "stargan", "test", "colorization", "template")
+ALIASES = {"dcl": "dclgan"}
+
+# Where the contrastive family starts from, as in its home: our models of it, and plug-ins that override
+# data_dependent_initialize. Sizes are rounded to multiples of 4 after every --preprocess.
+CONTRASTIVE_DEFAULTS = {
+    "init_type": "xavier",
+    "no_dropout": True,
+    "no_antialias": False,
+    "no_antialias_up": False,
+    "round_to_4": True,
+}
+CONTRASTIVE_TRAINING = {"n_epochs": 200, "n_epochs_decay": 200, "drop_last": True, "finetune_crop": True}
+
+
+@functools.cache  # so that it is said once
+def own_name(model_name):
+    """The name by which a model is stored: an alias gives way, unless a file of that very name is there."""
+    from util.factory import available
+
+    if model_name not in ALIASES or model_name in available("models", "model"):
+        return model_name
+    print(f"--model {model_name} is {ALIASES[model_name]} here")
+    return ALIASES[model_name]
 
 
 def find_model_using_name(model_name):
@@ -16,7 +37,7 @@ def find_model_using_name(model_name):
     from models.base_model import BaseModel
     from util.factory import find_class
 
-    return find_class("models", model_name, "model", BaseModel)
+    return find_class("models", own_name(model_name), "model", BaseModel)
 
 
 def get_option_setter(model_name):
@@ -26,7 +47,7 @@ def get_option_setter(model_name):
         return model.modify_commandline_options
 
     def setter(parser, is_train):
-        parser.set_defaults(**CONTRASTIVE_DEFAULTS, **(CONTRASTIVE_SCHEDULE if is_train else {}))
+        parser.set_defaults(**CONTRASTIVE_DEFAULTS, **(CONTRASTIVE_TRAINING if is_train else {}))
         return model.modify_commandline_options(parser, is_train)
 
     return setter

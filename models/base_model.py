@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from models import networks
-from util import checkpoint
+from util import checkpoint, run_state
 from util.errors import InputError
 
 
@@ -153,29 +153,36 @@ class BaseModel(ABC):
 
     def setup(self, opt):
         """Networks to the device, weights loaded (a test, --continue_train), schedulers made, networks printed."""
-        for net in self._nets().values():
+        for net in self.networks_by_name().values():
             net.to(self.device)
         if self.isTrain:
             self.schedulers = [networks.get_scheduler(optimizer, opt) for optimizer in self.optimizers]
-        if not self.isTrain or opt.continue_train:
-            self.load_networks(f"iter_{opt.load_iter}" if opt.load_iter > 0 else opt.epoch)
+        if not self.isTrain or self._continues_from_exports(opt):
+            self.load_networks(checkpoint.tag_of(opt))
         self.print_networks(opt.verbose)
+
+    def _continues_from_exports(self, opt):
+        """--continue_train without a state of the whole run, or in a plug-in that loads in its own way."""
+        own_way = type(self).load_networks is not BaseModel.load_networks
+        return opt.continue_train and (own_way or opt.pretrained_name or not run_state.find(self.save_dir))
 
     def parallelize(self):
         """Called after setup(); the originals wrapped networks here. Ours need no wrapper."""
 
     def eval(self):
-        for net in self._nets().values():
+        for net in self.networks_by_name().values():
             net.eval()
 
     def train(self):
-        for net in self._nets().values():
+        for net in self.networks_by_name().values():
             net.train()
 
     def mixes_samples(self):
         """Whether a sample's output depends on the others of its batch: batch statistics, or dropout's one stream."""
         mixing = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.modules.dropout._DropoutNd)
-        return any(isinstance(m, mixing) and m.training for net in self._nets().values() for m in net.modules())
+        return any(
+            isinstance(m, mixing) and m.training for net in self.networks_by_name().values() for m in net.modules()
+        )
 
     def test(self):
         """forward() and compute_visuals() without gradients."""
@@ -219,7 +226,7 @@ class BaseModel(ABC):
 
     def save_networks(self, epoch):
         """Write ``<epoch>_net_<name>.pth`` for every network; `epoch` is a number, "latest" or "iter_<images>"."""
-        for name, net in self._nets().items():
+        for name, net in self.networks_by_name().items():
             checkpoint.save_weights(net, os.path.join(self.save_dir, f"{epoch}_net_{name}.pth"))
 
     def load_networks(self, epoch):
@@ -227,7 +234,7 @@ class BaseModel(ABC):
         folder = self.save_dir
         if self.isTrain and self.opt.pretrained_name:
             folder = os.path.join(self.opt.checkpoints_dir, self.opt.pretrained_name)
-        for name, net in self._nets().items():
+        for name, net in self.networks_by_name().items():
             path = os.path.join(folder, f"{epoch}_net_{name}.pth")
             print(f"loading the model from {path}")
             checkpoint.load_weights(net, path)
@@ -242,7 +249,7 @@ class BaseModel(ABC):
 
     def print_networks(self, verbose):
         print("---------- Networks initialized -------------")
-        for name, net in self._nets().items():
+        for name, net in self.networks_by_name().items():
             if verbose:
                 print(net)
             millions = sum(parameter.numel() for parameter in net.parameters()) / 1e6
@@ -251,10 +258,11 @@ class BaseModel(ABC):
 
     def init_networks(self, init_type="normal", init_gain=0.02):
         """Move every network to the device and initialise it anew."""
-        for net in self._nets().values():
+        for net in self.networks_by_name().values():
             networks.init_weights(net.to(self.device), init_type, init_gain)
 
-    def _nets(self):
+    def networks_by_name(self):
+        """Name -> network, in the order of model_names."""
         return {name: getattr(self, "net" + name) for name in self.model_names if isinstance(name, str)}
 
     # --- kept for plug-ins of the contrastive family -----------------------------------------------------------------

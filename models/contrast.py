@@ -9,7 +9,7 @@ do the same (dropout): otherwise, and with ``--economies no``, every pass is run
 import torch
 
 from models import CONTRASTIVE_DEFAULTS, CONTRASTIVE_TRAINING, networks
-from models.tables import GENERATORS, PROJECTORS
+from models.tables import GENERATORS, SAMPLERS
 from util.errors import InputError
 from util.flags import SWITCH, Float, Int, words
 
@@ -23,7 +23,7 @@ def add_options(parser, is_train, nce_layers, **defaults):
     flag("--nce_layers", default=nce_layers, help="layers of the generator whose features are compared, ascending")
     every = "take negatives from all images of the batch, not only from the patch's own"
     flag("--nce_includes_all_negatives_from_minibatch", **SWITCH, default=False, help=every)
-    flag("--netF", default="mlp_sample", help=words(samplers()))
+    flag("--netF", default="mlp_sample", help=words(SAMPLERS))
     flag("--netF_nc", type=Int(1), default=256, help="length of the vectors that are compared")
     flag("--nce_T", type=Float(above=0), default=0.07, help="temperature of the contrastive loss")
     flag("--num_patches", type=Int(1), default=256, help="patches per image and layer")
@@ -33,11 +33,6 @@ def add_options(parser, is_train, nce_layers, **defaults):
     training = {**CONTRASTIVE_TRAINING, "pool_size": 0} if is_train else {}
     parser.set_defaults(**{**CONTRASTIVE_DEFAULTS, **training, **defaults})
     return parser
-
-
-def samplers():
-    """The words of --netF that take maps and ids, as the models give them."""
-    return [word for word, net in PROJECTORS.items() if net.features]
 
 
 class Contrastive:
@@ -51,15 +46,19 @@ class Contrastive:
         self.layers = parse_layers(opt.nce_layers)
         self.flipped = False
 
+    def uses_patches(self):
+        """Whether any loss looks at patches."""
+        return self.opt.lambda_NCE > 0
+
     def make_F(self, netG, input_nc):
         """The projector for the features that `netG` has of images with input_nc channels."""
         opt = self.opt
         if not GENERATORS[opt.netG].features:
             able = ", ".join(word for word, net in GENERATORS.items() if net.features)
             raise InputError(f"--netG {opt.netG}: it hands out no features for the contrastive loss; choose {able}")
+        widths = feature_widths(netG, self.layers, input_nc)
         self._choose_economies(netG)
         init = {"init_type": opt.init_type, "init_gain": opt.init_gain}
-        widths = feature_widths(netG, self.layers, input_nc)
         return networks.define_F(input_nc, opt.netF, **init, gpu_ids=self.gpu_ids, opt=opt, widths=widths)
 
     def _choose_economies(self, netG):
@@ -67,17 +66,17 @@ class Contrastive:
         self.together = self.opt.economies and not any(isinstance(module, mixing) for module in netG.modules())
         # A feature that an in-place ReLU overwrites later is another one than a pass that stops there would give.
         last = self.layers[-1]
-        self.rides_along = self.together and self.opt.lambda_NCE > 0 and not netG.rectifies_later(last)
+        self.rides_along = self.together and self.uses_patches() and not netG.rectifies_later(last)
         self.keys_with_graph = self.learns_keys or not self.opt.economies
 
     def make_adam_F(self, *nets):
-        """The projectors' optimizer in a list, or an empty list where there is nothing to learn."""
+        """The projectors' optimizer in a list, or an empty list where they have nothing to learn."""
         opt = self.opt
         parameters = [parameter for net in nets for parameter in net.parameters()]
         settings = {"lr": opt.lr_F or opt.lr, "betas": (opt.beta1, opt.beta2)}
         if opt.lr_F is None and self.adam_F:
             settings = self.adam_F
-        return [torch.optim.Adam(parameters, **settings)] if parameters else []
+        return [torch.optim.Adam(parameters, **settings)] if parameters and self.uses_patches() else []
 
     def draw_flip(self):
         """The coin of --flip_equivariance: whether this step's images are translated mirrored."""
@@ -133,7 +132,7 @@ def parse_layers(text):
 
 
 def feature_widths(netG, layers, input_nc):
-    """How many channels the features at those layers have: a pass on the meta device, where tensors have only shapes."""
+    """Channels of the features at those layers: from a pass on the meta device, where tensors are shapes alone."""
     state = {name: value.to("meta") for name, value in netG.state_dict().items()}
     image = torch.empty(1, input_nc, 64, 64, device="meta")
     try:

@@ -40,7 +40,7 @@ class CUTModel(contrast.Contrastive, BaseModel):
             self.criterionNCE = networks.PatchNCELoss(opt)
             self.optimizer_G = self.make_adam(self.netG)
             self.optimizer_D = self.make_adam(self.netD)
-            self.optimizers_F = self.make_adam_F(self.netF) if opt.lambda_NCE > 0 else []
+            self.optimizers_F = self.make_adam_F(self.netF)
             self.optimizers = [self.optimizer_G, self.optimizer_D, *self.optimizers_F]
 
     def check_weights(self):
@@ -76,7 +76,7 @@ class CUTModel(contrast.Contrastive, BaseModel):
     def compute_G_loss(self):
         self.loss_G_GAN = self.gan_loss(self.netD, self.fake_B)
         self.loss_NCE = self.loss_NCE_Y = 0.0
-        if self.opt.lambda_NCE > 0:
+        if self.uses_patches():
             self.contrast()
         both = (self.loss_NCE + self.loss_NCE_Y) / 2 if self.with_identity else self.loss_NCE
         self.loss_G = self.loss_G_GAN + both

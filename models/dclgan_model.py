@@ -19,6 +19,7 @@ from util.flags import Float
 
 
 class DCLGANModel(contrast.Contrastive, TwoWayModel):
+    mode = "dcl"
     # As released: the projectors' Adam was given no settings, so it has Adam's own, five times the others' rate.
     adam_F = {"lr": 1e-3, "betas": (0.9, 0.999)}
 
@@ -27,6 +28,7 @@ class DCLGANModel(contrast.Contrastive, TwoWayModel):
         contrast.add_options(parser, is_train, "4,8,12,16", lambda_NCE=2.0)
         if is_train:
             parser.set_defaults(gan_mode="hinge")
+        parser.add_argument("--DCL_mode", default="DCL", help="DCL; the other of the original's is --model simdcl")
         parser.add_argument("--lambda_IDT", type=Float(low=0), default=1.0, help="weight of |G_A(B) - B|, |G_B(A) - A|")
         return parser
 
@@ -41,25 +43,28 @@ class DCLGANModel(contrast.Contrastive, TwoWayModel):
         if self.isTrain:
             self.check_weights()
             self.model_names = ["G_A", "F1", "D_A", "G_B", "F2", "D_B"]
-            self.netF1 = self.make_F(self.netG_A, opt.input_nc)
-            self.netF2 = self.make_F(self.netG_B, opt.output_nc)
             self.criterionNCE = networks.CosinePatchNCELoss(opt)
-            self.optimizers_F = self.make_adam_F(*self.projectors())
+            self.optimizers_F = self.make_adam_F(*self.make_projectors())
             self.optimizers += self.optimizers_F
 
     def check_weights(self):
         opt = self.opt
+        if opt.DCL_mode.lower() != self.mode:
+            other = {"dcl": "dclgan", "sim": "simdcl"}[opt.DCL_mode.lower()]
+            raise InputError(f"--DCL_mode {opt.DCL_mode}: that is --model {other}")
         if self.with_identity and opt.input_nc != opt.output_nc:
             raise InputError(
                 f"--input_nc {opt.input_nc} and --output_nc {opt.output_nc}: the identity loss feeds each generator "
                 "its own output's domain; make them equal or give --nce_idt no"
             )
-        if opt.lambda_GAN == 0 and opt.lambda_NCE == 0 and not self.with_identity:
+        if opt.lambda_GAN == 0 and not self.uses_patches() and not self.with_identity:
             raise InputError("--lambda_GAN 0 and --lambda_NCE 0: there is nothing left to learn; set one of them")
 
-    def projectors(self):
+    def make_projectors(self):
         """The networks that the projectors' optimizer learns."""
-        return [self.netF1, self.netF2] if self.opt.lambda_NCE > 0 else []
+        self.netF1 = self.make_F(self.netG_A, self.opt.input_nc)
+        self.netF2 = self.make_F(self.netG_B, self.opt.output_nc)
+        return [self.netF1, self.netF2]
 
     def forward(self):
         if not self.isTrain:
@@ -75,32 +80,36 @@ class DCLGANModel(contrast.Contrastive, TwoWayModel):
             [(self.fake_A, self.features_B)] = self.translate(self.netG_B, self.real_B)
 
     def generators_loss(self):
-        opt = self.opt
+        weight = self.opt.lambda_IDT
         self.loss_G_A = self.gan_loss(self.netD_A, self.fake_B)
         self.loss_G_B = self.gan_loss(self.netD_B, self.fake_A)
         self.loss_NCE1 = self.loss_NCE2 = self.loss_idt_A = self.loss_idt_B = 0.0
-        rest = self.contrast()
+        if self.uses_patches():
+            self.contrast()
         if self.with_identity:
-            self.loss_idt_A = l1_loss(self.idt_A, self.seen(self.real_B)) * opt.lambda_IDT
-            self.loss_idt_B = l1_loss(self.idt_B, self.seen(self.real_A)) * opt.lambda_IDT
-        both_ways = self.loss_G_A + self.loss_G_B + self.loss_NCE1 + self.loss_NCE2 + self.loss_idt_A + self.loss_idt_B
-        self.loss_G = both_ways / 2 + rest
+            self.loss_idt_A = l1_loss(self.idt_A, self.seen(self.real_B)) * weight
+            self.loss_idt_B = l1_loss(self.idt_B, self.seen(self.real_A)) * weight
+        one_way = self.loss_G_A + self.loss_NCE1 + self.loss_idt_A
+        other_way = self.loss_G_B + self.loss_NCE2 + self.loss_idt_B
+        self.loss_G = (one_way + other_way) / 2
         return self.loss_G
 
     def contrast(self):
-        """Sets loss_NCE1 and loss_NCE2; returns what else follows from the patches, for models that add to this."""
         weight = self.opt.lambda_NCE
-        if weight > 0:
-            queries_B, keys_A = self.queries_and_keys(self.netG_B, self.fake_B, self.netG_A, self.real_A, self.features_A)
-            queries_A, keys_B = self.queries_and_keys(self.netG_A, self.fake_A, self.netG_B, self.real_B, self.features_B)
-            self.loss_NCE1 = self.nce(self.netF2, queries_B, self.netF1, keys_A) * weight
-            self.loss_NCE2 = self.nce(self.netF1, queries_A, self.netF2, keys_B) * weight
-        return 0.0
+        [queries_B] = self.queries(self.netG_B, self.fake_B)
+        [queries_A] = self.queries(self.netG_A, self.fake_A)
+        keys_A = self.keys(self.netG_A, self.real_A, self.features_A)
+        keys_B = self.keys(self.netG_B, self.real_B, self.features_B)
+        self.loss_NCE1 = self.nce(self.netF2, queries_B, self.netF1, keys_A) * weight
+        self.loss_NCE2 = self.nce(self.netF1, queries_A, self.netF2, keys_B) * weight
 
     def optimize_parameters(self):
         self.forward()
         self.step([self.optimizer_D], self.critics_loss)
-        # As released, the reported losses of the critics carry the weight that the optimised ones don't.
-        self.loss_D_A, self.loss_D_B = self.loss_D_A * self.opt.lambda_GAN, self.loss_D_B * self.opt.lambda_GAN
+        self.report_critics()
         frozen = [self.netD_A, self.netD_B]
         self.step([self.optimizer_G, *self.optimizers_F], self.generators_loss, frozen=frozen)
+
+    def report_critics(self):
+        # As released, the reported losses of the critics carry a weight that the optimised ones don't.
+        self.loss_D_A, self.loss_D_B = self.loss_D_A * self.opt.lambda_GAN, self.loss_D_B * self.opt.lambda_GAN

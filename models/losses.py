@@ -88,7 +88,7 @@ def classification_loss(logits, label):
 
 
 def masked_classification_loss(logits, label, attributes):
-    """The domain term of two data sets at once (section 3.3): what the label's mask calls unknown adds nothing.
+    """The domain term of two data sets at once (section 3.2): what the label's mask calls unknown adds nothing.
 
     logits: (N, attributes + domains); label: (N, attributes + domains + 2), of which the last two say whether the
     attributes and whether the domain, one-hot, are known.

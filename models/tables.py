@@ -14,7 +14,7 @@ class Network(NamedTuple):
     arguments: dict  # constructor arguments that make the word differ from its neighbours
     stride: int = 1  # height and width of the input must be a multiple of this
     takes: tuple = ()  # which of the optional flags reach the constructor, by its names for them
-    features: bool = False  # a generator: hands out feature maps; a projector: takes them as the models give them
+    features: bool = False  # a generator that hands out feature maps; a projector that takes them, and ids of places
 
 
 BLURS = ("no_antialias", "no_antialias_up")
@@ -33,16 +33,18 @@ DISCRIMINATORS = {
     "pixel": Network("PixelDiscriminator", {}),
 }
 
-LEARNT = ("nc", "widths", "init_type", "init_gain")
+_SAMPLER = ("nc", "widths", "init_type", "init_gain")
 
 PROJECTORS = {
-    "mlp_sample": Network("PatchSampleF", {"use_mlp": True}, takes=LEARNT, features=True),
-    "sample": Network("PatchSampleF", {"use_mlp": False}, takes=LEARNT, features=True),
+    "mlp_sample": Network("PatchSampleF", {"use_mlp": True}, takes=_SAMPLER, features=True),
+    "sample": Network("PatchSampleF", {"use_mlp": False}, takes=_SAMPLER, features=True),
     "reshape": Network("ReshapeF", {}),
     "global_pool": Network("PoolingF", {}),
     "strided_conv": Network("StridedConvF", {}, takes=("init_type", "init_gain")),
     "mapping": Network("MappingF", {}, takes=("in_layer", "nc", "init_type", "init_gain")),
 }
+
+SAMPLERS = tuple(word for word, net in PROJECTORS.items() if net.features)  # what --netF offers
 
 NORMS = ("instance", "batch", "syncbatch", "none")
 INITS = ("normal", "xavier", "kaiming", "orthogonal")

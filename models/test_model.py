@@ -3,7 +3,7 @@
 import os
 
 from models.base_model import BaseModel
-from util import run_options
+from util import checkpoint, run_folder
 from util.errors import InputError
 
 
@@ -32,11 +32,11 @@ class TestModel(BaseModel):
     def _find_suffix(self):
         """ "" if there is a net_G; else _A or _B, whichever goes in the direction that was asked for."""
         opt = self.opt
-        tag = f"iter_{opt.load_iter}" if opt.load_iter > 0 else opt.epoch
+        tag = checkpoint.tag_of(opt)
         names = {name for name in ("G", "G_A", "G_B") if os.path.exists(self.save_dir / f"{tag}_net_{name}.pth")}
         if "G" in names or not names:
             return ""
-        trained = run_options.read(opt.checkpoints_dir, opt.name) or {}
+        trained = run_folder.read(opt.checkpoints_dir, opt.name) or {}
         return "_A" if opt.direction == trained.get("direction", "AtoB") else "_B"
 
     def set_input(self, input):

@@ -42,7 +42,8 @@ class BaseOptions:
         flag("--device", default=None, help="auto | cpu | cuda | cuda:N | mps (none given: auto)")
         flag("--gpu_ids", default=None, help="the older way to say it: 0 = cuda:0, -1 = cpu")
         # the model
-        flag("--model", default="cycle_gan", help=f"{words(models.BUILT_IN)}, or models/<name>_model.py of your own")
+        names = f"{words(models.BUILT_IN)}, or models/<name>_model.py of your own"
+        flag("--model", type=models.own_name, default="cycle_gan", help=names)
         flag("--input_nc", type=Int(1), default=3, help="channels of the input images: 3 colour, 1 gray")
         flag("--output_nc", type=Int(1), default=3, help="channels of the output images: 3 colour, 1 gray")
         flag("--ngf", type=Int(1), default=64, help="channels of the generator's first layer")

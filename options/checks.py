@@ -6,12 +6,13 @@ import re
 import data
 import models
 from data.tables import PREPROCESS
-from models.tables import DISCRIMINATORS, GAN_MODES, GENERATORS, INITS, NORMS, NOT_YET, SCHEDULES
+from models.tables import DISCRIMINATORS, GAN_MODES, GENERATORS, INITS, NORMS, NOT_YET, SAMPLERS, SCHEDULES
 from util.errors import InputError, nearest
 
 CHOICES = {
     "netG": GENERATORS,
     "netD": DISCRIMINATORS,
+    "netF": SAMPLERS,
     "norm": NORMS,
     "normG": NORMS,
     "normD": NORMS,
@@ -19,13 +20,16 @@ CHOICES = {
     "gan_mode": GAN_MODES,
     "lr_policy": SCHEDULES,
     "preprocess": PREPROCESS,
+    "CUT_mode": ("CUT", "cut", "FastCUT", "fastcut"),
+    "DCL_mode": ("DCL", "dcl", "SIM", "sim"),
     "direction": ("AtoB", "BtoA"),
     "results_layout": ("flat", "folders"),
 }
 
 # Flags that say how the trained networks are built: a test can't change them.
 ARCHITECTURE = (
-    "model netG netD ngf ndf n_layers_D norm normG normD no_dropout no_antialias no_antialias_up input_nc output_nc"
+    "model netG netD ngf ndf n_layers_D norm normG normD no_dropout no_antialias no_antialias_up input_nc output_nc "
+    "c_dim c2_dim selected_attrs domains g_conv_dim g_repeat_num d_conv_dim d_repeat_num"
 ).split()
 
 
@@ -99,6 +103,11 @@ def check_name(name):
         or re.search(r"[\0-\x1f:]", name)
     ):
         raise InputError(f"--name {name!r}: a plain name (or a/b), inside --checkpoints_dir")
+
+
+def full_name(opt):
+    """--name with the filled --suffix behind it."""
+    return f"{opt.name}_{fill_suffix(opt.suffix, opt)}" if opt.suffix else opt.name
 
 
 def fill_suffix(suffix, opt):

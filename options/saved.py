@@ -5,15 +5,22 @@ import math
 import os
 import secrets
 
+import data
 from options import checks
-from util import run_options
+from util import run_folder
 from util.files import write_text
 
 # What belongs to one invocation or one machine; everything else a test takes over from the trained run.
 NOT_RESTORED = (
     "name checkpoints_dir dataroot suffix easy_label device gpu_ids verbose epoch load_iter phase num_threads "
     "batch_size drop_last serial_batches no_flip load_size max_dataset_size display_winsize isTrain "
-    "use_wandb use_tensorboard wandb_project_name"
+    "use_wandb use_tensorboard wandb_project_name attr_path celeba_image_dir rafd_image_dir"
+).split()
+
+# The same for a run that is continued.
+NOT_RESUMED = (
+    "name checkpoints_dir suffix device gpu_ids verbose epoch load_iter isTrain continue_train overwrite max_time "
+    "pretrained_name"
 ).split()
 
 
@@ -39,7 +46,7 @@ def write(opt, parser):
     plain = {key: _plain(value) for key, value in sorted(vars(opt).items()) if key != "visualizer"}
     write_text(os.path.join(folder, f"{mode}_opt.txt"), as_text(opt, parser) + "\n")
     write_text(
-        os.path.join(folder, f"{mode}_opt.json"), json.dumps({"format": run_options.FORMAT, "options": plain}, indent=1)
+        os.path.join(folder, f"{mode}_opt.json"), json.dumps({"format": run_folder.FORMAT, "options": plain}, indent=1)
     )
 
 
@@ -55,8 +62,14 @@ def _plain(value):
 def read(parser):
     """The trained run that this command line names."""
     opt = parser.parse_known_args()[0]
-    checks.check_name(opt.name)
-    return run_options.read(opt.checkpoints_dir, opt.name)
+    name = checks.full_name(opt)
+    checks.check_name(name)
+    return run_folder.read(opt.checkpoints_dir, name)
+
+
+def for_resume(trained):
+    """Those of a run's options that are the defaults when it is continued."""
+    return {key: value for key, value in trained.items() if key not in NOT_RESUMED and value is not None}
 
 
 def for_test(trained, parser):
@@ -66,7 +79,7 @@ def for_test(trained, parser):
     opt = parser.parse_known_args()[0]
     if opt.model != trained["model"]:  # --model test brings its own data mode
         restored.pop("dataset_mode", None)
-    elif not _has_phase_folder(opt.dataroot, opt.phase):  # a plain folder of images
+    elif not _has_phase_folder(opt.dataroot, opt.phase) and not data.reads_plain_folders(restored["dataset_mode"]):
         restored["dataset_mode"] = "single"
     return restored
 

@@ -1,8 +1,12 @@
 """Flags of training."""
 
+import os
+
 from models.tables import GAN_MODES, SCHEDULES
-from options import checks
+from options import checks, saved
 from options.base_options import BaseOptions
+from util import run_folder
+from util.errors import InputError
 from util.flags import SWITCH, Float, Int, words
 
 
@@ -27,13 +31,19 @@ class TrainOptions(BaseOptions):
         flag("--save_epoch_freq", type=Int(1), default=5, help="epochs between two saves of an epoch's weights")
         flag("--save_by_iter", **SWITCH, default=False, help="save as iter_<images> instead of latest")
         flag("--evaluation_freq", type=Int(1), default=5000, help="read by plug-ins that evaluate")
-        flag("--continue_train", **SWITCH, default=False, help="start from the weights of --epoch")
+        flag("--continue_train", **SWITCH, default=False, help="go on where the run --name stopped, with its options")
+        flag("--overwrite", **SWITCH, default=False, help="start anew in a folder that holds checkpoints; they go")
+        flag("--keep_last", type=Int(1), help="keep the weights of this many epochs; the older go (none given: all)")
+        flag("--max_time", type=Float(above=0), help="save and leave after this many minutes")
         flag("--epoch_count", type=Int(1), default=1, help="number of the first epoch")
         flag("--pretrained_name", default=None, help="load the weights from this run instead of --name")
         flag("--phase", default="train", help="which part of the data: the folders <phase>A, <phase>B or <phase>")
         # the schedule
         flag("--n_epochs", type=Int(0), default=100, help="epochs at the first learning rate")
         flag("--n_epochs_decay", type=Int(0), default=100, help="epochs over which it falls to zero (linear)")
+        flag("--n_iters", type=Int(0), default=0, help="batches at the first learning rate, instead of --n_epochs")
+        flag("--n_iters_decay", type=Int(0), default=0, help="batches over which it falls to zero")
+        flag("--lr_update_step", type=Int(1), help="batches between two updates of the rate (none given: up to 1000)")
         flag("--beta1", type=Float(low=0, high=0.999999), default=0.5, help="Adam's first momentum")
         flag("--beta2", type=Float(low=0, high=0.999999), default=0.999, help="Adam's second momentum")
         flag("--lr", type=Float(above=0), default=0.0002, help="first learning rate")
@@ -46,7 +56,37 @@ class TrainOptions(BaseOptions):
         self.isTrain = True
         return parser
 
+    def restore(self, parser):
+        """With --continue_train the run's own options are the defaults, so that no flag needs to be said again."""
+        opt = parser.parse_known_args()[0]
+        self.trained = saved.read(parser) if opt.continue_train else None
+        return saved.for_resume(self.trained) if self.trained else {}
+
     def finish(self, opt, given):
         super().finish(opt, given)
-        if opt.suffix:
-            opt.name = f"{opt.name}_{checks.fill_suffix(opt.suffix, opt)}"
+        settle_length(opt, given)
+        opt.name = checks.full_name(opt)
+        folder = os.path.join(opt.checkpoints_dir, opt.name)
+        if opt.continue_train:
+            checks.check_against_trained(opt, given, self.trained)
+            if self.trained and "epoch_count" in given and run_folder.states(folder):
+                opt.epoch_count = self.trained["epoch_count"]
+                print("--epoch_count: not needed, the checkpoint knows where the run stands")
+        elif run_folder.checkpoints(folder) and not opt.overwrite:
+            raise InputError(
+                f"--name {opt.name}: {folder} holds checkpoints; --continue_train goes on with them, --overwrite "
+                "starts anew, or choose another name"
+            )
+
+
+def settle_length(opt, given):
+    """A run counts iterations or epochs: what is given decides, and otherwise the model's own habit."""
+    epochs, iterations = (sorted(given & {name, f"{name}_decay"}) for name in ("n_epochs", "n_iters"))
+    if epochs and iterations:
+        raise InputError(f"--{epochs[0]}, --{iterations[0]}: a run counts epochs or iterations; give one of them")
+    if epochs:
+        opt.n_iters = opt.n_iters_decay = 0
+    if opt.n_iters + opt.n_iters_decay and opt.epoch_count > 1:
+        raise InputError(f"--epoch_count {opt.epoch_count}: this run counts iterations, see --n_iters; leave it out")
+    if opt.lr_update_step is None:
+        opt.lr_update_step = min(1000, max(1, opt.n_iters_decay // 100))

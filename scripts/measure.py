@@ -4,6 +4,8 @@
         --input datasets/shapes/testA --mean datasets/shapes/trainB
     python scripts/measure.py --results results/facades/test_latest --direction BtoA \
         --aligned datasets/facades/test --aligned_mean datasets/facades/train
+    python scripts/measure.py --results results/faces/test_latest --truths datasets/shapes_faces/truth \
+        --input datasets/shapes_faces/images
 
 Answers belong to the truth of the same name: `<stem>_<label>.png`, or `<label>/<stem>.png`.
 """
@@ -122,6 +124,30 @@ def measure(answers, label, truth, source=None, training=None):
     }
 
 
+def measure_each(results, truths, source=None):
+    """Label -> what measure() finds, for every label that has a folder of true images in `truths`."""
+    labels = sorted(entry.name for entry in os.scandir(truths) if entry.is_dir()) if os.path.isdir(truths) else []
+    if not labels:
+        raise InputError(f"--truths {truths}: no folders in it; it needs one of true images for each label")
+    found = {
+        label: measure(find_answers(results, label), label, Source(f"{truths}/{label}"), source) for label in labels
+    }
+    return {label: {**each, "mean": averages(each["images"])} for label, each in found.items()}
+
+
+def table(found):
+    """What the console shows of several labels: the error of each, and that of leaving the images as they are."""
+    rivals = next(iter(found.values()))["mean"].keys() - found.keys()
+    lines = [
+        f"{'':<24}{'images':>8}{'L1 in [-1,1]':>14}{'PSNR in dB':>12}" + "".join(f"{f'L1 {r}':>20}" for r in rivals)
+    ]
+    for label, each in found.items():
+        own = each["mean"][label]
+        others = "".join(f"{each['mean'][rival]['l1']:>20.4f}" for rival in rivals)
+        lines.append(f"{label:<24}{each['pairs']:>8}{own['l1']:>14.4f}{own['psnr']:>12.2f}{others}")
+    return "\n".join(lines)
+
+
 def averages(images):
     """who -> mean l1 and mean psnr over the images."""
     everyone = next(iter(images.values()))
@@ -152,6 +178,7 @@ def read_options(command_line):
     add("--results", required=not parser.wants_help(), metavar="DIR", help="folder of a test run, or its images/")
     add("--label", default="fake_B", help="which of its images to measure")
     add("--truth", metavar="DIR", help="the true images, by the same names")
+    add("--truths", metavar="DIR", help="instead of --truth and --label: a folder of true images for each label")
     add("--input", metavar="DIR", help="the inputs, to measure no translation at all")
     add("--mean", metavar="DIR", help="training images of the target domain, to measure their mean as the answer")
     add("--aligned", metavar="DIR", help="instead of --truth and --input: images with A and B side by side")
@@ -162,8 +189,10 @@ def read_options(command_line):
         parser.print_help()
         sys.exit()
     options = parser.parse_args()
-    if (options.truth is None) == (options.aligned is None):
-        raise InputError("--truth DIR or --aligned DIR: give one of them, it holds the true images")
+    if [options.truth, options.truths, options.aligned].count(None) != 2:
+        raise InputError("--truth DIR, --truths DIR or --aligned DIR: give one of them, it holds the true images")
+    if options.truths and (options.mean or options.aligned_mean):
+        raise InputError("--mean, --aligned_mean: not with --truths, which has an own folder for each label")
     if options.aligned and options.input:
         raise InputError("--input: the other half of the --aligned images is the input; leave it out")
     if options.mean and options.aligned_mean:
@@ -184,9 +213,13 @@ def sources(options):
 
 def main(command_line=None):
     options = read_options(sys.argv[1:] if command_line is None else command_line)
-    found = measure(find_answers(options.results, options.label), options.label, *sources(options))
-    found["mean"] = averages(found["images"])
-    print(report(found, options.label))
+    if options.truths:
+        found = measure_each(options.results, options.truths, Source(options.input) if options.input else None)
+        print(table(found))
+    else:
+        found = measure(find_answers(options.results, options.label), options.label, *sources(options))
+        found["mean"] = averages(found["images"])
+        print(report(found, options.label))
     if options.json:
         write_text(options.json, json.dumps(_plain(found), indent=1) + "\n")
 

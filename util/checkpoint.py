@@ -14,10 +14,20 @@ def save_weights(net, path):
     """Write a network's state dict, on the CPU, atomically."""
     state = {key: value.detach().cpu() for key, value in unwrap(net).state_dict().items()}
     with replacing(path) as file:
-        try:
-            torch.save(state, file)
-        except RuntimeError as error:  # torch's zip writer hides the OSError of a full disk
-            raise OSError(f"the weights did not fit: {str(error).splitlines()[0]}") from error
+        write_tensors(state, file)
+
+
+def write_tensors(state, file):
+    """torch.save to an open file; a full disk is an OSError, which torch's zip writer hides in a RuntimeError."""
+    try:
+        torch.save(state, file)
+    except RuntimeError as error:
+        raise OSError(f"the weights did not fit: {str(error).splitlines()[0]}") from error
+
+
+def tag_of(opt):
+    """Which checkpoint the options name: iter_<load_iter>, or the word of --epoch."""
+    return f"iter_{opt.load_iter}" if opt.load_iter > 0 else opt.epoch
 
 
 def load_weights(net, path):
@@ -26,8 +36,12 @@ def load_weights(net, path):
     Prefixes of wrappers are dropped, and so are the running statistics that instance norms kept before PyTorch 0.4,
     wherever the module itself has none. Only tensors are read: a pickle that would run code is refused.
     """
+    fit(net, strip_prefixes(read_tensors(path)), path)
+
+
+def fit(net, state, path):
+    """Put a state dict that was read from `path` into a network, or raise an InputError that says what differs."""
     net = unwrap(net)
-    state = strip_prefixes(read_tensors(path))
     try:
         net.load_state_dict(without_instance_norm_leftovers(net, state))
     except RuntimeError as error:

@@ -3,6 +3,8 @@
 import argparse
 import math
 
+from util.errors import InputError
+
 
 def _checked(kind, text, article, low, above, high):
     try:
@@ -59,3 +61,9 @@ SWITCH = {"type": yes_no, "nargs": "?", "const": True}  # add_argument("--flag",
 def words(table):
     """The words of a table as help texts show them."""
     return " | ".join(table)
+
+
+def refuse(parser, who, **instead):
+    """InputError for a flag on the command line that `who` doesn't read; instead[name] says what to do about it."""
+    for name in sorted(parser.given() & instead.keys()):
+        raise InputError(f"--{name}: {who} doesn't read it; {instead[name]}")

@@ -14,6 +14,8 @@ import json
 import math
 import os
 
+from util.files import write_text
+
 
 class LossLog:
     """loss_log.txt and loss_log.jsonl in a run's folder; `resumed` says whether this run continues the one there."""
@@ -26,6 +28,13 @@ class LossLog:
             os.replace(self.json_path, os.path.join(folder, "loss_log.previous.jsonl"))
         now = datetime.datetime.now().isoformat(timespec="seconds")
         _append_line(self.text_path, f"================ Training Loss ({now}) ================")
+
+    def forget_after(self, images):
+        """Drop records of points later than so many images: a run that goes on from there makes them again."""
+        if os.path.exists(self.json_path):
+            with open(self.json_path, encoding="utf-8") as file:
+                lines = [line for line in file if _seen(line) is None or _seen(line) <= images]
+            write_text(self.json_path, "".join(lines))
 
     def write(self, line, record):
         _append_line(self.text_path, line)
@@ -48,6 +57,14 @@ def loss_record(epoch, iters, losses, t_comp, t_data, images=None, dataset_size=
         "time": _number(t_comp),
         "data": _number(t_data),
     }
+
+
+def _seen(line):
+    """The images count of a record's line; None where it has none."""
+    try:
+        return json.loads(line)["images"]
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _number(value):

@@ -1,5 +1,6 @@
 """Where a run stands: epoch, images seen, batches done; and what of a step's time went where."""
 
+import math
 import sys
 import time
 
@@ -13,45 +14,69 @@ class Progress:
     """Hands out epochs and batches, counts images, and seeds every step by its position.
 
     epoch       number of the running epoch, from 1 (or --epoch_count)
-    epoch_iter  images seen in this epoch
+    batches_done, epoch_iter   batches and images of this epoch so far
     total_iters images seen in this run
+    iterations  batches of this run; the run ends after so many if --n_iters says so, otherwise after its epochs
     """
 
-    def __init__(self, opt, images_per_epoch):
+    def __init__(self, opt, images_per_epoch, batches_per_epoch=None):
         self.opt = opt
         self.images_per_epoch = images_per_epoch
-        self.last_epoch = opt.n_epochs + opt.n_epochs_decay
+        self.batches_per_epoch = batches_per_epoch
+        self.wanted = getattr(opt, "n_iters", 0) + getattr(opt, "n_iters_decay", 0)
         self.epoch = opt.epoch_count
-        self.epoch_iter = 0
-        self.total_iters = 0
+        self.batches_done = self.epoch_iter = 0
+        self.total_iters = self.iterations = 0
+        self._epoch_ended = False  # all batches of the running epoch are done
         self._previous = 0  # total_iters before the running step
         self._loading = self._computing = 0.0  # seconds since the last timings() ...
         self._timed = 0  # ... and the images they went into
         self._mark = 0.0  # when the running stretch of loading or computing began
 
+    @property
+    def last_epoch(self):
+        if not self.wanted:
+            return self.opt.n_epochs + self.opt.n_epochs_decay
+        left = self.wanted - (self.iterations - self.batches_done)  # from the beginning of the running epoch
+        return self.epoch - 1 + math.ceil(left / self.batches_per_epoch)
+
+    def rate_is_due(self):
+        """Whether a learning rate that follows iterations is to be updated after this step."""
+        return self.wanted > 0 and self.iterations % self.opt.lr_update_step == 0
+
     def epochs(self):
         """Number of each epoch in turn; prints how long it took when the loop comes back for the next."""
-        for epoch in range(self.opt.epoch_count, self.last_epoch + 1):
-            self.epoch, self.epoch_iter = epoch, 0
+        for epoch in range(self.epoch, self.last_epoch + 1):
+            if epoch != self.epoch:
+                self.epoch, self.batches_done, self.epoch_iter = epoch, 0, 0
             start = time.time()
             yield epoch
             print(f"End of epoch {epoch} / {self.last_epoch} \t Time Taken: {time.time() - start:.0f} sec")
 
     def batches(self, dataset):
-        """The batches of the running epoch. When one is handed out it is counted already, and the step is seeded."""
+        """The epoch's batches from where it stands. One that is handed out is counted already, its step seeded."""
+        if self.batches_done:
+            dataset.skip(self.batches_done)
         self._mark = time.perf_counter()
         with tqdm(total=self.images_per_epoch, unit="img", leave=False, disable=not sys.stderr.isatty()) as bar:
             bar.set_description(f"epoch {self.epoch}/{self.last_epoch}")
+            bar.update(self.epoch_iter)
             for data in dataset:
+                if self.wanted and self.iterations >= self.wanted:
+                    break
                 self._loading += self._lap()
                 self._count(batch_size(data))
                 yield data
                 self._computing += self._lap()
                 bar.update(self.total_iters - self._previous)
+        self._epoch_ended = True
 
     def _count(self, images):
         seeding.seed_step(self.opt.seed, self.total_iters)
+        self._epoch_ended = False
         self._previous = self.total_iters
+        self.batches_done += 1
+        self.iterations += 1
         self.total_iters += images
         self.epoch_iter += images
         self._timed += images
@@ -59,6 +84,40 @@ class Progress:
     def _lap(self):
         before, self._mark = self._mark, time.perf_counter()
         return self._mark - before
+
+    def __str__(self):
+        return f"epoch {self.epoch}, {self.epoch_iter} images into it, {self.total_iters} in all"
+
+    def state_dict(self):
+        """The position of the next step; after an epoch's last batch that is the beginning of the next epoch."""
+        within = (self.epoch + 1, 0, 0) if self._epoch_ended else (self.epoch, self.batches_done, self.epoch_iter)
+        epoch, batches_done, epoch_iter = within
+        return {
+            "epoch": epoch,
+            "batches_done": batches_done,
+            "epoch_iter": epoch_iter,
+            "total_iters": self.total_iters,
+            "iterations": self.iterations,
+            "order": self._order(),
+        }
+
+    def load_state_dict(self, state):
+        """Stand where the state was taken; at the beginning of its epoch if the batches are others now."""
+        self.epoch, self.total_iters = state["epoch"], state["total_iters"]
+        self.batches_done, self.epoch_iter = state["batches_done"], state["epoch_iter"]
+        self.iterations = state["iterations"]
+        if state["order"] != self._order() and self.batches_done:
+            print(
+                f"epoch {self.epoch} starts again: its batches are others ({state['order']} then, {self._order()} now)"
+            )
+            self.total_iters -= self.epoch_iter
+            self.iterations -= self.batches_done
+            self.batches_done = self.epoch_iter = 0
+
+    def _order(self):
+        """What decides which images the n-th batch of an epoch holds."""
+        opt = self.opt
+        return f"seed {opt.seed}, {self.images_per_epoch} images, batch_size {opt.batch_size}"
 
     def every(self, images):
         """True in the first step that reaches a multiple of `images`: at least every so many, never missed."""

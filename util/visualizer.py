@@ -23,7 +23,8 @@ class Visualizer:
     Training pages of the original family call two of the methods in two ways, told apart by their arguments.
     """
 
-    def __init__(self, opt):
+    def __init__(self, opt, images_seen=None):
+        """`images_seen`: where a resumed run stands; what its log holds of later points will be made again."""
         self.opt = opt
         self.name = opt.name
         self.use_html = opt.isTrain and not opt.no_html
@@ -31,7 +32,7 @@ class Visualizer:
         self.saved = False  # pictures of this epoch are on the page
         self.current_epoch = 0
         self.dataset_size = None
-        self.images_seen = None  # of the whole run, as far as a caller has told
+        self.images_seen = images_seen  # of the whole run, as far as a caller has told
         self.sinks = []
         self._page = None
         self._troubles = set()
@@ -48,6 +49,8 @@ class Visualizer:
 
         resumed = getattr(self.opt, "continue_train", False)
         self.log = LossLog(run_dir, resumed)
+        if resumed and self.images_seen is not None:
+            self.log.forget_after(self.images_seen)
         if self.use_html:
             self.say(f"create web directory {self.web_dir}...")
             title = f"Experiment name = {self.name}"

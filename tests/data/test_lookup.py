@@ -38,7 +38,7 @@ CLASS = (
 @pytest.mark.parametrize("name", data.BUILT_IN)
 def test_built_in_modes_are_found(name):
     found = data.find_dataset_using_name(name)
-    assert found.__name__ == name.capitalize() + "Dataset"
+    assert found.__name__.lower() == name.replace("_", "") + "dataset"
     assert data.get_option_setter(name) is found.modify_commandline_options
 
 
@@ -63,7 +63,7 @@ def test_an_unknown_name_says_file_class_choices_and_nearest():
         data.find_dataset_using_name("unalined")
     assert str(caught.value) == (
         "--dataset_mode unalined: no file data/unalined_dataset.py with a class UnalinedDataset(BaseDataset). "
-        "There are: aligned, colorization, single, template, unaligned. did you mean 'unaligned'?"
+        f"There are: {', '.join(sorted(data.BUILT_IN))}. did you mean 'unaligned'?"
     )
 
 

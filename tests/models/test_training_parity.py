@@ -1,20 +1,32 @@
-"""Every step of pix2pix and CycleGAN reproduces the originals' numbers (tests/parity)."""
+"""Every step of every model reproduces the originals' numbers (tests/parity)."""
 
 import copy
 import json
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from parity_tools import fill, make_input
 
-from models import create_model, prepare
+from models import create_model, networks, prepare
 from options.train_options import TrainOptions
 
 PARITY = Path(__file__).parent.parent / "parity"
 NOISE = json.loads((PARITY / "noise.json").read_text())["cases"]
 # Losses taken before any network moved in step 1 are pure forward numbers.
-FORWARD_ONLY = {"pix2pix": {"D_real", "D_fake"}, "cycle_gan": {"G_A", "G_B", "cycle_A", "cycle_B", "idt_A", "idt_B"}}
+FORWARD_ONLY = {
+    "pix2pix": {"D_real", "D_fake"},
+    "cycle_gan": {"G_A", "G_B", "cycle_A", "cycle_B", "idt_A", "idt_B"},
+    "cut": {"D_real", "D_fake"},
+    "fastcut": {"D_real", "D_fake"},
+    "dclgan": {"D_A", "D_B", "idt_A", "idt_B"},
+    "simdcl": {"D_A", "D_B", "idt_A", "idt_B"},
+}
+
+
+CONTRASTIVE = ("cut", "fastcut", "dclgan", "simdcl")
 
 
 def cases(model):
@@ -23,14 +35,33 @@ def cases(model):
     ]
 
 
+@pytest.fixture(autouse=True)
+def pinned_patches(monkeypatch):
+    def draw(self, num_positions, num_patches, device):
+        return torch.from_numpy(np.random.RandomState(0).permutation(num_positions)[:num_patches])
+
+    monkeypatch.setattr(networks.PatchSampleF, "draw_patch_ids", draw)
+
+
+@pytest.mark.parametrize("economies", [(), ("--economies", "no")], ids=["", "slow_way"])
+@pytest.mark.parametrize(("name", "case"), [case for name in CONTRASTIVE for case in cases(name)])
+def test_training_follows_the_original_with_and_without_economies(name, case, economies, tmp_path):
+    check_training(name, {**case, "cli": [*case["cli"], *economies]}, tmp_path)
+
+
 @pytest.mark.parametrize(("name", "case"), cases("pix2pix") + cases("cycle_gan"))
 def test_training_follows_the_original(name, case, tmp_path):
+    check_training(name, case, tmp_path)
+
+
+def check_training(name, case, tmp_path):
     model = build(case, tmp_path)
     filled = {n: copy.deepcopy(getattr(model, "net" + n).state_dict()) for n in case["fill_names"]}
     noise = NOISE[case["id"]]
     for number, step in enumerate(case["steps"]):
         batch = {side: make_input(spec) for side, spec in step["input"].items()}
         model.set_input({**batch, "A_paths": ["a"], "B_paths": ["b"]})
+        model.draw_flip = partial(step.get, "flipped_for_equivariance")
         model.optimize_parameters()
         losses = model.get_current_losses()
         assert set(losses) == set(step["losses"])

@@ -3,7 +3,7 @@
 A sink has three methods, which return at once and never stop a run:
 
     scalars(step, values, epoch)    step: images seen, an int; values: {name: float}; epoch: position as a float,
-                                    2.25 being a quarter into the epoch after the second
+                                    2.25 being a quarter of the way through epoch 2
     images(step, visuals)           visuals: {name: uint8 array (H, W, C) or (H, W)}, of any sizes
     close()                         waits a moment for what is still under way; called once, at the end
 """

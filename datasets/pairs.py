@@ -1,0 +1,103 @@
+"""Two images become one, A on the left and B on the right: what the tools that make paired data share."""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from data.image_file import open_image
+from util.errors import InputError
+
+SHOWN = 20  # names listed before "and so many more"
+
+
+def find_images(folder, flag):
+    """{path below the folder, with slashes: file} of all images in it; InputError names the flag."""
+    from data.image_folder import make_dataset  # it imports torch, which the processes of spread() don't need
+
+    if not os.path.isdir(folder):
+        raise InputError(f"{flag} {folder}: there is no such folder")
+    found = {Path(os.path.relpath(path, folder)).as_posix(): path for path in make_dataset(folder)}
+    if not found:
+        raise InputError(f"{flag} {folder}: no images in it")
+    return found
+
+
+def stem(name):
+    return os.path.splitext(name)[0]
+
+
+def by_stem(names):
+    """{name without its ending: name}; where several share one, the first in order."""
+    return {stem(name): name for name in sorted(names, reverse=True)}
+
+
+def join(A, B, resize=False):
+    """One image with A on the left and B on the right; `resize` scales B to A's size, else sizes must be equal."""
+    if A.size != B.size:
+        if not resize:
+            raise InputError(f"A is {A.width} x {A.height}, B is {B.width} x {B.height}")
+        B = B.resize(A.size, Image.Resampling.BICUBIC)
+    both = Image.new("RGB", (2 * A.width, A.height))
+    both.paste(A, (0, 0))
+    both.paste(B, (A.width, 0))
+    return both
+
+
+def save(image, path, **how):
+    """By the ending of the path; JPEG at quality 95 with all its colours, since networks see what eyes don't."""
+    path = Path(path)
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    usual = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}.get(kind, {})
+    beside = path.with_name(f".writing_{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(beside, kind, **{**usual, **how})
+        beside.replace(path)  # not synced as checkpoints are: it can be made again, and syncing each takes longest
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise InputError(f"{path}: can't be written ({error.strerror or error}); is the disk full?") from error
+
+
+def join_files(task, resize=False):
+    """`task` is (file of A, file of B, file to write). None, or in one line why it could not be done."""
+    path_A, path_B, target = task
+    try:
+        save(join(open_image(path_A), open_image(path_B), resize), target)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def spread(work, tasks, processes, what):
+    """[work(task) for task in tasks] by several processes, with a progress bar."""
+    shown = {"total": len(tasks), "desc": what, "unit": "img", "disable": None}
+    if processes <= 1 or len(tasks) < 2 * processes:
+        return [work(task) for task in tqdm(tasks, **shown)]
+    with ProcessPoolExecutor(processes) as pool:
+        return list(tqdm(pool.map(work, tasks, chunksize=min(16, len(tasks) // processes)), **shown))
+
+
+def join_all(tasks, processes, resize, what="joining"):
+    """Join {name: task}; prints what could not be joined, and returns how many were."""
+    reasons = spread(partial(join_files, resize=resize), list(tasks.values()), processes, what)
+    failed = [f"{name}: {reason}" for name, reason in zip(tasks, reasons) if reason]
+    tell(failed, "not joined" + ("" if resize else " (--resize scales B to A's size)"))
+    return len(tasks) - len(failed)
+
+
+def tell(names, what):
+    """Print how many there are, and the first of them."""
+    if names:
+        print(f"{len(names)} {what}:")
+        for name in names[:SHOWN]:
+            print(f"  {name}")
+        if len(names) > SHOWN:
+            print(f"  and {len(names) - SHOWN} more")
+
+
+def default_processes():
+    return min(8, os.cpu_count() or 1)

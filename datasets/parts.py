@@ -1,0 +1,59 @@
+"""Dividing names into train, val and test, the same on every machine, and putting files where they belong."""
+
+import hashlib
+import os
+import shutil
+
+from util.errors import InputError
+
+PARTS = ("train", "val", "test")
+
+
+def divide(names, fractions, seed=0):
+    """{name: part} with counts as near to `fractions` (of train, val, test; sum 1) as whole numbers allow.
+
+    Which part a name falls into depends on the names and the seed alone: they are sorted by a hash of both.
+    """
+    shuffled = sorted(names, key=lambda name: (hashlib.sha256(f"{seed}:{name}".encode()).digest(), name))
+    parts, start = {}, 0
+    for part, end in zip(PARTS, _bounds(len(shuffled), fractions)):
+        parts.update(dict.fromkeys(shuffled[start:end], part))
+        start = end
+    return parts
+
+
+def _bounds(count, fractions):
+    """Where each part ends; a part that is asked for gets one at least, as long as there are enough."""
+    bounds = [round(sum(fractions[: i + 1]) * count) for i in range(len(fractions))]
+    bounds[-1] = count
+    wanted = [int(share > 0) for share in fractions]
+    for i in range(len(bounds)):
+        bounds[i] = max(bounds[i], sum(wanted[: i + 1]))
+    for i in range(len(bounds)):
+        bounds[i] = max(0, min(bounds[i], count - sum(wanted[i + 1 :])))
+    return bounds
+
+
+def check_fractions(train, val, test):
+    """The three numbers, or InputError."""
+    if abs(train + val + test - 1) > 1e-6:
+        raise InputError(f"--train {train:g} --val {val:g} --test {test:g}: together {train + val + test:g}, must be 1")
+    return train, val, test
+
+
+def put(source, target, how):
+    """Copy or hard-link a file. A link costs no space, and is another name of the same file."""
+    try:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        if how == "link":
+            os.link(os.path.realpath(source), target)
+        else:
+            shutil.copyfile(source, target)
+    except OSError as error:
+        hint = "; --how copy does without links" if how == "link" else ""
+        raise InputError(f"{target}: can't be made ({error.strerror or error}){hint}") from error
+
+
+def refuse_if_filled(folder, flag="--to"):
+    if os.path.isfile(folder) or (os.path.isdir(folder) and os.listdir(folder)):
+        raise InputError(f"{flag} {folder}: is there already; name a new or empty folder")

@@ -1,0 +1,125 @@
+"""Divide images into train, val and test, by fractions and a seed, into the folders that a data mode reads.
+
+    python datasets/split_dataset.py --A photos/summer --B photos/winter --to datasets/seasons     (trainA ... testB)
+    python datasets/split_dataset.py --A maps/photos --B maps/labels --paired --to datasets/maps    (A and B together)
+    python datasets/split_dataset.py --images photos/joined --to datasets/pairs                     (train, val, test)
+    python datasets/split_dataset.py --domains photos/pets --to datasets/pets           (train/cat, train/dog, test/cat)
+
+Equal seeds and names give equal parts, on every machine.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from pairs import by_stem, find_images, tell
+from parts import PARTS, check_fractions, divide, put, refuse_if_filled
+from tqdm import tqdm
+
+from options.parser import OptionParser
+from util.errors import InputError, clear_errors
+from util.flags import Float, Int
+
+
+def split_images(options, fractions):
+    """[(source, path below --to)] of one folder."""
+    images = find_images(options.images, "--images")
+    parts = divide(images, fractions, options.seed)
+    return [(path, f"{parts[name]}/{name}") for name, path in images.items()]
+
+
+def split_sides(options, fractions):
+    """A and B each on their own; with --paired the same stem falls into the same part."""
+    images_A, images_B = find_images(options.A, "--A"), find_images(options.B, "--B")
+    if not options.paired:
+        parts = [divide(images, fractions, options.seed) for images in (images_A, images_B)]
+        sides = zip("AB", (images_A, images_B), parts)
+        return [(path, f"{part[name]}{side}/{name}") for side, images, part in sides for name, path in images.items()]
+    stems_A, stems_B = by_stem(images_A), by_stem(images_B)
+    both = stems_A.keys() & stems_B.keys()
+    tell(sorted(set(images_A) - {stems_A[each] for each in both}), "images of A have no partner in B and are left out")
+    tell(sorted(set(images_B) - {stems_B[each] for each in both}), "images of B have no partner in A and are left out")
+    if not both:
+        raise InputError(f"--A {options.A}, --B {options.B}: no image of A has its name in B; leave --paired out?")
+    parts = divide(both, fractions, options.seed)
+    sides = (("A", images_A, stems_A), ("B", images_B, stems_B))
+    return [(imgs[at[each]], f"{parts[each]}{side}/{at[each]}") for side, imgs, at in sides for each in sorted(both)]
+
+
+def split_domains(options, fractions):
+    """Each sub-folder on its own, so that every part has its share of each."""
+    domains = {}
+    for name, path in find_images(options.domains, "--domains").items():
+        domain, _, rest = name.partition("/")
+        if not rest:
+            raise InputError(f"--domains {options.domains}: {name} lies in no sub-folder; each domain has its own")
+        domains.setdefault(domain, {})[name] = path
+    if len(domains) < 2:
+        raise InputError(f"--domains {options.domains}: only the folder {next(iter(domains))}; two are needed at least")
+    work = []
+    for images in domains.values():
+        parts = divide(images, fractions, options.seed)
+        work += [(path, f"{parts[name]}/{name}") for name, path in images.items()]
+    return work
+
+
+def split(options):
+    fractions = check_fractions(options.train, options.val, options.test)
+    refuse_if_filled(options.to)
+    work = (split_images if options.images else split_domains if options.domains else split_sides)(options, fractions)
+    counts = {}
+    for _, target in work:
+        counts[os.path.dirname(target)] = counts.get(os.path.dirname(target), 0) + 1
+    empty = [
+        part for part, share in zip(PARTS, fractions) if share and not any(each.startswith(part) for each in counts)
+    ]
+    if empty:
+        raise InputError(f"{len(work)} images are too few for a part {empty[0]}; give other fractions")
+    for folder, count in sorted(counts.items()):
+        print(f"{folder:<20}{count:>8} images")
+    if options.dry_run:
+        print(f"would {options.how} them into {options.to}")
+        return
+    for source, target in tqdm(work, desc=options.how, unit="img", disable=None):
+        put(source, os.path.join(options.to, *target.split("/")), options.how)
+    print(f"{options.to}: {len(work)} images")
+
+
+def read_options(command_line):
+    parser = OptionParser(command_line)
+    parser.description = "Divide images into train, val and test."
+    add = parser.add_argument
+    add("--A", metavar="DIR", help="images of domain A")
+    add("--B", metavar="DIR", help="images of domain B")
+    add("--paired", action="store_true", help="images of one name in A and B belong together and stay so")
+    add("--images", metavar="DIR", help="instead of --A and --B: one folder")
+    add("--domains", metavar="DIR", help="instead of --A and --B: a folder with a sub-folder for each domain")
+    add("--to", required=not parser.wants_help(), metavar="DIR", help="the folder to make")
+    add("--train", type=Float(low=0, high=1), default=0.8, help="fraction of the images for training")
+    add("--val", type=Float(low=0, high=1), default=0.1, help="fraction for validation")
+    add("--test", type=Float(low=0, high=1), default=0.1, help="fraction for testing")
+    add("--seed", type=Int(0), default=0, help="another seed, other parts")
+    add("--how", default="copy", choices=("copy", "link"), help="link: hard links, which cost no space")
+    add("--dry_run", action="store_true", help="say what would be done, and stop")
+    if parser.wants_help():
+        parser.print_help()
+        sys.exit()
+    options = parser.parse_args()
+    given = [bool(options.A and options.B), bool(options.images), bool(options.domains)]
+    if sum(given) != 1 or bool(options.A) != bool(options.B):
+        raise InputError("--A DIR --B DIR, or --images DIR, or --domains DIR: give one of the three")
+    if options.paired and not options.A:
+        raise InputError("--paired: belongs to --A and --B")
+    return options
+
+
+def main(command_line=None):
+    split(read_options(sys.argv[1:] if command_line is None else command_line))
+
+
+if __name__ == "__main__":
+    with clear_errors():
+        main()

@@ -1,0 +1,93 @@
+"""SimDCL: DCLGAN, and translations that look like their target domain by the sum of their patches.
+
+Han, Shoeiby, Petersson, Armin, CVPR workshops 2021, section 3.4. What F1 and F2 say of an image's patches goes through
+four more networks, H_1 ... H_4 in the paper and F3 ... F6 here, to one vector an image:
+
+    L = L_DCLGAN + lambda_SIM ( |F3(a) - F6(G_B(b))| + |F4(G_A(a)) - F5(b)| )                      (eq. 6)
+
+|.| is a mean, as released: the code asks for a sum in a place where PyTorch reads something else.
+"""
+
+import torch
+from torch.nn.functional import l1_loss
+
+from models import networks
+from models.dclgan_model import DCLGANModel
+from util.errors import InputError
+from util.flags import Float
+
+
+class SimDCLModel(DCLGANModel):
+    mode = "sim"
+    adam_F = None  # as released: unlike DCLGAN's it follows --lr, --beta1 and --beta2
+    learns_keys = True  # the similarity loss has no detached side
+
+    @staticmethod
+    def modify_commandline_options(parser, is_train=True):
+        DCLGANModel.modify_commandline_options(parser, is_train)
+        # As released: the code declares a weight of 2 and never multiplies by it.
+        parser.set_defaults(lambda_NCE=1.0, DCL_mode="SIM")
+        parser.add_argument("--lambda_SIM", type=Float(low=0), default=10.0, help="weight of the similarity loss")
+        return parser
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        self.loss_names.insert(self.loss_names.index("G") + 1, "Sim")
+        # As released, the identity images stand beside what they look like.
+        self.visual_names = [{"idt_A": "idt_B", "idt_B": "idt_A"}.get(name, name) for name in self.visual_names]
+        self.patches = []
+
+    def check_weights(self):
+        super().check_weights()
+        opt = self.opt
+        if opt.netF != "mlp_sample":
+            raise InputError(f"--netF {opt.netF}: simdcl compares vectors of all layers, so it needs mlp_sample")
+        if min(opt.netF_nc, opt.num_patches) < 3:
+            raise InputError(
+                f"--netF_nc {opt.netF_nc} --num_patches {opt.num_patches}: simdcl looks at 3x3 of them, so 3 or more"
+            )
+
+    def uses_patches(self):
+        return super().uses_patches() or self.opt.lambda_SIM > 0
+
+    def make_projectors(self):
+        opt = self.opt
+        init = {"init_type": opt.init_type, "init_gain": opt.init_gain, "gpu_ids": self.gpu_ids, "opt": opt}
+        self.netF3, self.netF4, self.netF5, self.netF6 = (
+            networks.define_F(len(self.layers), "mapping", **init) for _ in range(4)
+        )
+        self.model_names += ["F3", "F4", "F5", "F6"]
+        return [*super().make_projectors(), self.netF3, self.netF4, self.netF5, self.netF6]
+
+    def nce(self, netF_q, queries, netF_k, keys):
+        """As in DCLGAN, and keeps the keys' vectors and some of the queries at places of their own."""
+        number = self.opt.num_patches
+        k, ids = netF_k(keys, number)
+        own = netF_q.draw(queries, number)
+        # One pass of the projector for both sets of places.
+        joint, _ = netF_q(queries, number, [torch.cat(pair) for pair in zip(ids, own)])
+        halves = [vectors.unflatten(0, (len(self.real_A), 2, -1)) for vectors in joint]  # (B, 2, P, nc)
+        self.patches.append((k, [half[:, 1].flatten(0, 1) for half in halves]))
+        return self.compare([half[:, 0].flatten(0, 1) for half in halves], k)
+
+    def generators_loss(self):
+        self.patches.clear()
+        loss = super().generators_loss()
+        self.loss_Sim = 0.0
+        if self.opt.lambda_SIM > 0:
+            (real_A, fake_B), (real_B, fake_A) = (map(self.stack, pair) for pair in self.patches)
+            similarity = l1_loss(self.netF3(real_A), self.netF6(fake_A)) + l1_loss(
+                self.netF4(fake_B), self.netF5(real_B)
+            )
+            self.loss_Sim = similarity * self.opt.lambda_SIM
+        self.loss_G = loss + self.loss_Sim
+        return self.loss_G
+
+    def stack(self, patches):
+        """The vectors of all layers: (B, layers, P, nc), P being what the smallest of the maps has."""
+        images = len(self.real_A)
+        number = min(len(vectors) for vectors in patches) // images
+        return torch.stack([vectors.unflatten(0, (images, -1))[:, :number] for vectors in patches], 1)
+
+    def report_critics(self):
+        """As released: not weighted here."""

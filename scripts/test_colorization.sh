@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Results of scripts/train_colorization.sh, to results/color_pix2pix; what the networks look like is read from the run.
+# Flags that you add come last and win; paths are relative to the repository.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH="$PWD/.venv/bin:$PATH"
+exec "${PYTHON:-python3}" test.py --dataroot ./datasets/colorization --name color_pix2pix "$@"

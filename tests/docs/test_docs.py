@@ -1,0 +1,182 @@
+"""README and docs: links lead somewhere, commands are ours and run, the options page is what the parsers say."""
+
+import importlib
+import re
+import shlex
+
+import pytest
+from pages import PAGES, ROOT, anchors, commands, inline_code, links
+
+import data
+import models
+import test as test_program
+import train as train_program
+from options import checks
+from options.base_options import BaseOptions
+from options.parser import OptionParser
+from options.test_options import TestOptions
+from options.train_options import TrainOptions
+from scripts import make_options_doc
+
+TINY = (
+    "--ngf 4 --ndf 4 --netG resnet_4blocks --load_size 36 --crop_size 32 --max_dataset_size 2 --num_threads 0 "
+    "--device cpu --display_id 0 --save_epoch_freq 1"
+).split()
+SCHEDULE = "--n_epochs 1 --n_epochs_decay 1".split()
+OF_OTHERS = ("source", "cd", "torchrun")  # words of the shell and of programs that are not ours
+OWN_TESTS = ("scripts/setup.sh", "scripts/test.sh", "scripts/demo.sh")  # they set up, and run for minutes
+
+# Words after -- that belong to other programs or are spelled to be seen.
+NOT_OURS = {
+    "--niter",
+    "--niter_decay",
+    "--flag",
+    "--dataset",
+    "--mode",
+    "--num_iters",
+    "--num_iters_decay",
+    "--log_step",
+}
+NOT_OURS |= {"--model_save_dir", "--sample_dir", "--log_dir", "--result_dir"}
+
+
+def page_id(page):
+    return page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_lead_somewhere(page):
+    for link in (each for pair in links(page) for each in pair if each):
+        if re.match(r"(https?|mailto):", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{link}: no such file"
+        assert target.is_relative_to(ROOT), f"{link}: leaves the repository"
+        if anchor:
+            assert anchor in anchors(target), f"{link}: no such heading, there are {anchors(target)}"
+
+
+def module_of(program):
+    path = program.removeprefix("./").removesuffix(".py").replace("/", ".")
+    return importlib.import_module(path)
+
+
+def script_words(script, words):
+    """What a shell script of ours hands to Python, with the words that were added."""
+    text = (ROOT / script).read_text(encoding="utf-8").replace("\\\n", " ")
+    line = next(line for line in text.splitlines() if line.startswith("exec"))
+    _, _, program, *own = shlex.split(line.replace("$root/", ""))
+    return program, [*own[:-1], *words]
+
+
+def check_command(words):
+    """Raises where a command line is not one of ours, or has a flag or a value that the program refuses."""
+    tool, program, *rest = words
+    program = program.removeprefix("./")
+    assert (ROOT / program).is_file(), f"{program}: no such file"
+    if tool == "bash":
+        if program in OWN_TESTS:
+            return
+        program, rest = script_words(program, rest)
+    if program in ("train.py", "test.py"):
+        options = (TrainOptions if program == "train.py" else TestOptions)(rest)
+        opt = options.gather_options()
+        options.finish(opt, options.parser.given())
+        checks.check(opt, options.parser.given())
+        assert opt.dataroot
+    elif hasattr(module_of(program), "read_options"):
+        module_of(program).read_options(rest)
+    else:
+        assert not rest
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_every_command_is_one_of_ours_with_flags_that_exist(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # no runs and no data here: what is typed must hold by itself
+    for command in commands(page):
+        if command.words[0] not in OF_OTHERS and not needs_its_run(command):
+            assert command.words[0] in ("python", "bash"), command
+            check_command(command.words)
+
+
+def needs_its_run(command):
+    """A run that is continued knows its model; without the run its flags can't be checked. It is run below."""
+    return "--continue_train" in command.words and command.needs is None
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "docs"], ids=page_id)
+def test_commands_run_in_their_order(page, tmp_path, monkeypatch, capsys):
+    """A reader's session: each page starts in an empty folder. What needs a download or a GPU is marked as such."""
+    monkeypatch.chdir(tmp_path)
+    for command in commands(page):
+        tool, program, *words = command.words
+        if command.needs or tool in OF_OTHERS or program in OWN_TESTS:
+            continue
+        assert tool == "python", f"{command}: not run here; mark it"
+        if program == "train.py":
+            again = "--continue_train" in words
+            sizes = ["--device", "cpu"] if again else [*TINY, *SCHEDULE]
+            train_program.main([*words, *sizes] if not again else [*words, *sizes, "--n_epochs_decay", "2"])
+        elif program == "test.py":
+            test_program.main([*words, "--device", "cpu", "--epoch", "latest"])
+        elif program == "datasets/make_shapes.py":
+            module_of(program).main([*words, "--size", "40", "--train", "6", "--test", "3"])
+        else:
+            module_of(program).main(words)
+
+
+def known_flags():
+    """Every flag of both programs, with every model and data set, and of every tool."""
+    known = {"-h", *NOT_OURS}
+    for options in (BaseOptions, TrainOptions, TestOptions):
+        known |= set(make_options_doc.parser_of(options)._option_string_actions)
+    for setters in ([models.get_option_setter(name) for name in models.BUILT_IN],
+                    [data.get_option_setter(name) for name in data.BUILT_IN]):  # fmt: skip
+        for setter in setters:
+            for options in (TrainOptions, TestOptions):
+                known |= {word for action in make_options_doc.added(options, setter)[0].values()
+                          for word in action.option_strings}  # fmt: skip
+    tools = [*ROOT.glob("datasets/*.py"), *ROOT.glob("scripts/*.py"), ROOT / "scripts/test.sh"]
+    for tool in tools:
+        known |= set(re.findall(r'"(--[\w-]+)"|(--slow)', tool.read_text(encoding="utf-8")))
+    return {word for each in known for word in ([each] if isinstance(each, str) else each)}
+
+
+def test_flags_in_the_text_exist():
+    known = known_flags()
+    for page in PAGES:
+        for code in inline_code(page):
+            for flag in re.findall(r"(?<![\w-])--[A-Za-z][\w-]*", code):
+                assert flag in known, f"{page.name}: `{code}`"
+
+
+def test_files_in_the_text_exist():
+    for page in PAGES:
+        for code in inline_code(page):
+            if re.fullmatch(r"(models|data|options|util|scripts|docs|tests|datasets)/[\w/]+\.(py|sh|md|txt)", code):
+                assert (ROOT / code).is_file() or "mine" in code, f"{page.name}: `{code}`"
+
+
+def test_the_options_page_is_what_the_parsers_say():
+    written = make_options_doc.PAGE.read_text(encoding="utf-8")
+    assert written == make_options_doc.document(), "run python scripts/make_options_doc.py"
+
+
+def test_our_side_of_old_commands_is_right(tmp_path, monkeypatch):
+    """Each row is `old` | `ours`; "the same" makes ours of the old one."""
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs/old_commands.md"
+    rows = re.findall(r"^\| (.+?) \| (.+?) \|$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    checked = 0
+    for old, ours in rows:
+        text = old if ours.startswith("the same") else ours
+        for command in re.findall(r"`((?:python [\w./]+\.py|bash) [^`]+)`", text):
+            check_command(shlex.split(command))
+            checked += 1
+    assert checked > 20
+
+
+def test_a_parser_without_a_command_line_is_the_same_twice():
+    assert make_options_doc.document() == make_options_doc.document()
+    assert OptionParser([]).names() == set()

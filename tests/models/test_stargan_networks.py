@@ -1,0 +1,114 @@
+"""StarGAN's networks and terms: the released ones, to the last key and digit."""
+
+import math
+
+import pytest
+import torch
+from parity_tools import check_block, fill, make_input, read
+from torch import nn
+
+from models import losses, networks
+
+CASES = [case for case in read("networks")["cases"] if case["id"].startswith("stargan.")]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_network_is_the_released_one(case):
+    made = networks.StarGANGenerator if case["kind"] == "G" else networks.StarGANDiscriminator
+    net = fill(made(**case["ctor"]), case["fill_name"])
+    assert [[key, list(value.shape)] for key, value in net.state_dict().items()] == case["state_dict"]
+    assert sum(parameter.numel() for parameter in net.parameters()) == case["n_params"]
+    image = make_input(case["input"])
+    with torch.no_grad():
+        if case["kind"] == "D":
+            patches, domains = net(image)
+            check_block(patches, case["output_src"])
+            check_block(domains, case["output_cls"])
+            return
+        label = torch.tensor(case["label"]["values"], dtype=torch.float32)
+        check_block(net.eval()(image, label), case["output_eval"])
+        check_block(net.train()(image, label), case["output_train"])
+
+
+@pytest.mark.parametrize("case", read("losses")["classification"], ids=lambda case: case["dataset"])
+def test_classification_is_the_released_one(case):
+    logits = make_input(case["logit"]).requires_grad_()
+    loss = losses.classification_loss(logits, torch.tensor(case["target"]["values"]))
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(case["loss"], rel=1e-5)
+    assert float(logits.grad.norm()) == pytest.approx(case["grad_l2"], rel=1e-5)
+
+
+def critic(name="vis.critic"):
+    return fill(nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(4, 1, 3, 1, 1)), name)
+
+
+@pytest.mark.parametrize("case", read("losses")["stargan_gradient_penalty"])
+def test_gradient_penalty_is_the_released_one(case):
+    net, x = critic(case["critic_fill_name"]), make_input(case["x"]).requires_grad_()
+    penalty = losses.slope_penalty(net(x), x)
+    penalty.backward()
+    assert float(penalty.detach()) == pytest.approx(case["penalty"], rel=1e-5)
+    expected = case["grad_of_penalty_wrt_first_conv_weight_l2"]
+    assert float(net[0].weight.grad.norm()) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("slope", [0.0, 1e-25, 1e-20])
+def test_a_flat_critic_gets_a_finite_gradient(slope):
+    weight = torch.full((3,), slope, requires_grad=True)
+    x = torch.ones(2, 3, 4, 4, requires_grad=True)
+    penalty = losses.slope_penalty((x * weight.view(1, 3, 1, 1)).sum((2, 3)), x)
+    penalty.backward()
+    assert float(penalty.detach()) == pytest.approx(1.0)
+    assert weight.grad.isfinite().all()
+
+
+def test_penalty_is_zero_where_the_slope_is_one():
+    x = torch.randn(2, 3, 4, 4, requires_grad=True)
+    unit = torch.full((3, 4, 4), 1 / math.sqrt(48))
+    assert float(losses.slope_penalty((x * unit).sum((1, 2, 3)), x).detach()) == pytest.approx(0.0, abs=1e-10)
+
+
+def test_what_the_mask_calls_unknown_adds_nothing():
+    torch.manual_seed(0)
+    logits = torch.randn(2, 5)
+    attributes = torch.tensor([[1.0, 0.0, 1.0]])
+    from_file = torch.tensor([[1.0, 0, 1, 0, 0, 1, 0]])
+    from_folder = torch.tensor([[0.0, 0, 0, 0, 1, 0, 1]])
+    alone = losses.classification_loss(logits[:1, :3], attributes)
+    assert losses.masked_classification_loss(logits[:1], from_file, 3) == pytest.approx(alone.item())
+    folder = losses.classification_loss(logits[1:, 3:], torch.tensor([1]))
+    assert losses.masked_classification_loss(logits[1:], from_folder, 3) == pytest.approx(folder.item())
+    together = losses.masked_classification_loss(logits, torch.cat((from_file, from_folder)), 3)
+    assert together == pytest.approx((alone.item() + folder.item()) / 2)
+
+
+def test_condition_reaches_every_picture():
+    torch.manual_seed(0)
+    net = networks.StarGANGenerator(conv_dim=4, c_dim=2, repeat_num=1)
+    image = torch.randn(1, 3, 16, 20).expand(2, -1, -1, -1)
+    made = net(image, torch.eye(2))
+    assert made.shape == (2, 3, 16, 20)
+    assert (made[0] - made[1]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("times", [0, 1, 2, 3])
+def test_running_statistics_count_as_often_as_told(times):
+    torch.manual_seed(0)
+    net, twin = (networks.StarGANGenerator(conv_dim=4, c_dim=2, repeat_num=1) for _ in range(2))
+    twin.load_state_dict(net.state_dict())
+    image, label = torch.randn(2, 3, 8, 8), torch.eye(2)
+    with networks.counted(net, times):
+        net(image, label)
+    for _ in range(times):
+        twin(image, label)
+    for (key, value), expected in zip(net.state_dict().items(), twin.state_dict().values()):
+        assert torch.allclose(value, expected, atol=1e-6), key
+    assert {m.momentum for m in net.modules() if isinstance(m, nn.InstanceNorm2d)} == {0.1}
+
+
+@pytest.mark.parametrize(("image_size", "repeat_num", "side"), [(64, 6, 1), (96, 6, 1), (64, 4, 4), (100, 5, 3)])
+def test_critic_fits_its_image_size(image_size, repeat_num, side):
+    net = networks.StarGANDiscriminator(image_size, conv_dim=2, c_dim=3, repeat_num=repeat_num)
+    patches, domains = net(torch.zeros(2, 3, image_size, image_size))
+    assert patches.shape == (2, 1, side, side) and domains.shape == (2, 3)

@@ -1,0 +1,212 @@
+"""A run that was stopped and continued is the run that never stopped: same weights, same log, bit for bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from test_programs import CYCLE_GAN, PIX2PIX, ROOT, paired, train, unpaired, weights, where  # noqa: F401
+
+import train as train_program
+from util import run_state, stop
+from util.errors import InputError
+
+
+def stop_after(monkeypatch, steps):
+    """The loop's question is answered with yes in the step of that number."""
+    asked = iter(range(1, 10_000))
+
+    def requested(self):
+        if next(asked) == steps:
+            self.reason = "the test says so"
+        return self.reason is not None
+
+    monkeypatch.setattr(stop.Stop, "requested", requested)
+
+
+def losses(run):
+    records = [json.loads(line) for line in (run / "loss_log.jsonl").read_text().splitlines()]
+    return [(r["epoch"], r["iters"], r["images"], r["losses"]) for r in records]
+
+
+def assert_same_run(a, b):
+    first, second = (run_state.read_state(run / "latest_state.pth") for run in (a, b))
+    assert_same(first, second)
+    assert losses(a) == losses(b)
+
+
+def assert_same(a, b, place=""):
+    assert type(a) is type(b), place
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), place
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), place
+        for key in a:
+            assert_same(a[key], b[key], f"{place}/{key}")
+    elif isinstance(a, list):
+        assert len(a) == len(b), place
+        for i, (x, y) in enumerate(zip(a, b)):
+            assert_same(x, y, f"{place}/{i}")
+    else:
+        assert a == b, place
+
+
+CASES = {
+    "cycle_gan, pools that fill and exchange": ("unpaired", (*CYCLE_GAN, "--pool_size", "3")),
+    "cycle_gan, two workers": ("unpaired", (*CYCLE_GAN, "--pool_size", "50", "--num_threads", "2")),
+    "pix2pix, dropout and batch norm": ("paired", (*PIX2PIX, "--batch_size", "2", "--lr_policy", "step")),
+    "cosine": ("paired", (*PIX2PIX, "--lr_policy", "cosine")),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("steps", [1, 2, 5])  # inside the first epoch; at the end of one or inside; inside the second
+def test_stopped_and_continued_equals_straight(case, steps, request, tmp_path, monkeypatch):
+    data, words = CASES[case]
+    data = request.getfixturevalue(data)
+    words = (*words, "--seed", "11", "--n_epochs", "2", "--n_epochs_decay", "2")
+    straight = train(data, tmp_path, *words, name="straight")
+    with monkeypatch.context() as patched:
+        stop_after(patched, steps)
+        broken = train(data, tmp_path, *words, name="broken")
+    assert len(losses(broken)) == steps
+    train(data, tmp_path, "--continue_train", name="broken")
+    assert_same_run(straight, broken)
+
+
+def test_continuing_needs_no_other_flag_and_keeps_the_page(unpaired, tmp_path, monkeypatch):  # noqa: F811
+    stop_after(monkeypatch, 5)
+    run = train(unpaired, tmp_path, *CYCLE_GAN)
+    monkeypatch.undo()
+    train(unpaired, tmp_path, "--continue_train")
+    options = json.loads((run / "train_opt.json").read_text())["options"]
+    assert (options["netG"], options["ngf"], options["crop_size"]) == ("resnet_4blocks", 4, 32)
+    page = (run / "web" / "index.html").read_text()
+    assert page.count("epoch [1]") == page.count("epoch [2]") == 1
+
+
+def test_a_flag_that_contradicts_the_networks_is_refused(unpaired, tmp_path):  # noqa: F811
+    train(unpaired, tmp_path, *CYCLE_GAN)
+    with pytest.raises(InputError, match=r"--ngf 8.*--ngf 4"):
+        train(unpaired, tmp_path, "--continue_train", "--ngf", "8")
+
+
+def test_schedule_and_rate_may_change(unpaired, tmp_path):  # noqa: F811
+    run = train(unpaired, tmp_path, *CYCLE_GAN)
+    train(unpaired, tmp_path, "--continue_train", "--n_epochs_decay", "3", "--lr", "0.001")
+    state = run_state.read_state(run / "latest_state.pth")
+    assert state["progress"]["epoch"] == 5
+    rate = state["model"]["optimizers"][0]["param_groups"][0]["lr"]
+    assert rate == pytest.approx(0.001 * (1 - 4 / 4), abs=1e-12)
+
+
+def test_other_batches_start_the_epoch_again(unpaired, tmp_path, monkeypatch, capsys):  # noqa: F811
+    stop_after(monkeypatch, 2)
+    train(unpaired, tmp_path, *CYCLE_GAN)
+    monkeypatch.undo()
+    train(unpaired, tmp_path, "--continue_train", "--batch_size", "2")
+    printed = capsys.readouterr().out
+    assert "epoch 1 starts again" in printed
+    assert "(epoch: 1, iters: 2, " in printed
+
+
+def test_a_folder_with_checkpoints_is_not_trained_over_by_mistake(unpaired, tmp_path):  # noqa: F811
+    run = train(unpaired, tmp_path, *CYCLE_GAN, "--save_epoch_freq", "1")
+    before = weights(run)
+    with pytest.raises(InputError, match=r"--continue_train.*--overwrite"):
+        train(unpaired, tmp_path, *CYCLE_GAN)
+    assert all(torch.equal(before[key], weights(run)[key]) for key in before)
+    train(unpaired, tmp_path, *CYCLE_GAN, "--overwrite", "--n_epochs_decay", "0")
+    assert not (run / "2_net_G_A.pth").exists()
+
+
+def test_continuing_nothing_is_refused(unpaired, tmp_path):  # noqa: F811
+    with pytest.raises(InputError, match="no run folder|no such checkpoint"):
+        train(unpaired, tmp_path, *CYCLE_GAN, "--continue_train")
+
+
+def test_weights_alone_are_continued_as_the_originals_did(unpaired, tmp_path, capsys):  # noqa: F811
+    run = train(unpaired, tmp_path, *CYCLE_GAN)
+    for path in [*run.glob("*_state.pth"), *run.glob("*_manifest.json")]:
+        path.unlink()
+    before = weights(run)
+    words = (*CYCLE_GAN, "--continue_train", "--epoch_count", "2", "--lr", "1e-12")
+    after = weights(train(unpaired, tmp_path, *words))
+    assert all(torch.allclose(before[key], after[key], atol=1e-9) for key in before)
+    assert "weights alone" in capsys.readouterr().out
+
+
+def harm_it(path, harm):
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    path.write_bytes(whole[:middle] if harm == "truncated" else flipped)
+
+
+@pytest.mark.parametrize("harm", ["truncated", "flipped"])
+def test_a_damaged_state_is_named_and_the_one_before_is_used(harm, unpaired, tmp_path, monkeypatch, capsys):  # noqa: F811
+    words = (*CYCLE_GAN, "--save_epoch_freq", "1", "--n_epochs_decay", "2", "--seed", "1")
+    straight = train(unpaired, tmp_path, *words, name="straight")
+    stop_after(monkeypatch, 6)  # the state of epoch 1 lies beside that of the middle of epoch 2
+    run = train(unpaired, tmp_path, *words)
+    monkeypatch.undo()
+    harm_it(run / "latest_state.pth", harm)
+    train(unpaired, tmp_path, "--continue_train")
+    assert "latest_state.pth: damaged" in capsys.readouterr().out
+    assert_same_run(straight, run)
+
+
+def test_where_every_state_is_damaged_nothing_is_made_up(unpaired, tmp_path):  # noqa: F811
+    run = train(unpaired, tmp_path, *CYCLE_GAN)
+    for path in run.glob("*_state.pth"):
+        harm_it(path, "flipped")
+    with pytest.raises(InputError, match="no state in it is whole"):
+        train(unpaired, tmp_path, "--continue_train", "--n_epochs_decay", "2")
+
+
+def test_states_are_kept_for_latest_and_the_newest_epoch(unpaired, tmp_path):  # noqa: F811
+    run = train(unpaired, tmp_path, *CYCLE_GAN, "--save_epoch_freq", "1", "--n_epochs", "3")
+    assert {p.name for p in run.glob("*_state.pth")} == {"latest_state.pth", "4_state.pth"}
+    assert {p.name.split("_")[0] for p in run.glob("*_net_G_A.pth")} == {"1", "2", "3", "4", "latest"}
+
+
+def test_keep_last_prunes_the_older_epochs(unpaired, tmp_path):  # noqa: F811
+    run = train(unpaired, tmp_path, *CYCLE_GAN, "--save_epoch_freq", "1", "--n_epochs", "3", "--keep_last", "2")
+    assert {p.name.split("_")[0] for p in run.glob("*_net_G_A.pth")} == {"3", "4", "latest"}
+
+
+def test_a_second_process_in_the_same_folder_is_refused(unpaired, tmp_path):  # noqa: F811
+    from util.run_folder import owning
+
+    with owning(str(tmp_path / "runs" / "run")), pytest.raises(InputError, match="another process"):
+        train(unpaired, tmp_path, *CYCLE_GAN)
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGUSR1", 0)])
+def test_a_signal_saves_and_leaves_with_its_code(name, code, unpaired, tmp_path):  # noqa: F811
+    run = tmp_path / "runs" / "run"
+    words = [*where(unpaired, tmp_path), *CYCLE_GAN, "--n_epochs", "10000", "--num_threads", "1"]
+    command = [sys.executable, str(ROOT / "train.py"), *words]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    log = run / "loss_log.jsonl"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (log.exists() and log.stat().st_size):
+        time.sleep(0.2)
+    os.killpg(process.pid, getattr(signal, name))  # the whole group, data workers included
+    printed = process.communicate(timeout=120)[0].decode()
+    assert process.returncode == code, printed
+    assert f"{name} received" in printed
+    assert (run / "latest_state.pth").exists()
+    assert run_state.damage(str(run), run_state.find(str(run))[0]) is None
+
+
+def test_max_time_saves_and_ends_well(unpaired, tmp_path):  # noqa: F811
+    words = [*where(unpaired, tmp_path), *CYCLE_GAN, "--n_epochs", "10000", "--max_time", "0.02"]
+    assert train_program.main(words) == 0
+    assert (tmp_path / "runs" / "run" / "latest_state.pth").exists()
