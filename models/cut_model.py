@@ -3,7 +3,7 @@
 Park, Efros, Zhang, Zhu, ECCV 2020. A generator G: A -> B, a critic D on B, and a projector F, small networks on the
 features of G's first half. A patch of the translation is to be closer to the same patch of its source than to others:
 
-    L = lambda_GAN GAN(G, D) + lambda_NCE (PatchNCE(G(a), a) + PatchNCE(G(b), b)) / 2      CUT       (eq. 6)
+    L = lambda_GAN GAN(G, D) + lambda_NCE (PatchNCE(G(a), a) + PatchNCE(G(b), b)) / 2      CUT
     L = lambda_GAN GAN(G, D) + lambda_NCE PatchNCE(G(a), a)                                FastCUT
 
 The paper writes a weight for each of the two NCE terms, both 1; the released code, and this page, take their mean.

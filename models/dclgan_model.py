@@ -3,11 +3,11 @@
 Han, Shoeiby, Petersson, Armin, CVPR workshops 2021. Two generators G_A: A -> B and G_B: B -> A, two critics D_A (on B)
 and D_B (on A). Features of A come from G_A's first half through a projector F1, those of B from G_B's through F2:
 
-    L = ( lambda_GAN (GAN(G_A, D_A) + GAN(G_B, D_B))                                                 (eq. 1)
-        + lambda_NCE (PatchNCE(F2 G_A(a), F1 a) + PatchNCE(F1 G_B(b), F2 b))                         (eqs. 2-4)
-        + lambda_IDT (|G_A(b) - b| + |G_B(a) - a|) ) / 2                                             (eq. 5)
+    L = ( lambda_GAN (GAN(G_A, D_A) + GAN(G_B, D_B))
+        + lambda_NCE (PatchNCE(F2 G_A(a), F1 a) + PatchNCE(F1 G_B(b), F2 b))
+        + lambda_IDT (|G_A(b) - b| + |G_B(a) - a|) ) / 2
 
-The halves are the released code's.
+The half is the released code's.
 """
 
 from torch.nn.functional import l1_loss

@@ -1,6 +1,6 @@
 """FastCUT: CUT without the identity term, with a heavier contrastive weight and half of the batches mirrored.
 
-Park, Efros, Zhang, Zhu, ECCV 2020, section 4. The same as ``--model cut --CUT_mode FastCUT``.
+Park, Efros, Zhang, Zhu, ECCV 2020. The same as ``--model cut --CUT_mode FastCUT``.
 """
 
 from models.cut_model import FASTCUT, FASTCUT_SCHEDULE, CUTModel

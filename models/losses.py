@@ -149,7 +149,7 @@ MASKED = -10.0  # as released: the score of a patch with its own place among the
 
 
 def patch_nce(q, k, temperature=0.07, groups=1):
-    """PatchNCE (Park et al., ECCV 2020, eq. 3): each query is to pick its own key among those of its group.
+    """PatchNCE (Park et al., ECCV 2020): each query is to pick its own key among those of its group.
 
         l_i = -log( exp(q_i.k_i / T) / (exp(q_i.k_i / T) + sum_{j != i} exp(q_i.k_j / T)) )
 

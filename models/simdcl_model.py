@@ -1,9 +1,9 @@
 """SimDCL: DCLGAN, and translations that look like their target domain by the sum of their patches.
 
-Han, Shoeiby, Petersson, Armin, CVPR workshops 2021, section 3.4. What F1 and F2 say of an image's patches goes through
-four more networks, H_1 ... H_4 in the paper and F3 ... F6 here, to one vector an image:
+Han, Shoeiby, Petersson, Armin, CVPR workshops 2021. What F1 and F2 say of an image's patches goes through four more
+networks, to one vector an image; those of A's real images and translations are to be alike, and those of B's:
 
-    L = L_DCLGAN + lambda_SIM ( |F3(a) - F6(G_B(b))| + |F4(G_A(a)) - F5(b)| )                      (eq. 6)
+    L = L_DCLGAN + lambda_SIM ( |F3(a) - F6(G_B(b))| + |F4(G_A(a)) - F5(b)| )
 
 |.| is a mean, as released: the code asks for a sum in a place where PyTorch reads something else.
 """
@@ -76,10 +76,9 @@ class SimDCLModel(DCLGANModel):
         self.loss_Sim = 0.0
         if self.opt.lambda_SIM > 0:
             (real_A, fake_B), (real_B, fake_A) = (map(self.stack, pair) for pair in self.patches)
-            similarity = l1_loss(self.netF3(real_A), self.netF6(fake_A)) + l1_loss(
-                self.netF4(fake_B), self.netF5(real_B)
-            )
-            self.loss_Sim = similarity * self.opt.lambda_SIM
+            in_A = l1_loss(self.netF3(real_A), self.netF6(fake_A))
+            in_B = l1_loss(self.netF4(fake_B), self.netF5(real_B))
+            self.loss_Sim = (in_A + in_B) * self.opt.lambda_SIM
         self.loss_G = loss + self.loss_Sim
         return self.loss_G
 

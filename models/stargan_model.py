@@ -62,7 +62,7 @@ class StarGANModel(BaseModel):
         self.image_paths = input["A_paths"]
         self.label = input.get("label")
         if self.isTrain:
-            self.set_labels(input["label"])
+            self.set_labels(self.label)
 
     def set_labels(self, label):
         """Labels and conditions of the batch, prepared where the loader left them: nothing waits for the device."""
@@ -75,14 +75,16 @@ class StarGANModel(BaseModel):
         self.label_org, self.label_trg = (each.to(self.device, non_blocking=True) for each in (label, target))
         self.c_org, self.c_trg = (each.to(self.device, non_blocking=True) for each in conditions)
         if self.shown is None:
-            self.shown = self.real_A[:SHOWN], self.c_org[:SHOWN, : len(self.targets.attributes)]
+            self.shown = self.real_A[:SHOWN].clone(), self.c_org[:SHOWN, : len(self.targets.attributes)].clone()
 
     def check_label(self, label):
-        width = label.shape[1] if label.dim() == 2 else int(label.max()) + 1
-        if width != self.targets.width if label.dim() == 2 else width > len(self.targets.domains):
+        if label is None:
+            raise InputError(f"--dataset_mode {self.opt.dataset_mode}: its images have no labels; see celeba")
+        width, wanted = label.shape[1] if label.dim() == 2 else int(label.max()) + 1, self.targets.width
+        if width != wanted if label.dim() == 2 else width > wanted or self.targets.attributes:
             raise InputError(
-                f"{self.image_paths[0]}: its batch has labels of {width} domains, and the model was made for "
-                f"{self.targets.width}; compare --c_dim, --c2_dim and --dataset_mode"
+                f"{self.image_paths[0]}: its label does not go with --c_dim {self.opt.c_dim}: it says {width} numbers "
+                f"or more, and the model was made for {wanted}; compare --dataset_mode with the data"
             )
 
     def as_condition(self, label):

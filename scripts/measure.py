@@ -129,22 +129,21 @@ def measure_each(results, truths, source=None):
     labels = sorted(entry.name for entry in os.scandir(truths) if entry.is_dir()) if os.path.isdir(truths) else []
     if not labels:
         raise InputError(f"--truths {truths}: no folders in it; it needs one of true images for each label")
-    found = {
-        label: measure(find_answers(results, label), label, Source(f"{truths}/{label}"), source) for label in labels
-    }
-    return {label: {**each, "mean": averages(each["images"])} for label, each in found.items()}
+    found = {}
+    for label in labels:
+        found[label] = measure(find_answers(results, label), label, Source(os.path.join(truths, label)), source)
+        found[label]["mean"] = averages(found[label]["images"])
+    return found
 
 
 def table(found):
     """What the console shows of several labels: the error of each, and that of leaving the images as they are."""
-    rivals = next(iter(found.values()))["mean"].keys() - found.keys()
-    lines = [
-        f"{'':<24}{'images':>8}{'L1 in [-1,1]':>14}{'PSNR in dB':>12}" + "".join(f"{f'L1 {r}':>20}" for r in rivals)
-    ]
+    unchanged = all(UNTRANSLATED in each["mean"] for each in found.values())
+    lines = [f"{'':<24}{'images':>8}{'L1 in [-1,1]':>14}{'PSNR in dB':>12}" + f"{UNTRANSLATED:>18}" * unchanged]
     for label, each in found.items():
         own = each["mean"][label]
-        others = "".join(f"{each['mean'][rival]['l1']:>20.4f}" for rival in rivals)
-        lines.append(f"{label:<24}{each['pairs']:>8}{own['l1']:>14.4f}{own['psnr']:>12.2f}{others}")
+        rival = f"{each['mean'][UNTRANSLATED]['l1']:>18.4f}" if unchanged else ""
+        lines.append(f"{label:<24}{each['pairs']:>8}{own['l1']:>14.4f}{own['psnr']:>12.2f}{rival}")
     return "\n".join(lines)
 
 

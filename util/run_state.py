@@ -48,7 +48,7 @@ class Checkpoint:
     def __init__(self, opt, model, progress):
         self.opt, self.model, self.progress = opt, model, progress
         self.folder = os.path.join(opt.checkpoints_dir, opt.name)
-        self._written = None  # (position, path) of the last state, to be linked instead of written twice
+        self._written = None  # (position, path) of the last state, to be copied instead of made twice
 
     def begin(self):
         """Before the first step: resume, or clear the folder of another run's checkpoints (--overwrite)."""
@@ -101,7 +101,8 @@ class Checkpoint:
     def _write_state(self, path):
         position = self.progress.total_iters, str(self.progress.state_dict())
         if self._written and self._written[0] == position and self._written[1] != path:
-            link(self._written[1], path)
+            with open(self._written[1], "rb") as same, replacing(path) as file:  # no link: one is the other's spare
+                shutil.copyfileobj(same, file, 1 << 22)
         else:
             state = {"format": FORMAT, "model": model_state(self.model), "progress": self.progress.state_dict()}
             with replacing(path) as file:
@@ -235,17 +236,6 @@ def _digest(file):  # Python 3.10
     while block := file.read(1 << 20):
         sha.update(block)
     return sha.hexdigest()
-
-
-def link(source, path):
-    """`path` becomes another name of the same bytes, or a copy where the file system has no links."""
-    beside = f"{path}.linking"
-    _remove(beside)
-    try:
-        os.link(source, beside)
-    except OSError:
-        shutil.copyfile(source, beside)
-    os.replace(beside, path)
 
 
 def _tensors(value):

@@ -1,4 +1,4 @@
-"""Projectors: feature maps of a generator in, unit vectors out (Park et al., ECCV 2020, section 3.2).
+"""Projectors: feature maps of a generator in, unit vectors out (Park et al., ECCV 2020).
 
 `netF` samples patches: the vectors at some positions of each map, through a small network of its own per map.
 """

@@ -1,7 +1,7 @@
 """SimDCL's last step: what an image's patches say, as one vector that images can be compared by.
 
 Han, Shoeiby, Petersson, Armin, "Dual Contrastive Learning for Unsupervised Image-to-Image Translation",
-CVPR workshops 2021, section 3.4.
+CVPR workshops 2021.
 """
 
 from torch import nn

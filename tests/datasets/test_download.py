@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 import torch
 from hostile_server import Behaviour, serving
+from PIL import Image
 
+import test as test_program
 from datasets import download as program
+from models import networks
 from util.errors import InputError
 
 sys.path.insert(0, str(Path(program.__file__).parent))
@@ -389,6 +392,20 @@ def test_weights_come_with_what_a_test_needs_to_know(tmp_path, capsys):
     run = tmp_path / "runs/horse2zebra_pretrained"
     assert torch.load(run / "latest_net_G.pth", weights_only=True)["w"].shape == (1,)
     assert json.loads((run / "train_opt.json").read_text())["options"]["netG"] == "resnet_9blocks"
+
+
+def test_released_weights_are_tested_with_no_flag_about_their_network(tmp_path):
+    """Saved in the format of their time, and named by the data set and the run alone."""
+    net = networks.define_G(3, 3, 64, "resnet_9blocks", norm="instance")
+    torch.save(net.state_dict(), tmp_path / "got.pth", _use_new_zipfile_serialization=False)
+    found, run = program.find("horse2zebra", "cyclegan", weights=True), tmp_path / "runs/horse2zebra_pretrained"
+    program.download(found, run, archive=tmp_path / "got.pth")
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "photos/1.png")
+    where = ["--dataroot", tmp_path / "photos", "--name", run.name, "--checkpoints_dir", run.parent]
+    small = ["--results_dir", tmp_path / "results", "--crop_size", 32, "--device", "cpu"]
+    test_program.main([*map(str, where), *map(str, small)])
+    assert list((tmp_path / "results").rglob("1_fake.png"))
 
 
 def test_a_web_page_instead_of_weights_leaves_no_checkpoint(tmp_path):

@@ -177,6 +177,14 @@ def test_our_side_of_old_commands_is_right(tmp_path, monkeypatch):
     assert checked > 20
 
 
+def test_the_papers_behind_the_models_are_cited_and_the_licence_is_there():
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    for name in models.BUILT_IN:
+        assert name in ("test", "template") or re.search(rf"# --model [\w, ]*\b{name}\b", cited), name
+    assert cited.startswith("cff-version: 1.2.0\n")
+    assert "BSD 2-Clause License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+
+
 def test_a_parser_without_a_command_line_is_the_same_twice():
     assert make_options_doc.document() == make_options_doc.document()
     assert OptionParser([]).names() == set()

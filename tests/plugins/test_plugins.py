@@ -46,7 +46,9 @@ def train(photos, tmp_path, *words):
     return tmp_path / "runs" / "run"
 
 
-@pytest.mark.parametrize(("style", "networks"), [("k_style", "GD"), ("u_style", ["Tiny", "D"]), ("c_style", "GF")])
+@pytest.mark.parametrize(
+    ("style", "networks"), [("k_style", "GD"), ("u_style", ["Tiny", "D"]), ("c_style", "GF"), ("cut_style", "GFD")]
+)
 def test_a_model_of_each_style_trains_and_tests(style, networks, photos, tmp_path):
     run = train(photos, tmp_path, "--model", style)
     for name in networks:
@@ -117,10 +119,12 @@ def test_the_addresses_that_plug_ins_import():
     from util.image_pool import ImagePool  # noqa: F401
     from util.util import mkdir, mkdirs, print_numpy, save_image, tensor2im  # noqa: F401
     from util.visualizer import Visualizer, save_images  # noqa: F401
+    from models.patchnce import PatchNCELoss, PatchNCELoss2  # noqa: F401
 
     from models import networks
 
     for name in ("Identity get_norm_layer get_scheduler init_weights init_net define_G define_D GANLoss Downsample "
                  "cal_gradient_penalty ResnetGenerator ResnetBlock UnetGenerator UnetSkipConnectionBlock Upsample "
-                 "NLayerDiscriminator PixelDiscriminator get_filter get_pad_layer").split():  # fmt: skip
+                 "NLayerDiscriminator PixelDiscriminator get_filter get_pad_layer define_F Normalize PatchSampleF "
+                 "PoolingF ReshapeF StridedConvF MappingF").split():  # fmt: skip
         assert hasattr(networks, name), name

@@ -127,6 +127,20 @@ def scene(tmp_path):
     return tmp_path
 
 
+def test_every_label_has_its_own_truth(tmp_path, capsys):
+    for stem, level in (("a", 0), ("b", 255)):
+        paint(tmp_path / f"in/{stem}.png", 255)
+        for label in ("Male", "Young"):
+            paint(tmp_path / f"truth/{label}/{stem}.png", 0)
+        paint(tmp_path / f"res/{stem}_Male.png", level)
+        paint(tmp_path / f"res/{stem}_Young.png", 0)
+    found = run(tmp_path, "--results", tmp_path / "res", "--truths", tmp_path / "truth", "--input", tmp_path / "in")
+    assert [found[label]["mean"][label]["l1"] for label in ("Male", "Young")] == [1.0, 0.0]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:3] == ["Male", "2", "1.0000"] and lines[1].split()[-1] == "2.0000"
+    assert lines[2].split()[:2] == ["Young", "2"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -139,6 +153,9 @@ def scene(tmp_path):
         ("--results {}/res --truth {}/truth --input {}/other", "no input called 'a'"),
         ("--results {}/res --truth {}/truth --mean {}/empty", "no images"),
         ("--results {}/res", "--truth"),
+        ("--results {}/res --truths {}/res", "no folders"),
+        ("--results {}/res --truths {}/truth --truth {}/truth", "one of them"),
+        ("--results {}/res --truths {}/truth --mean {}/truth", "--mean"),
         ("--results {}/res --truth {}/truth --aligned {}/truth", "one of them"),
         ("--results {}/res --aligned {}/truth --input {}/truth", "--input"),
         ("--results {}/res --truth {}/truth --direction BA", "BA"),

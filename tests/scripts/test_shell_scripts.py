@@ -21,7 +21,8 @@ ONE_EPOCH = "--n_epochs 1 --n_epochs_decay 0 --max_dataset_size 2 --num_threads 
 TINY = {
     "pix2pix": "--ngf 2 --ndf 2",  # its unet_256 takes multiples of 256 only
     "colorization": "--ngf 2 --ndf 2",
-    "stargan": "--g_conv_dim 4 --d_conv_dim 4 --image_size 64 --batch_size 2 --n_critic 1 --selected_attrs Red_Fill Large",
+    "stargan": "--g_conv_dim 4 --d_conv_dim 4 --image_size 64 --batch_size 2 --n_critic 1 "
+    "--selected_attrs Large Striped",
 }
 USUAL = "--ngf 4 --ndf 4 --netG resnet_4blocks --load_size 68 --crop_size 64"
 TINY_LAYERS = {"cut": "0,4,8", "fastcut": "0,4,8", "dclgan": "4,8", "simdcl": "4,8"}  # resnet_4blocks has fewer
