@@ -53,3 +53,23 @@ def test_a_batch_in_parts_keeps_values_that_are_not_per_image():
     assert [part["A"].tolist() for part in split_batch(data, limit=2)] == [[0.0, 1.0]]
     assert split_batch(data, limit=5)[0] is data
     assert batch_size(data) == 3
+
+
+def counted(n_iters, batches=3, **options):
+    """[(epoch, iterations, whether the rate is due)] of a run that counts iterations, of so many batches an epoch."""
+    opt = Namespace(n_iters=n_iters, n_iters_decay=0, lr_update_step=2, epoch_count=1, seed=3, batch_size=2, **options)
+    progress = Progress(opt, 2 * batches, batches)
+    for epoch in progress.epochs():
+        for _ in progress.batches(image_batches(*[2] * batches)):
+            yield epoch, progress.iterations, progress.rate_is_due(), progress.last_epoch
+
+
+def test_a_run_of_iterations_ends_inside_an_epoch():
+    assert [position[:2] for position in counted(5)] == [(1, 1), (1, 2), (1, 3), (2, 4), (2, 5)]
+    assert [due for _, _, due, _ in counted(5)] == [False, True, False, True, False]
+    assert {last for *_, last in counted(5)} == {2}
+    assert {last for *_, last in counted(6)} == {2} and {last for *_, last in counted(7)} == {3}
+
+
+def test_a_run_of_epochs_updates_no_rate_in_between():
+    assert not any(progress.rate_is_due() for progress, _ in run(image_batches(2, 2), 4))

@@ -1,4 +1,4 @@
-"""A model as people derived theirs from CUT: PatchSampleF built by the first batch, ids on the host, an old PatchNCELoss."""
+"""A model as people derived theirs from CUT: PatchSampleF built by the first batch, ids on the host, PatchNCELoss."""
 
 import numpy as np
 import torch
