@@ -14,6 +14,7 @@ The floor is the multiply-adds of "without", which are the originals', at the ra
 
 import argparse
 import contextlib
+import functools
 import io
 import statistics
 import sys
@@ -65,6 +66,13 @@ def feed(model, size, device):
     model.set_input({"A": images[0].to(device), "B": images[1].to(device), "A_paths": ["a"], "B_paths": ["b"]})
 
 
+def backward_only(model, optimizers, loss_function, frozen=()):
+    """A step without its update, which needs numbers."""
+    model.set_requires_grad(frozen, False)
+    loss_function().backward()
+    model.set_requires_grad(frozen, True)
+
+
 def multiply_adds(name, variant, size, words):
     """Of a step, convolutions and matrix products, on the meta device; mean of both falls of FastCUT's coin."""
     model = build(name, variant, size, "cpu", words)
@@ -72,6 +80,7 @@ def multiply_adds(name, variant, size, words):
     for net in model.networks_by_name().values():
         net.to("meta")
     model.criterionGAN.to("meta")
+    model.step = functools.partial(backward_only, model)
     feed(model, size, "meta")
     counts = []
     for flipped in (False, True):
