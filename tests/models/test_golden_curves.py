@@ -1,0 +1,72 @@
+"""Thirty steps of each model on made images: the losses stay what they were when the curve was stored.
+
+``python tests/models/test_golden_curves.py`` stores them anew, for a change that is meant to change numbers. GAN
+training amplifies rounding, so later steps are held less tightly; another kind of processor stays well inside.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parents[1])]
+
+import pytest
+from parity_tools import uniform
+
+from models import create_model, prepare
+from options.train_options import TrainOptions
+from util import seeding
+
+CURVES = Path(__file__).parent / "golden_curves.json"
+STEPS = {1: 1e-3, 5: 2e-2, 15: 0.1, 30: 0.25}  # step -> relative tolerance
+NETS = ["--netG", "resnet_6blocks", "--ngf", "4", "--ndf", "4", "--load_size", "32", "--crop_size", "32"]
+STARGAN = ["--image_size", "32", "--g_conv_dim", "4", "--d_conv_dim", "4", "--d_repeat_num", "4", "--n_critic", "2"]
+MODELS = {
+    "pix2pix": NETS,
+    "cycle_gan": [*NETS, "--pool_size", "4"],
+    "cut": [*NETS, "--num_patches", "16", "--netF_nc", "16"],
+    "fastcut": [*NETS, "--num_patches", "16", "--netF_nc", "16"],
+    "dclgan": [*NETS, "--num_patches", "16", "--netF_nc", "16"],
+    "simdcl": [*NETS, "--num_patches", "16", "--netF_nc", "16"],
+    "stargan": [*STARGAN, "--batch_size", "4"],
+    "template": NETS,
+}
+
+
+def curve(name):
+    """Step -> losses, for the steps that are compared."""
+    command = ["--model", name, "--dataroot", "none", "--device", "cpu", "--seed", "5", "--name", "golden_curve"]
+    opt = TrainOptions([*command, *MODELS[name]]).parse()
+    seeding.seed_build(opt.seed)
+    model = create_model(opt)
+    prepare(model, [], opt)
+    found = {}
+    for step in range(1, max(STEPS) + 1):
+        seeding.seed_step(opt.seed, step)
+        model.set_input(batch(step, opt))
+        model.optimize_parameters()
+        if step in STEPS:
+            found[step] = {key: float(f"{value:.6g}") for key, value in model.get_current_losses().items()}
+    return found
+
+
+def batch(step, opt):
+    size = (opt.batch_size, 3, 32, 32)
+    A, B = uniform(2 * step, size), uniform(2 * step + 1, size)
+    label = (uniform(step, (opt.batch_size, 5)) > 0).float()
+    names = ["an image"] * opt.batch_size
+    return {"A": A, "B": 0.5 * B - 0.3, "label": label, "A_paths": names, "B_paths": names}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_losses_follow_the_stored_curve(name):
+    stored = json.loads(CURVES.read_text())[name]
+    for step, losses in curve(name).items():
+        assert losses.keys() == stored[str(step)].keys()
+        for key, value in losses.items():
+            assert value == pytest.approx(stored[str(step)][key], rel=STEPS[step], abs=STEPS[step] / 2), (step, key)
+
+
+if __name__ == "__main__":
+    CURVES.write_text(json.dumps({name: curve(name) for name in MODELS}, indent=1) + "\n")
