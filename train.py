@@ -7,13 +7,17 @@ import os
 import sys
 
 from data import create_dataset
+from data.worker import naming_dead_workers
 from models import create_model, prepare
 from options.train_options import TrainOptions
 from util import run_folder, seeding, stop
+from util.determinism import repeatable
 from util.errors import clear_errors
+from util.health import Health
 from util.progress import Progress
 from util.run_state import Checkpoint
 from util.visualizer import Visualizer
+from util.watch import Watch
 
 
 def main(cmd_line=None):
@@ -25,7 +29,13 @@ def main(cmd_line=None):
     seeding.seed_build(opt.seed)
     model = create_model(opt)
 
-    with run_folder.owning(os.path.join(opt.checkpoints_dir, opt.name)), stop.listening(opt.max_time) as stopping:
+    folder = os.path.join(opt.checkpoints_dir, opt.name)
+    with (
+        run_folder.owning(folder),
+        repeatable(opt.deterministic, opt.device),
+        naming_dead_workers(),
+        stop.listening(opt.max_time) as stopping,
+    ):
         prepare(model, dataset, opt)
         progress = Progress(opt, len(dataset), dataset.batches_per_epoch())
         checkpoint = Checkpoint(opt, model, progress)
@@ -39,6 +49,9 @@ def main(cmd_line=None):
 
 
 def train(opt, dataset, model, progress, checkpoint, visualizer, stopping):
+    watch = Watch(opt, model, progress, checkpoint, visualizer.warn)
+    health = Health(visualizer.warn)
+
     for epoch in progress.epochs():
         dataset.set_epoch(epoch)
         visualizer.reset()
@@ -46,6 +59,7 @@ def train(opt, dataset, model, progress, checkpoint, visualizer, stopping):
         for data in progress.batches(dataset):
             model.set_input(data)
             model.optimize_parameters()
+            watch.look(data)
             if progress.rate_is_due():
                 model.update_learning_rate()
 
@@ -53,22 +67,28 @@ def train(opt, dataset, model, progress, checkpoint, visualizer, stopping):
                 model.compute_visuals()
                 visuals, save_result = model.get_current_visuals(), progress.every(opt.update_html_freq)
                 visualizer.display_current_results(visuals, epoch, progress.total_iters, save_result)
+                health.pictures(visuals, data)
 
             if progress.every(opt.print_freq):
                 losses = model.get_current_losses()
+                watch.losses(losses)
+                health.losses(losses)
                 where = epoch, progress.epoch_iter
                 visualizer.print_current_losses(*where, losses, *progress.timings(), progress.total_iters)
                 visualizer.plot_current_losses(epoch, progress.fraction(), losses)
 
             if progress.every(opt.save_latest_freq):
+                watch.settle()
                 visualizer.say(f"saving the latest model (epoch {epoch}, total_iters {progress.total_iters})")
                 checkpoint.save(f"iter_{progress.total_iters}" if opt.save_by_iter else "latest")
 
             if stopping.requested():
+                watch.settle()
                 visualizer.say(f"{stopping.reason}: saving and leaving; --continue_train goes on from {progress}")
                 checkpoint.save("latest", must=True)
                 return
 
+        watch.settle()
         if not progress.wanted:
             model.update_learning_rate()
         last = epoch == progress.last_epoch

@@ -30,9 +30,13 @@ def reads_plain_folders(dataset_name):
 
 def create_dataset(opt):
     """What the training loop iterates over: batches of the data set that ``opt.dataset_mode`` names."""
+    from data.headers import check_headers
     from data.loader import CustomDatasetDataLoader
 
-    return CustomDatasetDataLoader(opt).load_data()
+    loader = CustomDatasetDataLoader(opt)
+    if opt.isTrain:
+        check_headers(loader.dataset, getattr(opt, "skip_bad_images", False))
+    return loader.load_data()
 
 
 def __getattr__(name):

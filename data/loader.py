@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from data import find_dataset_using_name
-from data.worker import Positioned, Refusal, collate, start_worker
+from data.worker import Positioned, Refusal, Replaced, collate, naming_dead_workers, start_worker
 from util import seeding
 from util.errors import InputError
 
@@ -62,7 +62,7 @@ class CustomDatasetDataLoader:
             )
         self.sampler = PositionSampler(self.dataset, visits, opt.seed, opt.serial_batches)
         self.dataloader = DataLoader(
-            Positioned(self.dataset, opt.seed),
+            Positioned(self.dataset, opt.seed, getattr(opt, "skip_bad_images", False)),
             batch_size=opt.batch_size,
             sampler=self.sampler,
             drop_last=opt.drop_last,
@@ -101,10 +101,28 @@ class CustomDatasetDataLoader:
         self.sampler.start, self._skip = self._skip * self.opt.batch_size, 0
         batches = iter(self.dataloader)
         self._running[:] = [batches] if self.opt.num_threads > 0 else []
-        for batch in batches:
-            if isinstance(batch, Refusal):
-                raise InputError(batch.text)
+        replaced = []
+        while (batch := self._next(batches)) is not None:
+            if isinstance(batch, Replaced):
+                replaced += batch.texts
+                batch = batch.content
             yield batch
+        if replaced:
+            say_replaced(replaced)
+
+    def _next(self, batches):
+        """The next batch, or None at the end of the epoch."""
+        with naming_dead_workers():
+            batch = next(batches, None)
+        if isinstance(batch, Refusal):
+            raise InputError(batch.text)
+        return batch
+
+
+def say_replaced(texts, most=5):
+    different = list(dict.fromkeys(texts))
+    more = f"; and {len(different) - most} more" if len(different) > most else ""
+    print(f"--skip_bad_images: {len(different)} could not be read in this epoch: {'; '.join(different[:most])}{more}")
 
 
 def stop_workers(running, owner):

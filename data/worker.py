@@ -4,7 +4,9 @@ All of it can be pickled, for systems that start workers by spawning.
 """
 
 import argparse
+import contextlib
 import copy
+import re
 import signal
 
 import torch
@@ -12,6 +14,8 @@ from torch.utils.data import Dataset, default_collate
 
 from util import seeding
 from util.errors import InputError
+
+MOST_IN_A_ROW = 100  # unreadable images, before it's the folder that is wrong and not an image
 
 
 class Refusal:
@@ -21,15 +25,42 @@ class Refusal:
         self.text = str(error)
 
 
-class Positioned(Dataset):
-    """A data set that is asked for (epoch, index) and makes the same item for it in any process at any time."""
+class Replaced:
+    """An item or batch that stands in for images which can't be read, with the lines that say why."""
 
-    def __init__(self, dataset, seed):
+    def __init__(self, content, texts):
+        self.content = content
+        self.texts = texts
+
+
+class Positioned(Dataset):
+    """A data set that is asked for (epoch, index) and makes the same item for it in any process at any time.
+
+    With `skip_bad` the next item that can be made stands in for one that can't, the same one every time.
+    """
+
+    def __init__(self, dataset, seed, skip_bad=False):
         self.dataset = dataset
         self.seed = seed
+        self.skip_bad = skip_bad
 
     def __getitem__(self, position):
-        epoch, index = position
+        epoch, wanted = position
+        texts = []
+        for index in self._candidates(wanted):
+            item = self._make(epoch, index)
+            if not isinstance(item, Refusal):
+                return Replaced(item, texts) if texts else item
+            texts.append(item.text)
+        if not self.skip_bad:
+            return item
+        return Refusal(f"--skip_bad_images: {len(texts)} images in a row can't be read, the last one: {item.text}")
+
+    def _candidates(self, index):
+        length = len(self.dataset)
+        return [(index + i) % length for i in range(min(length, MOST_IN_A_ROW))] if self.skip_bad else [index]
+
+    def _make(self, epoch, index):
         self.dataset.current_epoch = epoch
         seeding.seed_item(self.seed, epoch, index)
         try:
@@ -46,7 +77,7 @@ class Positioned(Dataset):
         if hasattr(getattr(dataset, "opt", None), "visualizer"):
             fields = {name: value for name, value in vars(dataset.opt).items() if name != "visualizer"}
             dataset.opt = argparse.Namespace(**fields)
-        return {"dataset": dataset, "seed": self.seed}
+        return {"dataset": dataset, "seed": self.seed, "skip_bad": self.skip_bad}
 
 
 def collate(items):
@@ -54,6 +85,10 @@ def collate(items):
     for item in items:
         if isinstance(item, Refusal):
             return item
+    texts = [text for item in items if isinstance(item, Replaced) for text in item.texts]
+    if texts:
+        batch = collate([item.content if isinstance(item, Replaced) else item for item in items])
+        return batch if isinstance(batch, Refusal) else Replaced(batch, texts)
     try:
         return default_collate(items)
     except RuntimeError:
@@ -88,3 +123,33 @@ def start_worker(worker_id):
     for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def naming_dead_workers():
+    """A worker that died becomes an InputError with the likely cause, wherever the main process hears of it."""
+    try:
+        yield
+    except RuntimeError as error:
+        # Waiting for a batch, PyTorch puts its general words around those that say which signal it was.
+        message = obituary(f"{error.__cause__ or ''} {error}")
+        if isinstance(error, InputError) or message is None:
+            raise
+        raise InputError(message) from None
+
+
+def obituary(text):
+    """What PyTorch's words about a data worker mean for a person; None where they are about something else."""
+    if ("shared memory" in text and ("worker" in text or "torch_" in text)) or "Bus error" in text:
+        return (
+            "a data worker ran out of shared memory: /dev/shm is full (see df -h /dev/shm); give a container more "
+            "(--shm-size 8g), or use fewer --num_threads"
+        )
+    if not re.search(r"DataLoader worker .*(killed by signal|exited unexpectedly)", text):
+        return None
+    how = re.search(r"killed by signal: ([\w ]+)", text)
+    return (
+        f"a data worker died ({how[1].strip() if how else 'it exited unexpectedly'}): most likely the machine ran out "
+        "of memory; use fewer --num_threads, a smaller --load_size or smaller images (--num_threads 0 shows errors "
+        "that end a worker)"
+    )

@@ -8,8 +8,10 @@ from pathlib import Path
 import torch
 
 from models import networks
-from util import checkpoint, run_state
+from util import checkpoint, run_state, warm_start
+from util.determinism import pad_exactly
 from util.errors import InputError
+from util.finite import Updates
 
 
 class RunFolder(str):
@@ -45,8 +47,10 @@ class BaseModel(ABC):
         self.schedulers = []
         self.image_paths = []
         self.metric = 0  # what --lr_policy plateau follows
+        self.updates = Updates()
         # Images of one size let cuDNN pick its fastest kernels once; scale_width makes a new size for every image.
-        torch.backends.cudnn.benchmark = opt.preprocess != "scale_width"
+        exactly = getattr(opt, "deterministic", False)
+        torch.backends.cudnn.benchmark = opt.preprocess != "scale_width" and not exactly
 
     # --- what a model writes ---------------------------------------------------------------------------------------
 
@@ -133,14 +137,15 @@ class BaseModel(ABC):
         """The one place where an update happens: freeze, zero, loss, backward, step, thaw.
 
         `loss_function()` returns the scalar to minimise over the parameters of `optimizers`; networks in `frozen`
-        pass gradients on but collect none for their own parameters.
+        pass gradients on but collect none for their own parameters. Where the loss or a gradient is not finite the
+        optimizers leave everything as it is, and --on_nan decides what follows.
         """
         self.set_requires_grad(frozen, False)
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        loss_function().backward()
-        for optimizer in optimizers:
-            optimizer.step()
+        loss = loss_function()
+        loss.backward()
+        self.updates.apply(loss, optimizers)
         self.set_requires_grad(frozen, True)
 
     def set_requires_grad(self, nets, requires_grad=False):
@@ -152,13 +157,17 @@ class BaseModel(ABC):
     # --- what the loop calls ---------------------------------------------------------------------------------------
 
     def setup(self, opt):
-        """Networks to the device, weights loaded (a test, --continue_train), schedulers made, networks printed."""
+        """Networks to the device, weights loaded (a test, --continue_train, --init_from), schedulers, printed."""
         for net in self.networks_by_name().values():
             net.to(self.device)
+            if getattr(opt, "deterministic", False) and self.device.type == "cuda":
+                pad_exactly(net)
         if self.isTrain:
             self.schedulers = [networks.get_scheduler(optimizer, opt) for optimizer in self.optimizers]
         if not self.isTrain or self._continues_from_exports(opt):
             self.load_networks(checkpoint.tag_of(opt))
+        elif getattr(opt, "init_from", None):
+            warm_start.fill(self.networks_by_name(), opt.init_from, checkpoint.tag_of(opt))
         self.print_networks(opt.verbose)
 
     def _continues_from_exports(self, opt):

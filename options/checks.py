@@ -26,6 +26,8 @@ CHOICES = {
     "results_layout": ("flat", "folders"),
 }
 
+NAN_POLICIES = ("stop", "skip", "rollback")
+
 # Flags that say how the trained networks are built: a test can't change them.
 ARCHITECTURE = (
     "model netG netD ngf ndf n_layers_D norm normG normD no_dropout no_antialias no_antialias_up input_nc output_nc "
@@ -91,6 +93,21 @@ def check_schedule(opt, built_in):
         raise InputError("--lr_policy plateau: it follows a metric, and this model computes none; use linear")
     if opt.lambda_gp and opt.gan_mode != "wgangp" and built_in:
         raise InputError(f"--lambda_gp {opt.lambda_gp}: the penalty belongs to --gan_mode wgangp, not {opt.gan_mode}")
+
+
+def check_start(opt):
+    """--on_nan is a word of ours for all models; --init_from begins a run, --continue_train goes on with one."""
+    if opt.on_nan not in NAN_POLICIES:
+        hint = nearest(opt.on_nan, NAN_POLICIES)
+        raise InputError(f"--on_nan {opt.on_nan}: choose {', '.join(NAN_POLICIES)};{hint}".rstrip(";"))
+    if opt.init_from is None:
+        return
+    if opt.continue_train:
+        raise InputError(
+            f"--init_from {opt.init_from}, --continue_train: a continued run has its own weights; give one of them"
+        )
+    if not os.path.exists(opt.init_from):
+        raise InputError(f"--init_from {opt.init_from}: there is no such run folder or file")
 
 
 def check_name(name):

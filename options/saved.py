@@ -20,7 +20,7 @@ NOT_RESTORED = (
 # The same for a run that is continued.
 NOT_RESUMED = (
     "name checkpoints_dir suffix device gpu_ids verbose epoch load_iter isTrain continue_train overwrite max_time "
-    "pretrained_name"
+    "pretrained_name init_from"
 ).split()
 
 

@@ -37,6 +37,7 @@ class TrainOptions(BaseOptions):
         flag("--max_time", type=Float(above=0), help="save and leave after this many minutes")
         flag("--epoch_count", type=Int(1), default=1, help="number of the first epoch")
         flag("--pretrained_name", default=None, help="load the weights from this run instead of --name")
+        flag("--init_from", help="start a new run from the weights in this run's folder (see --epoch) or .pth file")
         flag("--phase", default="train", help="which part of the data: the folders <phase>A, <phase>B or <phase>")
         # the schedule
         flag("--n_epochs", type=Int(0), default=100, help="epochs at the first learning rate")
@@ -49,6 +50,10 @@ class TrainOptions(BaseOptions):
         flag("--lr", type=Float(above=0), default=0.0002, help="first learning rate")
         flag("--lr_policy", default="linear", help=words(SCHEDULES))
         flag("--lr_decay_iters", type=Int(1), default=50, help="epochs between two steps, with --lr_policy step")
+        # what may go wrong
+        flag("--on_nan", default="stop", help=f"when a number is not finite: {words(checks.NAN_POLICIES)}")
+        flag("--skip_bad_images", **SWITCH, default=False, help="take the next image for one that can't be read")
+        flag("--deterministic", **SWITCH, default=False, help="only repeatable operations where there are any; slower")
         # losses
         flag("--gan_mode", default="lsgan", help=words(GAN_MODES))
         flag("--lambda_gp", type=Float(low=0), default=0.0, help="gradient penalty's weight, with --gan_mode wgangp")
@@ -67,6 +72,7 @@ class TrainOptions(BaseOptions):
         settle_length(opt, given)
         opt.name = checks.full_name(opt)
         folder = os.path.join(opt.checkpoints_dir, opt.name)
+        checks.check_start(opt)
         if opt.continue_train:
             checks.check_against_trained(opt, given, self.trained)
             if self.trained and "epoch_count" in given and run_folder.states(folder):

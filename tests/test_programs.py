@@ -69,7 +69,9 @@ def weights(run, name="G_A", tag="latest"):
 def test_cycle_gan_from_folder_to_page(unpaired, tmp_path, capsys):
     run = train(unpaired, tmp_path, *CYCLE_GAN, "--save_epoch_freq", "1")
     networks = ("G_A", "G_B", "D_A", "D_B")
-    assert {p.name for p in run.glob("*_net_*.pth")} == {f"{t}_net_{n}.pth" for t in ("1", "2", "latest") for n in networks}
+    assert {p.name for p in run.glob("*_net_*.pth")} == {
+        f"{t}_net_{n}.pth" for t in ("1", "2", "latest") for n in networks
+    }
     records = [json.loads(line) for line in (run / "loss_log.jsonl").read_text().splitlines()]
     assert len(records) == 8  # 4 images, 2 epochs, every image
     assert set(records[0]["losses"]) == {"D_A", "G_A", "cycle_A", "idt_A", "D_B", "G_B", "cycle_B", "idt_B"}

@@ -1,16 +1,27 @@
 """The one exception that is meant for a person: a single line that names the flag or path, and the mend."""
 
 import contextlib
+import re
 import sys
 
 
 class InputError(ValueError):
     """Something a user gave can't be used. ``str(error)`` is one line: what, where, how to mend it."""
 
+    def __str__(self):
+        """A file's or flag's own line breaks and terminal codes are shown as \\n and the like."""
+        return re.sub(r"[\0-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], super().__str__())
+
 
 @contextlib.contextmanager
 def clear_errors():
-    """Turn an InputError into its one line on stderr and exit code 2; everything else keeps its traceback."""
+    """Turn an InputError into its one line on stderr and exit code 2; everything else keeps its traceback.
+
+    For the whole of a program: from here on it may print the name of a file that the terminal's encoding can't say.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         yield
     except InputError as error:

@@ -40,6 +40,10 @@ class LossLog:
         _append_line(self.text_path, line)
         _append_line(self.json_path, json.dumps(record, allow_nan=False))
 
+    def note(self, line):
+        """A line for people only."""
+        _append_line(self.text_path, line)
+
 
 def loss_line(epoch, iters, losses, t_comp, t_data):
     """The console line as people's scripts know it, trailing space included."""

@@ -82,6 +82,12 @@ class Visualizer:
         tqdm.write(text)
         sys.stdout.flush()
 
+    def warn(self, text):
+        """Say a line that must not be missed, and keep it in the loss log."""
+        self.say(f"warning: {text}")
+        with self._going_on("log", self.log_name):
+            self.log.note(f"warning: {text}")
+
     def display_current_results(self, visuals, epoch, *rest, total_iters=None, save_result=False):
         """Pictures of this moment: ``(visuals, epoch, save_result)`` or ``(visuals, epoch, total_iters, save_result)``.
 

@@ -1,0 +1,51 @@
+"""A first look at a data set's files: what isn't an image is found in seconds, and not at epoch 7."""
+
+import os
+import random
+import time
+
+from PIL import Image
+
+from data.image_file import FORMATS, reason
+from util.errors import InputError
+
+SECONDS = 3  # of looking before a training; scripts/check_data.py takes the time to look at everything
+NAMED = 5
+
+
+def files_of(dataset):
+    """Every image file that a data set has listed in its attributes called ``...paths``, each once."""
+    lists = [value for name, value in sorted(vars(dataset).items()) if name.endswith("paths")]
+    paths = (path for value in lists if isinstance(value, (list, tuple)) for path in value)
+    return list(dict.fromkeys(os.fspath(path) for path in paths if isinstance(path, (str, os.PathLike))))
+
+
+def check_headers(dataset, skip_bad=False):
+    """InputError with the files whose headers can't be read; with `skip_bad` it is only said."""
+    paths = files_of(dataset)
+    bad, seen, deadline = [], 0, time.monotonic() + SECONDS
+    for path in random.Random(0).sample(paths, len(paths)):  # time may run out, so not the first folder only
+        if time.monotonic() > deadline:
+            print(f"looked at {seen} of {len(paths)} images before starting; scripts/check_data.py looks at all")
+            break
+        seen += 1
+        if why := trouble(path):
+            bad.append(f"{path}: {why}")
+    if not bad:
+        return
+    more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+    line = f"{len(bad)} of {seen} images can't be read: {'; '.join(sorted(bad)[:NAMED])}{more}"
+    if not skip_bad:
+        raise InputError(f"{line}. scripts/check_data.py lists all, --skip_bad_images trains without them")
+    print(f"--skip_bad_images: {line}")
+
+
+def trouble(path):
+    """Why the header of an image can't be read, or None; its pixels are not looked at."""
+    try:
+        with Image.open(path, formats=FORMATS):
+            return None
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise whatever their parsing stumbles over
+        return reason(error)

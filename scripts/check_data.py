@@ -1,0 +1,140 @@
+"""Decode every image of a data set, as training would read it, and list what is wrong.
+
+    python scripts/check_data.py --dataroot datasets/horse2zebra --dataset_mode unaligned
+
+Takes the data flags of train.py (--phase, --crop_size, --max_dataset_size, ...). Exit code: 0 nothing found,
+1 something found, 2 a flag is wrong or the folder is laid out in another way; the error says how to mend it.
+"""
+
+import hashlib
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from PIL import Image
+from tqdm import tqdm
+
+from data import find_dataset_using_name
+from data.headers import files_of
+from data.image_file import open_image
+from options.train_options import TrainOptions
+from util.errors import InputError, clear_errors
+from util.flags import SWITCH
+
+PROBLEMS = {
+    "unreadable": "can't be read; training stops there (or takes the next, with --skip_bad_images)",
+    "oversized": "so large that decoding is slow or refused; scale them down",
+    "too_small": "smaller than a crop, so they are enlarged and blurred",
+    "constant": "of one colour: nothing to learn, and a norm over them divides by zero",
+    "duplicate": "with the same pixels as another image",
+}
+PAIRED = ("aligned",)  # two images in one file
+
+
+class Options(TrainOptions):
+    """The flags of training, for a run that never begins."""
+
+    def initialize(self, parser):
+        parser = super().initialize(parser)
+        parser.add_argument("--json", **SWITCH, default=False, help="print the findings as JSON")
+        return parser
+
+    def finish(self, opt, given):
+        opt.name = "check_data"  # so that no run's folder has a say in it
+        opt.continue_train = False
+        super().finish(opt, given)
+
+    def print_options(self, opt):
+        """The findings are what is printed."""
+
+
+class Look(NamedTuple):
+    """What decoding one file showed: size (None where it failed), a digest of its pixels, and [(problem, words)]."""
+
+    path: str
+    size: tuple | None
+    digest: str | None
+    problems: list
+
+
+def look_at(path, crop_size, halves):
+    """Decode one image. `halves`: it holds two images side by side."""
+    try:
+        image = open_image(path)
+    except InputError as error:
+        text = str(error).removeprefix(f"{path}: ")
+        return Look(path, None, None, [("oversized" if "too large" in text else "unreadable", text)])
+    width, height = image.size
+    problems = []
+    if halves and width < 2:
+        problems.append(("unreadable", f"{width} pixel wide, so it can't hold two images"))
+    side = min(width // 2 if halves else width, height)
+    if side < crop_size:
+        problems.append(("too_small", f"{width}x{height}, --crop_size is {crop_size}"))
+    if width * height > Image.MAX_IMAGE_PIXELS:
+        problems.append(("oversized", f"{width}x{height}"))
+    if all(low == high for low, high in image.getextrema()):
+        problems.append(("constant", f"every pixel is {image.getpixel((0, 0))}"))
+    digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
+    return Look(path, image.size, digest, problems)
+
+
+def check(opt):
+    """({problem: [{"path": ..., "what": ...}]}, images looked at, {(width, height): how many})."""
+    dataset = find_dataset_using_name(opt.dataset_mode)(opt)
+    paths = files_of(dataset)
+    if not paths:
+        raise InputError(f"{type(dataset).__name__} keeps no list of its files in an attribute that ends in 'paths'")
+    halves, found, sizes, first = opt.dataset_mode in PAIRED, {name: [] for name in PROBLEMS}, {}, {}
+    crop_size = opt.crop_size if "crop" in opt.preprocess else 1
+    with ThreadPoolExecutor(max(1, opt.num_threads)) as pool:
+        looks = pool.map(lambda path: look_at(path, crop_size, halves), paths)
+        for look in tqdm(looks, total=len(paths), unit="img", leave=False, disable=not sys.stderr.isatty()):
+            for problem, what in look.problems:
+                found[problem].append({"path": look.path, "what": what})
+            if look.digest is None:
+                continue
+            sizes[look.size] = sizes.get(look.size, 0) + 1
+            if look.digest in first:
+                found["duplicate"].append({"path": look.path, "what": f"the same as {first[look.digest]}"})
+            first.setdefault(look.digest, look.path)
+    return found, len(paths), sizes
+
+
+def report(found, images, sizes):
+    for problem, cases in found.items():
+        if cases:
+            print(f"{problem}: {len(cases)} {PROBLEMS[problem]}")
+            for case in cases:
+                print(f"    {case['path']}: {case['what']}")
+    print(f"{images} images looked at, {spread(sizes)}: {sum(map(len, found.values())) or 'no'} problems")
+
+
+def spread(sizes):
+    if len(sizes) == 1:
+        return "all of {}x{}".format(*next(iter(sizes)))
+    if not sizes:
+        return "of no size"
+    small, large = (choose(sizes, key=lambda size: size[0] * size[1]) for choose in (min, max))
+    return "of {} sizes from {}x{} to {}x{}".format(len(sizes), *small, *large)
+
+
+def main(cmd_line=None):
+    """Check, report, and return the exit code."""
+    opt = Options(cmd_line).parse()
+    found, images, sizes = check(opt)
+    if opt.json:
+        spelled = {f"{width}x{height}": count for (width, height), count in sizes.items()}
+        print(json.dumps({"images": images, "sizes": spelled, "problems": found}, indent=1))
+    else:
+        report(found, images, sizes)
+    return 1 if any(found.values()) else 0
+
+
+if __name__ == "__main__":
+    with clear_errors():
+        sys.exit(main())

@@ -1,0 +1,54 @@
+"""The first look at a data set's files before a training."""
+
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from data import headers
+from util.errors import InputError
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    paths = [tmp_path / f"{i}.png" for i in range(8)]
+    for path in paths:
+        Image.new("RGB", (4, 4)).save(path)
+    return SimpleNamespace(A_paths=[str(path) for path in paths], B_paths=[str(paths[0])], root=str(tmp_path))
+
+
+def test_each_file_is_listed_once(dataset):
+    assert headers.files_of(dataset) == dataset.A_paths
+
+
+def test_good_files_are_passed_in_silence(dataset, capsys):
+    headers.check_headers(dataset)
+    assert capsys.readouterr().out == ""
+
+
+def test_bad_ones_are_named_up_to_a_few_and_counted(dataset, capsys):
+    for path in dataset.A_paths[:7]:
+        with open(path, "w") as file:
+            file.write("hello")
+    with pytest.raises(InputError, match=r"7 of 8 images can't be read: .*0\.png: not an image.*; and 2 more"):
+        headers.check_headers(dataset)
+    headers.check_headers(dataset, skip_bad=True)
+    assert "--skip_bad_images: 7 of 8" in capsys.readouterr().out
+
+
+def test_a_missing_file_and_a_bomb_are_named(dataset, tmp_path, monkeypatch):
+    (tmp_path / "3.png").unlink()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4)
+    with pytest.raises(InputError, match=r"too large.*3\.png: No such file"):
+        headers.check_headers(dataset)
+
+
+def test_it_ends_in_time(dataset, monkeypatch, capsys):
+    monkeypatch.setattr(headers, "SECONDS", -1)
+    headers.check_headers(dataset)
+    assert "looked at 0 of 8 images" in capsys.readouterr().out
+
+
+def test_a_data_set_without_lists_of_files_is_let_through():
+    headers.check_headers(SimpleNamespace(pathways=3, opt=None))
+    assert headers.files_of(SimpleNamespace(paths=None)) == []
