@@ -41,7 +41,7 @@ def check(opt, given):
     check_name(opt.name)
     if not re.fullmatch(r"[A-Za-z0-9_-]+", opt.epoch):
         raise InputError(f"--epoch {opt.epoch}: an epoch's number, latest, or best")
-    if not re.fullmatch(r"[^/\\]+", opt.phase) or opt.phase in (".", ".."):
+    if not re.fullmatch(r"[^/\\\0-\x1f]+", opt.phase) or opt.phase in (".", ".."):
         raise InputError(f"--phase {opt.phase}: the name of a folder in --dataroot, without slashes")
     if built_in:  # plug-ins have words of their own
         check_words(opt)

@@ -71,6 +71,7 @@ class TrainOptions(BaseOptions):
         super().finish(opt, given)
         settle_length(opt, given)
         opt.name = checks.full_name(opt)
+        checks.check_name(opt.name)
         folder = os.path.join(opt.checkpoints_dir, opt.name)
         checks.check_start(opt)
         if opt.continue_train:

@@ -1,9 +1,12 @@
 """Weights on disk: ``<tag>_net_<name>.pth``, a bare state dict a file, as the original programs write and read it."""
 
+import contextlib
 import os
+import zipfile
 
 import torch
 
+from util import manifest
 from util.errors import InputError
 from util.files import replacing
 
@@ -13,16 +16,26 @@ WRAPPERS = ("module.", "_orig_mod.")  # what DataParallel/DDP and torch.compile 
 def save_weights(net, path):
     """Write a network's state dict, on the CPU, atomically."""
     state = {key: value.detach().cpu() for key, value in unwrap(net).state_dict().items()}
-    with replacing(path) as file:
+    with replacing(path, sum(value.numel() * value.element_size() for value in state.values())) as file:
         write_tensors(state, file)
 
 
 def write_tensors(state, file):
-    """torch.save to an open file; a full disk is an OSError, which torch's zip writer hides in a RuntimeError."""
-    try:
+    """torch.save to an open file; raises OSError on a full disk."""
+    with torch_writes():
         torch.save(state, file)
+
+
+@contextlib.contextmanager
+def torch_writes():
+    """A disk that is full is an OSError, which torch's zip writer hides in a RuntimeError."""
+    try:
+        yield
     except RuntimeError as error:
-        raise OSError(f"the weights did not fit: {str(error).splitlines()[0]}") from error
+        if not any(word in str(error) for word in ("inline_container", "PytorchStreamWriter", "iostream")):
+            raise
+        hidden = error.__context__
+        raise hidden if isinstance(hidden, OSError) else OSError("the weights did not fit") from error
 
 
 def tag_of(opt):
@@ -51,17 +64,52 @@ def fit(net, state, path):
 
 
 def read_tensors(path):
-    """The state dict in a file, on the CPU."""
+    """The state dict in a file, on the CPU; raises InputError if the file is not what its manifest says."""
+    path = os.fspath(path)
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such checkpoint;{_what_is_there(path)}")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling and unzipping fail in many ways
-        reason = "it holds more than tensors" if "weights_only" in str(error).lower() else "damaged or not a checkpoint"
-        raise InputError(f"{path}: refused, {reason}") from None
+    _check_whole(path)
+    state = read_plain(path)
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise InputError(f"{path}: not the weights of one network (a dictionary of tensors)")
     return state
+
+
+def read_plain(path, mmap=False):
+    """What torch.load makes of a file that may hold tensors and plain values only; any other raises InputError."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except Exception as error:  # unpickling and unzipping fail in many ways
+        reason = "it holds more than tensors" if "weights_only" in str(error).lower() else "damaged or not a checkpoint"
+        raise InputError(f"{path}: refused, {reason}") from None
+
+
+def unreadable(path):
+    """Why a file that no manifest vouches for can't be used, or None."""
+    try:
+        return manifest.broken_inside(path) or (read_plain(path) and None)
+    except InputError as error:
+        return str(error).removeprefix(f"{path}: ")
+
+
+def _check_whole(path):
+    """Against the manifest beside it, if it has one, and the checksums inside; old and foreign files have neither."""
+    folder, name = os.path.split(path)
+    tag, _, net = name.rpartition("_net_")
+    known = manifest.listed(path, tag) if net else None
+    if (known is None and not zipfile.is_zipfile(path)) or (known and manifest.as_listed(path, tag)):
+        return
+    trouble = unreadable(path) if known else manifest.broken_inside(path)
+    if trouble:
+        others = [f"--load_iter {t[5:]}" if t.startswith("iter_") else f"--epoch {t}" for t in _others(folder, tag)]
+        mend = f"whole in this folder: {', '.join(others)}" if others else "no other checkpoint in this folder is whole"
+        raise InputError(f"{path}: {trouble}; {mend}")
+    if known:
+        print(f"{path}: whole, but not what {tag}_manifest.json lists: replaced since, or its save was interrupted")
+
+
+def _others(folder, tag):
+    return [other for other in manifest.whole_exports(folder) if other != tag][:5]
 
 
 def strip_prefixes(state):

@@ -4,20 +4,19 @@ The familiar ``<tag>_net_<name>.pth`` beside them are exports, for test.py, for 
 holds tensors and plain values only: networks, optimizers, schedules, image pools, and the run's position.
 """
 
+import contextlib
 import glob
-import hashlib
-import json
 import os
 import shutil
 import sys
-import zipfile
+import tempfile
 from typing import NamedTuple
 
 import torch
 
-from util import checkpoint, run_folder
+from util import checkpoint, manifest, run_folder
 from util.errors import InputError
-from util.files import replacing, write_text
+from util.files import UNFINISHED, cannot_write, free_bytes, fsync_file, fsync_folder, replacing
 from util.image_pool import ImagePool
 
 FORMAT = 1
@@ -28,7 +27,7 @@ class Found(NamedTuple):
 
     tag: str
     path: str
-    total_iters: int  # images seen when it was written; -1 where its manifest is missing
+    total_iters: int  # images seen when it was written; -1 where it can't be read
 
 
 def find(folder, tag=None):
@@ -37,9 +36,22 @@ def find(folder, tag=None):
     found = []
     for path in paths:
         name = os.path.basename(path).removesuffix("_state.pth")
-        manifest = read_manifest(folder, name) or {}
-        found.append(Found(name, path, manifest.get("total_iters", -1)))
-    return sorted(found, key=lambda f: (f.total_iters, f.tag == "latest", os.path.getmtime(f.path)), reverse=True)
+        found.append(Found(name, path, _position(path)))
+    return sorted(found, key=_age, reverse=True)
+
+
+def _age(found):
+    """Sorts the unreadable as the newest: whoever looks for a whole one meets and names them first."""
+    return found.total_iters < 0, found.total_iters, found.tag == "latest", os.path.getmtime(found.path)
+
+
+def _position(path):
+    """From the state itself: its manifest may be older than it is, or lost. Mapped, so that no tensor is read."""
+    try:
+        position = checkpoint.read_plain(path, mmap=True)["progress"]["total_iters"]
+        return position if isinstance(position, int) else -1
+    except (InputError, KeyError, TypeError, IndexError, RuntimeError):
+        return -1
 
 
 class Checkpoint:
@@ -48,14 +60,19 @@ class Checkpoint:
     def __init__(self, opt, model, progress):
         self.opt, self.model, self.progress = opt, model, progress
         self.folder = os.path.join(opt.checkpoints_dir, opt.name)
-        self._written = None  # (position, path) of the last state, to be copied instead of made twice
+        self._written = None  # (position, path, proof) of the last state, to be copied instead of made twice
 
     def begin(self):
         """Before the first step: resume, or clear the folder of another run's checkpoints (--overwrite)."""
         if not self.opt.continue_train:
-            for path in run_folder.checkpoints(self.folder):
+            old = run_folder.checkpoints(self.folder)
+            if old and not self.opt.overwrite:  # they came while this process was starting
+                raise InputError(f"{self.folder} holds checkpoints; --continue_train goes on with them")
+            for path in old:
                 os.remove(path)
         elif not self.opt.pretrained_name and not self.resume():
+            if find(self.folder):  # a state, but of another --epoch: setup() left the weights to us
+                self.model.load_networks(checkpoint.tag_of(self.opt))
             print("continuing from weights alone: optimizers, schedule and counters start anew (see --epoch_count)")
 
     def save(self, tag, must=False):
@@ -68,14 +85,42 @@ class Checkpoint:
             print(f"warning: not saved: {error}; training goes on", file=sys.stderr)
 
     def _save(self, tag):
-        """Exports, state, manifest, in this order; each file is replaced whole, so a crash leaves the older one."""
-        path = os.path.join(self.folder, f"{tag}_state.pth")
-        self._check_space()
-        self.model.save_networks(tag)
-        self._write_state(path)
-        exports = sorted(glob.glob(os.path.join(glob.escape(self.folder), f"{glob.escape(tag)}_net_*.pth")))
-        write_manifest(self.folder, tag, [*exports, path], self.progress.total_iters)
-        self._forget(tag)
+        """Everything is written beside, then moved in: exports, state, manifest. So what can't be written costs nothing
+        that was there, and a crash between two moves leaves whole files, the state being the old or the new one."""
+        try:
+            os.makedirs(self.folder, exist_ok=True)
+            self._check_space()
+            with tempfile.TemporaryDirectory(dir=self.folder, prefix=UNFINISHED, ignore_cleanup_errors=True) as beside:
+                try:
+                    self._move_in(beside, self._write_beside(beside, tag), tag)
+                except InputError as error:  # people know the place where it would have gone
+                    raise InputError(str(error).replace(beside, self.folder)) from error
+            self._forget(tag)
+        except OSError as error:
+            raise InputError(cannot_write(self.folder, error)) from error
+
+    def _write_beside(self, beside, tag):
+        """The checkpoint in a folder of its own; returns the names of its files, the manifest last."""
+        with _saving_to(self.model, beside), checkpoint.torch_writes():
+            self.model.save_networks(tag)
+        state = os.path.join(beside, f"{tag}_state.pth")
+        sums = {os.path.basename(path): manifest.proof(path) for path in self._exports(beside, tag)}
+        sums[os.path.basename(state)] = self._write_state(state)
+        manifest.write_manifest(beside, tag, sums, self.progress.total_iters)
+        return [name for name in (*sums, f"{tag}_manifest.json") if os.path.exists(os.path.join(beside, name))]
+
+    def _exports(self, beside, tag):
+        """The exports just written; a plug-in that saves in its own way may have put them where they belong."""
+        places = glob.glob(f"{glob.escape(beside)}/{glob.escape(tag)}_net_*")
+        return sorted(places or glob.glob(f"{glob.escape(self.folder)}/{glob.escape(tag)}_net_*"))
+
+    def _move_in(self, beside, names, tag):
+        for name in names:
+            fsync_file(os.path.join(beside, name))
+        for name in names:
+            os.replace(os.path.join(beside, name), os.path.join(self.folder, name))
+        fsync_folder(self.folder)
+        self._written = (*self._written[:1], os.path.join(self.folder, f"{tag}_state.pth"), *self._written[2:])
 
     def resume(self):
         """Load the newest whole state; False if there is none at all. Damaged ones are named and passed over."""
@@ -87,8 +132,13 @@ class Checkpoint:
                 print(f"{found.path}: {trouble}; looking for an older one")
                 continue
             state = read_state(found.path)
-            load_model_state(self.model, state["model"], found.path)
-            self.progress.load_state_dict(state["progress"])
+            try:
+                load_model_state(self.model, state["model"], found.path)
+                self.progress.load_state_dict(state["progress"])
+            except InputError:
+                raise
+            except Exception as error:  # whole, but made by something else than this program
+                raise InputError(f"{found.path}: not the state of such a run ({error!r})") from None
             print(f"resumed from {found.path}: {self.progress}")
             return True
         if states:
@@ -99,34 +149,52 @@ class Checkpoint:
         return False
 
     def _write_state(self, path):
+        """Returns its proof. Two tags at one position hold the same: the second is a copy, if it proves the same."""
         position = self.progress.total_iters, str(self.progress.state_dict())
-        if self._written and self._written[0] == position and self._written[1] != path:
-            with open(self._written[1], "rb") as same, replacing(path) as file:  # no link: one is the other's spare
-                shutil.copyfileobj(same, file, 1 << 22)
-        else:
-            state = {"format": FORMAT, "model": model_state(self.model), "progress": self.progress.state_dict()}
-            with replacing(path) as file:
-                checkpoint.write_tensors(state, file)
-        self._written = position, path
+        if self._written and self._written[0] == position:
+            with contextlib.suppress(OSError):  # no link: one is the other's spare
+                shutil.copyfile(self._written[1], path)
+                if manifest.proof(path) == self._written[2]:
+                    return self._written[2]
+        state = {"format": FORMAT, "model": model_state(self.model), "progress": self.progress.state_dict()}
+        with replacing(path, _bytes(state)) as file:
+            checkpoint.write_tensors(state, file)
+        self._written = position, path, manifest.proof(path)
+        return self._written[2]
 
     def _check_space(self):
         """Before anything is written: is there room for the exports and the state?"""
-        os.makedirs(self.folder, exist_ok=True)
-        needed = 2 * sum(t.numel() * t.element_size() for t in _tensors(model_state(self.model)))
-        free = shutil.disk_usage(self.folder).free
-        if free < needed:
-            raise InputError(f"{self.folder}: a checkpoint needs up to {needed:,} bytes and the disk has {free:,} free")
+        state = model_state(self.model)
+        needed = _bytes(state) + _bytes(state["networks"])
+        if shutil.disk_usage(self.folder).free < needed:
+            raise InputError(f"{self.folder}: a checkpoint needs {needed:,} bytes and {free_bytes(self.folder)}")
 
     def _forget(self, tag):
-        """States are kept for latest and the newest epoch; with --keep_last, exports of older epochs go too."""
+        """States are kept for latest and the newest epoch or iteration; --keep_last prunes exports of older epochs.
+
+        Where a run was taken back to an earlier epoch, the states of its abandoned later part go.
+        """
+        for found in find(self.folder):
+            past = found.total_iters > self.progress.total_iters
+            if past or (found.tag not in ("latest", tag) and tag != "latest"):
+                os.remove(found.path)
         epochs = sorted({int(n) for n in map(_epoch_of, os.listdir(self.folder)) if n is not None}, reverse=True)
-        for number in epochs[1:]:
-            _remove(os.path.join(self.folder, f"{number}_state.pth"))
-        if self.opt.keep_last and tag != "latest":
-            for number in epochs[self.opt.keep_last :]:
+        if self.opt.keep_last and tag.isdigit():
+            for number in [n for n in epochs if n <= int(tag)][self.opt.keep_last :]:
                 for path in glob.glob(os.path.join(glob.escape(self.folder), f"{number}_net_*.pth")):
                     _remove(path)
                 _remove(os.path.join(self.folder, f"{number}_manifest.json"))
+
+
+@contextlib.contextmanager
+def _saving_to(model, folder):
+    """The model saves its networks there while the block runs."""
+    before = model.save_dir
+    model.save_dir = type(before)(folder)
+    try:
+        yield
+    finally:
+        model.save_dir = before
 
 
 def model_state(model):
@@ -182,60 +250,24 @@ def load_scheduler(scheduler, state, optimizer):
 
 
 def read_state(path):
+    state = checkpoint.read_plain(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        version = state["format"]
-    except Exception as error:
-        raise InputError(f"{path}: not the state of a run ({str(error).splitlines()[0]})") from None
-    if version > FORMAT:
+        newer = int(state["format"]) > FORMAT
+    except (TypeError, KeyError, ValueError, IndexError, OverflowError, RuntimeError):
+        raise InputError(f"{path}: not the state of a run") from None
+    if newer:
         raise InputError(f"{path}: written by a newer version of this program; update to use it")
     return state
 
 
-def write_manifest(folder, tag, paths, total_iters):
-    files = {os.path.basename(path): {"bytes": os.path.getsize(path), "sha256": digest(path)} for path in paths}
-    manifest = {"format": FORMAT, "tag": tag, "total_iters": total_iters, "files": files}
-    write_text(os.path.join(folder, f"{tag}_manifest.json"), json.dumps(manifest, indent=1))
-
-
-def read_manifest(folder, tag):
-    """The manifest as a dict, or None if it is missing or damaged."""
-    try:
-        with open(os.path.join(folder, f"{tag}_manifest.json"), encoding="utf-8") as file:
-            manifest = json.load(file)
-        return manifest if isinstance(manifest["files"], dict) and isinstance(manifest["total_iters"], int) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
 def damage(folder, found):
-    """What is wrong with a state file, or None.
-
-    A crash between the state and its manifest leaves a whole new state beside an old manifest: then the checksums
-    inside the file itself decide.
-    """
-    manifest = read_manifest(folder, found.tag)
-    listed = manifest["files"].get(os.path.basename(found.path)) if manifest else None
-    try:
-        if listed and os.path.getsize(found.path) == listed["bytes"] and digest(found.path) == listed["sha256"]:
-            return None
-        with zipfile.ZipFile(found.path) as file:
-            broken = file.testzip()
-    except (OSError, zipfile.BadZipFile) as error:
-        return f"damaged ({error})"
-    return f"damaged (checksum of {broken})" if broken else None
+    """What is wrong with a state file of that folder, or None."""
+    path = os.path.join(folder, os.path.basename(found.path))
+    return None if manifest.as_listed(path, found.tag) else checkpoint.unreadable(path)
 
 
-def digest(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
-
-
-def _digest(file):  # Python 3.10
-    sha = hashlib.sha256()
-    while block := file.read(1 << 20):
-        sha.update(block)
-    return sha.hexdigest()
+def _bytes(value):
+    return sum(tensor.numel() * tensor.element_size() for tensor in _tensors(value))
 
 
 def _tensors(value):

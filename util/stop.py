@@ -16,6 +16,7 @@ class Stop:
         self.deadline = time.monotonic() + 60 * max_minutes if max_minutes else None
         self.reason = None
         self.exit_code = 0
+        self._interrupted = False
 
     def requested(self):
         if self.reason is None and self.deadline is not None and time.monotonic() >= self.deadline:
@@ -24,10 +25,12 @@ class Stop:
 
     def on_signal(self, number, frame):
         name = signal.Signals(number).name
-        if name == "SIGINT" and self.reason is not None:  # the second Ctrl-C: at once, as if nobody had listened
+        if name == "SIGINT" and self._interrupted:  # the second Ctrl-C: at once, as if nobody had listened
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)
-        self.reason, self.exit_code = f"{name} received", EXIT_CODES[name]
+        self._interrupted = self._interrupted or name == "SIGINT"
+        if self.reason is None:  # what came first is what the run leaves for
+            self.reason, self.exit_code = f"{name} received", EXIT_CODES[name]
 
 
 @contextlib.contextmanager

@@ -60,7 +60,12 @@ def test_broken_exif_data_is_no_reason_to_refuse_a_picture(tmp_path):
 @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr"])
 def test_other_modes_become_rgb(tmp_path, mode):
     stored = picture().convert(mode)
-    image = open_image(save(tmp_path / ("a.tif" if mode in ("CMYK", "YCbCr") else "a.png"), stored))
+    path = save(tmp_path / ("a.tif" if mode in ("CMYK", "YCbCr") else "a.png"), stored)
+    try:
+        Image.open(path).load()
+    except OSError as error:  # Pillow 12.3 does not read the YCbCr that it wrote
+        pytest.skip(f"this Pillow can't read what it wrote: {error}")
+    image = open_image(path)
     assert image.mode == "RGB"
     assert np.array_equal(pixels(image), pixels(stored.convert("RGB")))
 
