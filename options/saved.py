@@ -14,7 +14,8 @@ from util.files import write_text
 NOT_RESTORED = (
     "name checkpoints_dir dataroot suffix easy_label device gpu_ids verbose epoch load_iter phase num_threads "
     "batch_size drop_last serial_batches no_flip load_size max_dataset_size display_winsize isTrain "
-    "use_wandb use_tensorboard wandb_project_name results_dir results_layout num_test attr_path celeba_image_dir rafd_image_dir"
+    "use_wandb use_tensorboard wandb_project_name results_dir results_layout num_test "
+    "attr_path celeba_image_dir rafd_image_dir"
 ).split()
 
 # The same for a run that is continued.
