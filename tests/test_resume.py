@@ -9,7 +9,7 @@ import time
 
 import pytest
 import torch
-from test_programs import CYCLE_GAN, PIX2PIX, ROOT, paired, train, unpaired, weights, where  # noqa: F401
+from test_programs import CYCLE_GAN, PIX2PIX, ROOT, SMALL, paired, train, unpaired, weights, where  # noqa: F401
 
 import train as train_program
 from util import run_state, stop
@@ -74,6 +74,30 @@ def test_stopped_and_continued_equals_straight(case, steps, request, tmp_path, m
         stop_after(patched, steps)
         broken = train(data, tmp_path, *words, name="broken")
     assert len(losses(broken)) == steps
+    train(data, tmp_path, "--continue_train", name="broken")
+    assert_same_run(straight, broken)
+
+
+SMALL_PATCHES = ("--num_patches", "8", "--netF_nc", "8", "--netG", "resnet_6blocks", *SMALL)
+OTHERS = {
+    "cut": ("unpaired", ("--model", "cut", *SMALL_PATCHES)),
+    "fastcut": ("unpaired", ("--model", "fastcut", *SMALL_PATCHES, "--n_epochs_decay", "2")),
+    "dclgan": ("unpaired", ("--model", "dclgan", *SMALL_PATCHES, "--num_threads", "2")),
+    "simdcl": ("unpaired", ("--model", "simdcl", *SMALL_PATCHES)),
+    "template": ("paired", ("--model", "template", "--netG", "resnet_4blocks", *SMALL)),
+    "wgan-gp": ("unpaired", (*CYCLE_GAN, "--gan_mode", "wgangp", "--lambda_gp", "10")),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_every_model_goes_on_exactly(case, request, tmp_path, monkeypatch):
+    data, words = OTHERS[case]
+    data = request.getfixturevalue(data)
+    words = (*words, "--seed", "12", "--n_epochs", "2", "--n_epochs_decay", "1")
+    straight = train(data, tmp_path, *words, name="straight")
+    with monkeypatch.context() as patched:
+        stop_after(patched, 5)
+        broken = train(data, tmp_path, *words, name="broken")
     train(data, tmp_path, "--continue_train", name="broken")
     assert_same_run(straight, broken)
 
