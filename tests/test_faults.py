@@ -43,6 +43,15 @@ def trains(tmp_path, name="run", records=1):
     return lambda: log.exists() and log.read_text().count("\n") >= records
 
 
+def wait_for_a_save(path, seconds=20):
+    def written():
+        return path.stat().st_mtime_ns if path.exists() else None
+
+    before, deadline = written(), time.monotonic() + seconds
+    while written() == before and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 def training_in_a_fork(words, tmp_path):
     """The whole of `python train.py`, in a process that is forked after the imports, which take seconds."""
     child = os.fork()
@@ -67,7 +76,9 @@ def training_in_a_fork(words, tmp_path):
 def test_a_run_killed_again_and_again_at_random_moments_loses_nothing(unpaired, tmp_path, capsys):  # noqa: F811
     words = (*CYCLE_GAN, "--save_latest_freq", "1", "--save_epoch_freq", "2", "--seed", "5", "--pool_size", "3")
     words = (*words, "--n_epochs", "20", "--n_epochs_decay", "20", "--no_html")
+    started = time.monotonic()
     straight = train(unpaired, tmp_path, *words, name="straight")
+    duration = time.monotonic() - started
     chance, kills, within = random.Random(0), 0, 0
     first, again = [*where(unpaired, tmp_path, "broken"), *words], where(unpaired, tmp_path, "broken")
     folder = tmp_path / "runs" / "broken"
@@ -76,8 +87,11 @@ def test_a_run_killed_again_and_again_at_random_moments_loses_nothing(unpaired, 
         flags = [*again, "--continue_train"] if states else [*first, *(["--overwrite"] if attempt else [])]
         process = training_in_a_fork(flags, tmp_path)
         if kills < KILLS:
-            # It starts to step after about half a second; later kills come while it steps and saves.
-            time.sleep(chance.uniform(0.3, 1.6))
+            if chance.random() < 0.25:  # while it starts
+                time.sleep(chance.uniform(0, 0.5))
+            else:  # while it steps and saves; so soon that the run can't end before it was killed often enough
+                wait_for_a_save(folder / "latest_state.pth")
+                time.sleep(chance.uniform(0, duration / (1.5 * KILLS)))
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         ended = os.waitpid(process, 0)[1]
