@@ -255,7 +255,7 @@ WORKS = [
 @pytest.mark.parametrize("words", WORKS)
 def test_flags_that_crashed_train_now(name, words, tmp_path):
     if name == "simdcl" and "sample" in words:
-        return
+        pytest.skip("refused in one line, which another test sees")
     train(build(tmp_path, "--model", name, *words.split()))
 
 
