@@ -3,6 +3,7 @@
 import atexit
 import math
 import os
+import warnings
 import weakref
 
 import torch
@@ -61,18 +62,21 @@ class CustomDatasetDataLoader:
                 f"--drop_last: {visits} images don't fill a batch; make --batch_size {opt.batch_size} smaller"
             )
         self.sampler = PositionSampler(self.dataset, visits, opt.seed, opt.serial_batches)
-        self.dataloader = DataLoader(
-            Positioned(self.dataset, opt.seed, getattr(opt, "skip_bad_images", False)),
-            batch_size=opt.batch_size,
-            sampler=self.sampler,
-            drop_last=opt.drop_last,
-            num_workers=opt.num_threads,
-            persistent_workers=opt.num_threads > 0,
-            pin_memory=torch.device(opt.device).type == "cuda",
-            collate_fn=collate,
-            worker_init_fn=start_worker,
-            generator=torch.Generator(),  # its own, so that loading data doesn't move the training's random numbers
-        )
+        with warnings.catch_warnings():
+            # More workers than cores cost little, and --num_threads says how many are wanted.
+            warnings.filterwarnings("ignore", message="This DataLoader will create")
+            self.dataloader = DataLoader(
+                Positioned(self.dataset, opt.seed, getattr(opt, "skip_bad_images", False)),
+                batch_size=opt.batch_size,
+                sampler=self.sampler,
+                drop_last=opt.drop_last,
+                num_workers=opt.num_threads,
+                persistent_workers=opt.num_threads > 0,
+                pin_memory=torch.device(opt.device).type == "cuda",
+                collate_fn=collate,
+                worker_init_fn=start_worker,
+                generator=torch.Generator(),  # its own, so that loading data doesn't move the training's random numbers
+            )
         self._skip = 0
         self._running = []
         # By hand, and before multiprocessing's own exit, which waits for ever for processes that ignore SIGTERM.
