@@ -98,10 +98,7 @@ def read_options(command_line):
     add("--processes", type=Int(1), default=default_processes(), help="how many work at once")
     add("--no_multiprocessing", action="store_true", help="the older way to say --processes 1")
     add("--dry_run", action="store_true", help="say what would be done, and stop")
-    if parser.wants_help():
-        parser.print_help()
-        sys.exit()
-    options = parser.parse_args()
+    options = parser.parse_or_help()
     A, B, AB = (os.path.realpath(folder) for folder in (options.fold_A, options.fold_B, options.fold_AB))
     if AB in (A, B) or (A == B and not options.use_AB):
         raise InputError("--fold_A, --fold_B, --fold_AB: name three different folders")

@@ -186,10 +186,7 @@ def read_options(command_line):
     add("--timeout", type=Float(above=0), default=30.0, help="seconds without an answer until a try is given up")
     add("--accept_new", action="store_true", help="take a file whose checksum differs from the last time's")
     add("--dry_run", action="store_true", help="say what would be done, and stop")
-    if parser.wants_help():
-        parser.print_help()
-        sys.exit()
-    options = parser.parse_args()
+    options = parser.parse_or_help()
     if not options.name and not options.list:
         raise InputError("which data set? Give its name; --list shows all")
     return options

@@ -76,10 +76,7 @@ def read_options(command_line):
     add("--resize", action="store_true", help="scale B to A's size where they differ, instead of leaving the pair out")
     add("--processes", type=Int(1), default=default_processes(), help="how many work at once")
     add("--dry_run", action="store_true", help="say what would be done, and stop")
-    if parser.wants_help():
-        parser.print_help()
-        sys.exit()
-    return parser.parse_args()
+    return parser.parse_or_help()
 
 
 def main(command_line=None):

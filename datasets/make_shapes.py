@@ -203,10 +203,7 @@ def read_options(command_line):
     parser.add_argument("--test", type=Int(1, 99999), default=40, help="test images in each domain, or in all")
     parser.add_argument("--seed", type=Int(0), default=0, help="equal seeds give equal images")
     parser.add_argument("--overwrite", action="store_true", help="replace another data set of this program's making")
-    if parser.wants_help():
-        parser.print_help()
-        sys.exit()
-    return vars(parser.parse_args())
+    return vars(parser.parse_or_help())
 
 
 def main(command_line=None):

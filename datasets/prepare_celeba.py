@@ -150,10 +150,7 @@ def read_options(command_line):
     add("--fast", action="store_true", help="do not read every image, only look whether it is there")
     add("--processes", type=Int(1), default=default_processes(), help="how many read at once")
     add("--dry_run", action="store_true", help="say what would be done, and stop")
-    if parser.wants_help():
-        parser.print_help()
-        sys.exit()
-    return parser.parse_args()
+    return parser.parse_or_help()
 
 
 def main(command_line=None):

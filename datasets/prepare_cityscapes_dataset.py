@@ -90,10 +90,7 @@ def read_options(command_line):
     add("--filter", default="bicubic", choices=tuple(FILTERS), help="nearest is what Pillow before 7 did: older papers")
     add("--processes", type=Int(1), default=default_processes(), help="how many work at once")
     add("--dry_run", action="store_true", help="say what would be done, and stop")
-    if parser.wants_help():
-        parser.print_help()
-        sys.exit()
-    return parser.parse_args()
+    return parser.parse_or_help()
 
 
 def main(command_line=None):

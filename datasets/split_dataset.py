@@ -104,10 +104,7 @@ def read_options(command_line):
     add("--seed", type=Int(0), default=0, help="another seed, other parts")
     add("--how", default="copy", choices=("copy", "link"), help="link: hard links, which cost no space")
     add("--dry_run", action="store_true", help="say what would be done, and stop")
-    if parser.wants_help():
-        parser.print_help()
-        sys.exit()
-    options = parser.parse_args()
+    options = parser.parse_or_help()
     given = [bool(options.A and options.B), bool(options.images), bool(options.domains)]
     if sum(given) != 1 or bool(options.A) != bool(options.B):
         raise InputError("--A DIR --B DIR, or --images DIR, or --domains DIR: give one of the three")

@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import sys
 
 from util.errors import InputError, nearest
 
@@ -32,6 +33,13 @@ class OptionParser(argparse.ArgumentParser):
 
     def wants_help(self):
         return any(word in HELP for word in self.command_line)
+
+    def parse_or_help(self):
+        """The options of a tool; for -h its help instead, and the end of the program."""
+        if self.wants_help():
+            self.print_help()
+            sys.exit()
+        return self.parse_args()
 
     def given(self):
         """Names of the options that stand on the command line, whatever their value."""

@@ -89,10 +89,7 @@ def main(command_line=None):
     flag("--selected_attrs", nargs="+", default=[], help="names of its attributes, in their order")
     flag("--domains", nargs="+", default=[], help="names of its folders, in their order (the original sorts them)")
     flag("--image_size", type=Int(1), default=128, help="its image size; read from the critic's file if that is there")
-    if parser.wants_help():
-        parser.print_help()
-        return
-    print(f"imported into {import_run(parser.parse_args())}")
+    print(f"imported into {import_run(parser.parse_or_help())}")
 
 
 if __name__ == "__main__":

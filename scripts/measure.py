@@ -184,10 +184,7 @@ def read_options(command_line):
     add("--aligned_mean", metavar="DIR", help="instead of --mean: training images side by side")
     add("--direction", default="AtoB", choices=["AtoB", "BtoA"], help="which side of aligned images is the truth")
     add("--json", metavar="FILE", help="write all numbers there, image by image")
-    if parser.wants_help():
-        parser.print_help()
-        sys.exit()
-    options = parser.parse_args()
+    options = parser.parse_or_help()
     if [options.truth, options.truths, options.aligned].count(None) != 2:
         raise InputError("--truth DIR, --truths DIR or --aligned DIR: give one of them, it holds the true images")
     if options.truths and (options.mean or options.aligned_mean):
