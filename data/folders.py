@@ -3,7 +3,9 @@
 import os
 from itertools import islice
 
-from data.image_folder import EXTENSIONS, is_image_file, make_dataset
+from data.archive import met_below
+from data.image_names import is_shard
+from data.image_paths import EXTENSIONS, is_image_file, make_dataset
 from util.errors import InputError, nearest
 
 SIDE_BY_SIDE = (
@@ -31,19 +33,32 @@ def find_images(opt, name, tree, note=""):
         raise InputError(f"--dataroot {opt.dataroot}: there is no such folder{_neighbour(opt.dataroot)}")
     paths = make_dataset(folder, opt.max_dataset_size) if os.path.isdir(folder) else []
     if paths:
+        say_shards(folder, paths)
         return paths
     problem = f"no images in it ({' '.join(EXTENSIONS)})" if os.path.isdir(folder) else "there is no such folder"
     there = inventory(opt.dataroot)
     reads = " and ".join(f"<dataroot>/{part}" for part in tree) or "the images anywhere below --dataroot"
     note = f" ({note})" if note else ""
+    way_out = f"Put {folder}.tar into a folder {folder}" if is_tar_alone(folder) else mend(opt, tree, there)
     raise InputError(
         f"{folder}: {problem}. --dataset_mode {opt.dataset_mode} reads {reads}{note}; "
-        f"{opt.dataroot} has {describe(there)}. {mend(opt, tree, there)}"
+        f"{opt.dataroot} has {describe(there)}. {way_out}"
     )
 
 
+def is_tar_alone(folder):
+    return not os.path.isdir(folder) and os.path.isfile(folder + ".tar")
+
+
+def say_shards(folder, paths):
+    """Said, since a tar file that happens to lie there would add its images unnoticed."""
+    shards = met_below(folder)
+    if shards:
+        print(f"{folder}: {len(paths):,} images; {sum(shards.values()):,} lie in its {len(shards):,} tar files")
+
+
 def inventory(root, limit=10_000):
-    """{folder: images directly in it} for `root` ("") and two levels below; stops counting at `limit`."""
+    """{folder: images (and shards) directly in it} for `root` ("") and two levels below; stops counting at `limit`."""
     counts, queue = {}, [("", 0)]
     for name, depth in queue:
         counts[name] = 0
@@ -53,7 +68,7 @@ def inventory(root, limit=10_000):
         except OSError:
             continue
         for entry in entries:
-            if is_image_file(entry.name):
+            if is_image_file(entry.name) or (is_shard(entry.name) and os.path.isfile(entry.path)):
                 counts[name] += 1
             elif depth < 2 and not entry.name.startswith(".") and os.path.isdir(entry.path) and len(queue) < 200:
                 queue.append((os.path.join(name, entry.name), depth + 1))

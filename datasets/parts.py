@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 
+from data.archive import source as open_member
 from util.errors import InputError
 
 PARTS = ("train", "val", "test")
@@ -43,9 +44,15 @@ def check_fractions(train, val, test):
 
 def put(source, target, how):
     """Copy or hard-link a file. A link costs no space, and is another name of the same file."""
+    member = open_member(source)
+    if member is not source and how == "link":
+        raise InputError(f"{source}: lies in a tar file, so there can be no link to it; use --how copy")
     try:
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        if how == "link":
+        if member is not source:
+            with open(target, "wb") as file:
+                file.write(member.read())
+        elif how == "link":
             os.link(os.path.realpath(source), target)
         else:
             shutil.copyfile(source, target)

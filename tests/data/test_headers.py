@@ -49,6 +49,12 @@ def test_it_ends_in_time(dataset, monkeypatch, capsys):
     assert "looked at 0 of 8 images" in capsys.readouterr().out
 
 
+def test_of_very_many_some_are_looked_at(dataset, monkeypatch, capsys):
+    monkeypatch.setattr(headers, "MOST", 3)
+    headers.check_headers(dataset)
+    assert "looked at 3 of 8 images" in capsys.readouterr().out
+
+
 def test_a_data_set_without_lists_of_files_is_let_through():
     headers.check_headers(SimpleNamespace(pathways=3, opt=None))
     assert headers.files_of(SimpleNamespace(paths=None)) == []

@@ -46,7 +46,7 @@ def test_the_originals_pixels(group, number):
         assert value.item() == pytest.approx(expected[name], rel=1e-6 if same else 1e-3, abs=1e-6 if same else 1e-3)
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "1", "RGBA", "F"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "RGBA", "F", "CMYK"])
 def test_to_tensor_has_the_bits_of_torchvision(mode):
     transforms = pytest.importorskip("torchvision.transforms")
     image = picture(37, 23).convert(mode)
@@ -60,9 +60,10 @@ def test_to_tensor_has_the_bits_of_torchvision(mode):
 def test_every_gray_level_lands_where_torchvision_puts_it():
     transforms = pytest.importorskip("torchvision.transforms")
     levels = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
-    reference = transforms.Normalize((0.5,), (0.5,))(transforms.ToTensor()(levels))
-    assert torch.equal(to_tensor(levels), reference)
-    assert reference.min() == -1 and reference.max() == 1
+    for mode in ("L", "RGB"):
+        reference = transforms.Normalize((0.5,), (0.5,))(transforms.ToTensor()(levels.convert(mode)))
+        assert torch.equal(to_tensor(levels.convert(mode)), reference)
+        assert reference.min() == -1 and reference.max() == 1
 
 
 def test_interpolation_by_any_of_its_names():

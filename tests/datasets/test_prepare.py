@@ -14,11 +14,19 @@ from datasets import (
     make_shapes,
     prepare_celeba,
     prepare_cityscapes_dataset,
+    scale_images,
     split_dataset,
 )
 from util.errors import InputError
 
-TOOLS = (combine_A_and_B, make_dataset_aligned, prepare_cityscapes_dataset, prepare_celeba, split_dataset)
+TOOLS = (
+    combine_A_and_B,
+    make_dataset_aligned,
+    prepare_celeba,
+    prepare_cityscapes_dataset,
+    scale_images,
+    split_dataset,
+)
 divide = split_dataset.divide
 
 

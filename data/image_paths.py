@@ -1,0 +1,128 @@
+"""Paths of the images below a folder, without opening them and without importing torch."""
+
+import contextlib
+import os
+import stat
+import time
+
+from data import archive, index
+from data.image_names import EXTENSIONS, IMG_EXTENSIONS, is_compressed, is_image_file, is_shard
+from util.errors import InputError
+
+__all__ = ["EXTENSIONS", "IMG_EXTENSIONS", "is_image_file", "make_dataset"]
+
+BIG = 10_000  # entries, from which on a listing is kept
+MANY = 10  # shards, from which on one process reads their headers for all
+
+
+def make_dataset(dir, max_dataset_size=float("inf")):
+    """Paths of the images in a folder and its sub-folders, linked ones too: sorted, then the first so many.
+
+    Hidden folders are left out. A link to a folder it lies in is not followed. Dangling links to images stay in
+    the list, so that opening them says what is wrong. Tar files count as folders (data/archive.py).
+    """
+    if not os.path.isdir(dir):
+        raise InputError(f"{dir}: there is no such folder")
+    listing, prefix = list_folder(dir), os.path.join(dir, "")
+    paths = [prefix + name for name in listing["images"]]
+    shards, compressed = ([prefix + name for name in listing[kind]] for kind in ("shards", "compressed"))
+    if compressed and (shards or not paths):  # beside loose images it may be what they were unpacked from
+        raise InputError(f"{compressed[0]}: compressed, so images can't be read from it; unpack it, or make it a .tar")
+    if shards:
+        with index.one_first(dir, "shards") if len(shards) >= MANY else contextlib.nullcontext():
+            for shard in shards:
+                paths += archive.member_paths(shard)
+        paths.sort()
+    return paths[: int(min(max_dataset_size, len(paths)))]
+
+
+def list_folder(dir):
+    """{"images", "shards", "compressed": names below `dir`, sorted; "watched": see _walk}; big ones from the index."""
+    kept = _kept(dir)
+    if kept is not None:
+        return kept
+    moment, start = time.time_ns(), time.perf_counter()
+    found, watched, entries = {"images": [], "shards": [], "compressed": []}, {}, 0
+    skip = len(os.path.join(dir, ""))
+    with contextlib.ExitStack() as stack:
+        for kind, path in _walk(os.fspath(dir), frozenset(), watched):
+            entries += 1
+            if entries == BIG:
+                stack.enter_context(index.one_first(dir, "folder"))
+                if (kept := _kept(dir)) is not None:  # by a process that was first
+                    return kept
+            if kind:
+                found[kind].append(path[skip:])
+        listing = {kind: sorted(names) for kind, names in found.items()}
+        listing["watched"] = {path[skip:]: mark for path, mark in watched.items()}
+        if entries >= BIG and index.settled(filter(None, watched.values()), moment):
+            place, seconds = index.save(dir, "folder", listing), time.perf_counter() - start
+            if place:
+                print(f"{dir}: {entries:,} entries listed in {seconds:.1f} s, kept in {place} until the folder changes")
+    return listing
+
+
+def _kept(dir):
+    """The listing in the index, if every folder in it is as it was."""
+    listing, prefix = index.load(dir, "folder"), os.path.join(dir, "")
+    if listing and all(_mark(prefix + name) == mark for name, mark in listing["watched"].items()):
+        return listing
+    return None
+
+
+def _mark(path):
+    """The stamp of a folder; None where there is no folder."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return index.stamp(status) if stat.S_ISDIR(status.st_mode) else None
+
+
+def _walk(folder, above, watched):
+    """(kind, path) of all entries below `folder`; kind is None for those that don't matter, such as hidden ones.
+
+    `above` holds the identities of the folders it lies in, to notice loops. `watched` becomes {path: its _mark}, of
+    all folders and of the links that may lead to one some day: while these are the same, so is the listing.
+    """
+    try:
+        status = os.stat(folder)  # before looking into it, so that what changes meanwhile is noticed
+        watched[folder] = index.stamp(status)
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            return
+        below = []
+        with os.scandir(folder) as scan:
+            for entry in scan:
+                kind = _kind(entry)
+                if kind == "folder":
+                    below.append(entry.path)
+                elif kind is None and not entry.name.startswith(".") and entry.is_symlink():
+                    watched[entry.path] = _mark(entry.path)
+                yield (None if kind == "folder" else kind), entry.path
+    except OSError as error:
+        raise InputError(f"{folder}: {error.strerror}") from error
+    for path in below:
+        yield from _walk(path, above | {here}, watched)
+
+
+def _kind(entry):
+    name = entry.name
+    if name.startswith("."):
+        return None
+    if _is_folder(entry):
+        return "folder"
+    if is_image_file(name):
+        kind = "images"
+    elif is_shard(name):
+        kind = "shards"
+    else:
+        kind = "compressed" if is_compressed(name) else None
+    return kind if kind and (entry.is_symlink() or entry.is_file()) else None
+
+
+def _is_folder(entry):
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
