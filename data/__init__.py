@@ -1,7 +1,8 @@
 """Data sets by name: ``--dataset_mode aligned`` is the class AlignedDataset in data/aligned_dataset.py.
 
 To add one, add such a file: nothing is registered anywhere. data/template_dataset.py is the one to copy.
-Importing this package does not import torch; looking up a data set does.
+Importing this package does not import torch; looking up a data set does. The data sets that come with the framework
+keep their flags in data/<name>_options.py, so that asking for those doesn't either.
 """
 
 BUILT_IN = (
@@ -12,30 +13,38 @@ BUILT_IN = (
 
 def find_dataset_using_name(dataset_name):
     """The data set class of that name; raises InputError naming the file and class that were looked for."""
-    from data.base_dataset import BaseDataset
     from util.factory import find_class
 
-    return find_class("data", dataset_name, "dataset", BaseDataset)
+    return find_class("data", dataset_name, "dataset")
 
 
 def get_option_setter(dataset_name):
     """The function (parser, is_train) -> parser that adds a data set's flags and defaults."""
-    return find_dataset_using_name(dataset_name).modify_commandline_options
+    options = _options_of(dataset_name)
+    return options.add_options if options else find_dataset_using_name(dataset_name).modify_commandline_options
 
 
 def reads_plain_folders(dataset_name):
     """Whether a test of that data set takes any folder of images; where it doesn't, ``single`` stands in."""
-    return getattr(find_dataset_using_name(dataset_name), "reads_plain_folders", False)
+    says = _options_of(dataset_name) or find_dataset_using_name(dataset_name)
+    return getattr(says, "reads_plain_folders", False)
+
+
+def _options_of(dataset_name):
+    from util.factory import find_options
+
+    return find_options("data", dataset_name, "dataset") if dataset_name in BUILT_IN else None
 
 
 def create_dataset(opt):
     """What the training loop iterates over: batches of the data set that ``opt.dataset_mode`` names."""
     from data.headers import check_headers
     from data.loader import CustomDatasetDataLoader
+    from util import distributed
 
-    loader = CustomDatasetDataLoader(opt)
+    loader = distributed.together(lambda: CustomDatasetDataLoader(opt))
     if opt.isTrain:
-        check_headers(loader.dataset, getattr(opt, "skip_bad_images", False))
+        distributed.first_does(lambda: check_headers(loader.dataset, getattr(opt, "skip_bad_images", False)))
     return loader.load_data()
 
 

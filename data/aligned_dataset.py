@@ -3,6 +3,7 @@
 <dataroot>/<phase>, sub-folders included.
 """
 
+from data.aligned_options import add_options
 from data.base_dataset import BaseDataset, get_params, get_transform
 from data.folders import SIDE_BY_SIDE, find_images, phase_of
 from data.image_file import about, open_image
@@ -11,6 +12,8 @@ from util.errors import InputError
 
 class AlignedDataset(BaseDataset):
     """Items {A, B, A_paths, B_paths}. A is the left half whatever --direction says: models swap."""
+
+    modify_commandline_options = staticmethod(add_options)
 
     def __init__(self, opt):
         super().__init__(opt)

@@ -10,37 +10,25 @@ The label of an image says what is known about it (section 3.2 of the StarGAN pa
 import torch
 from torch.nn.functional import one_hot
 
+from data import celeba_and_folders_options
 from data.attribute_file import find_attribute_file
 from data.base_dataset import BaseDataset
-from data.celeba_dataset import CelebADataset, add_attribute_flags
-from data.labelled import add_labelled_flags
-from data.labelled_folders_dataset import LabelledFoldersDataset, add_folder_flags, domain_folder, find_domains
-from util import seeding
+from data.celeba_dataset import CelebADataset
+from data.labelled_folders_dataset import LabelledFoldersDataset
+from data.labelled_folders_options import domain_folder
+from util import distributed, seeding
 from util.errors import InputError
 
 
 class CelebAAndFoldersDataset(BaseDataset):
     """Items {A: (C, H, W), label: (attributes + domains + 2,), A_paths}.
 
-    In training a batch with attributes and one with domains take turns; what has fewer images comes round again
+    In training a step with attributes and one with domains take turns; what has fewer images comes round again
     within an epoch.
     """
 
-    reads_plain_folders = True
-
-    @staticmethod
-    def modify_commandline_options(parser, is_train):
-        add_labelled_flags(parser, "celeba_and_folders", "celeba", "rafd")
-        add_attribute_flags(parser)
-        add_folder_flags(parser)
-        opt = parser.parse_known_args()[0]
-        domains = opt.domains or (find_domains(opt) if is_train and opt.dataroot else [])
-        if "images" in domains and not opt.domains and not opt.rafd_image_dir:
-            domains = [name for name in domains if name != "images"]  # those are the images with attributes
-        parser.set_defaults(domains=domains, c_dim=len(opt.selected_attrs), c2_dim=len(domains))
-        if is_train:  # where the model counts iterations it means a batch of each
-            parser.set_defaults(**{name: 2 * parser.get_default(name) for name in ("n_iters", "n_iters_decay")})
-        return parser
+    modify_commandline_options = staticmethod(celeba_and_folders_options.add_options)
+    reads_plain_folders = celeba_and_folders_options.reads_plain_folders
 
     def __init__(self, opt):
         super().__init__(opt)
@@ -53,16 +41,16 @@ class CelebAAndFoldersDataset(BaseDataset):
     def __len__(self):
         if not self.opt.isTrain:
             return sum(map(len, self.parts))
-        return 2 * self._turns() * self.opt.batch_size
+        return 2 * self._turns() * distributed.step_size(self.opt)
 
     def _turns(self):
-        return -(-max(map(len, self.parts)) // self.opt.batch_size)
+        return -(-max(map(len, self.parts)) // distributed.step_size(self.opt))
 
     def visiting_order(self, seed, epoch, shuffled):
-        """Batches of the two parts in turn, each part in an order of its own; a test takes all, one after the other."""
+        """Steps of the two parts in turn, each part in an order of its own; a test takes all, one after the other."""
         if not self.opt.isTrain:
             return range(len(self))
-        size, order = self.opt.batch_size, []
+        size, order = distributed.step_size(self.opt), []
         first, second = (self._rounds(part, seed, epoch, shuffled) for part in (0, 1))
         for start in range(0, self._turns() * size, size):
             order += first[start : start + size] + second[start : start + size]
@@ -70,7 +58,7 @@ class CelebAAndFoldersDataset(BaseDataset):
 
     def _rounds(self, part, seed, epoch, shuffled):
         """A part's indices, every round in a new order, as many as an epoch takes."""
-        length, wanted, order = len(self.parts[part]), self._turns() * self.opt.batch_size, []
+        length, wanted, order = len(self.parts[part]), self._turns() * distributed.step_size(self.opt), []
         while len(order) < wanted:
             own = seeding.derive(seed, part, len(order) // length)
             order += seeding.order(own, epoch, length) if shuffled else range(length)

@@ -10,35 +10,23 @@ import os
 
 import torch
 
+from data import celeba_options
 from data.attribute_file import find_attribute_file, read_attributes, split
 from data.base_dataset import BaseDataset
 from data.folders import find_images
 from data.image_file import load_image
-from data.labelled import add_labelled_flags, labelled_transform, say_sizes
+from data.labelled import labelled_transform, say_sizes
 from util.errors import InputError
-from util.flags import refuse
 
 IMAGE_FOLDERS = ("images", "img_align_celeba/img_align_celeba", "img_align_celeba")
-
-
-def add_attribute_flags(parser):
-    parser.add_argument("--attr_path", help="attribute file (none given: the one in --dataroot)")
-    parser.add_argument("--celeba_image_dir", help="folder of its images (none given: images in --dataroot)")
 
 
 class CelebADataset(BaseDataset):
     """Items {A: (C, H, W), label: (attributes,) of 0.0 and 1.0, A_paths}; without labels no label."""
 
-    reads_plain_folders = True
+    modify_commandline_options = staticmethod(celeba_options.add_options)
+    reads_plain_folders = celeba_options.reads_plain_folders
     roots = []  # folders whose names say nothing about an image
-
-    @staticmethod
-    def modify_commandline_options(parser, is_train):
-        add_labelled_flags(parser, "celeba", "celeba")
-        refuse(parser, "--dataset_mode celeba", domains="name its attributes with --selected_attrs")
-        add_attribute_flags(parser)
-        parser.set_defaults(c_dim=len(parser.parse_known_args()[0].selected_attrs), domains=[])
-        return parser
 
     def __init__(self, opt):
         super().__init__(opt)

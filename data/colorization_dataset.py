@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from data.base_dataset import BaseDataset, get_transform
+from data.colorization_options import add_options
 from data.folders import find_images, phase_of
 from data.image_file import load_image
 from util.errors import InputError
@@ -15,10 +16,7 @@ from util.errors import InputError
 class ColorizationDataset(BaseDataset):
     """Items {A: (1, H, W), B: (2, H, W), A_paths, B_paths}, with A = L / 50 - 1 and B = ab / 110."""
 
-    @staticmethod
-    def modify_commandline_options(parser, is_train):
-        parser.set_defaults(input_nc=1, output_nc=2, direction="AtoB")
-        return parser
+    modify_commandline_options = staticmethod(add_options)
 
     def __init__(self, opt):
         super().__init__(opt)

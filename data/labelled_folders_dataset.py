@@ -7,48 +7,21 @@ A test needs no domains in its folders: any images below <dataroot>/<phase>, or 
 
 import os
 
+from data import labelled_folders_options
 from data.base_dataset import BaseDataset
-from data.folders import find_images, phase_of
+from data.folders import find_images
 from data.image_file import load_image
-from data.image_folder import make_dataset
-from data.labelled import add_labelled_flags, labelled_transform, say_sizes
+from data.image_paths import make_dataset
+from data.labelled import labelled_transform, say_sizes
+from data.labelled_folders_options import domain_folder, find_domains
 from util.errors import InputError, nearest
-from util.flags import refuse
-
-
-def add_folder_flags(parser):
-    parser.add_argument("--rafd_image_dir", help="folder of the domains' folders (none given: --dataroot)")
-
-
-def domain_folder(opt):
-    """Where the domains' folders lie."""
-    root = opt.rafd_image_dir or opt.dataroot
-    own = os.path.join(root, phase_of(opt) if root == opt.dataroot else opt.phase)
-    return own if os.path.isdir(own) else root
-
-
-def find_domains(opt):
-    """Names of the folders with images in them, sorted; none if there is no such place."""
-    folder = domain_folder(opt)
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    inside = ((name, os.path.join(folder, name)) for name in names if not name.startswith("."))
-    return [name for name, path in inside if os.path.isdir(path) and make_dataset(path, 1)]
 
 
 class LabelledFoldersDataset(BaseDataset):
     """Items {A: (C, H, W), label: the domain's number, A_paths}; in a test no label."""
 
-    reads_plain_folders = True
-
-    @staticmethod
-    def modify_commandline_options(parser, is_train):
-        add_labelled_flags(parser, "labelled_folders", "rafd")
-        refuse(parser, "--dataset_mode labelled_folders", selected_attrs="name its folders with --domains")
-        add_folder_flags(parser)
-        opt = parser.parse_known_args()[0]
-        domains = opt.domains or (find_domains(opt) if is_train and opt.dataroot else [])
-        parser.set_defaults(domains=domains, c_dim=len(domains), selected_attrs=[])
-        return parser
+    modify_commandline_options = staticmethod(labelled_folders_options.add_options)
+    reads_plain_folders = labelled_folders_options.reads_plain_folders
 
     def __init__(self, opt):
         super().__init__(opt)

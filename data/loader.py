@@ -10,35 +10,51 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from data import find_dataset_using_name
+from data.prefetch import ahead
 from data.worker import Positioned, Refusal, Replaced, collate, naming_dead_workers, start_worker
-from util import seeding
+from util import distributed, seeding
 from util.errors import InputError
 
 
 class PositionSampler(Sampler):
-    """Yields (epoch, index): the epoch travels with every index, since workers live on from epoch to epoch."""
+    """Batches of (epoch, index): the epoch travels with every index, since workers live on from epoch to epoch.
 
-    def __init__(self, dataset, visits, seed, serial):
+    A step's images are neighbours in the epoch's order, shared out to the processes of the run; an epoch's last step
+    may have fewer. A process that gets none of them then takes one all the same, to keep in step; it counts nothing.
+    """
+
+    def __init__(self, dataset, visits, step_size, seed, serial, drop_last=False):
         self.dataset = dataset  # one whose items must not be mixed at will has a visiting_order() of its own
         self.visits = visits  # how many of its items an epoch takes
+        self.step_size = step_size  # images of a step, over all processes
         self.seed = seed
         self.serial = serial
+        self.steps = visits // step_size if drop_last else math.ceil(visits / step_size)
         self.epoch = 0
-        self.start = 0  # how many visits of the epoch to leave out
+        self.start = 0  # how many steps of the epoch to leave out
 
     def set_epoch(self, epoch):
         self.epoch = epoch
 
+    def images_of(self, step):
+        """(own, everywhere): images of the epoch's step of that number, from 0."""
+        everywhere = min(self.step_size, self.visits - step * self.step_size)
+        return distributed.share(everywhere)[1], everywhere
+
     def __iter__(self):
         order_of = getattr(self.dataset, "visiting_order", self._usual_order)
         order = order_of(self.seed, self.epoch, shuffled=not self.serial)
-        return iter([(self.epoch, index) for index in order[self.start : self.visits]])
+        for step in range(self.start, self.steps):
+            begin = step * self.step_size
+            first, own = distributed.share(self.images_of(step)[1])
+            begin += first if own else 0
+            yield [(self.epoch, index) for index in order[begin : begin + max(own, 1)]]
 
     def _usual_order(self, seed, epoch, shuffled):
         return seeding.order(seed, epoch, len(self.dataset)) if shuffled else range(len(self.dataset))
 
     def __len__(self):
-        return self.visits
+        return self.steps
 
 
 class CustomDatasetDataLoader:
@@ -55,21 +71,20 @@ class CustomDatasetDataLoader:
         length = len(self.dataset)
         if length == 0:
             raise InputError(f"--dataroot {opt.dataroot}: {type(self.dataset).__name__} finds nothing in it")
-        # The cap is checked between batches, so the last batch may exceed it.
-        visits = min(length, math.ceil(len(self) / opt.batch_size) * opt.batch_size)
-        if opt.drop_last and visits < opt.batch_size:
+        # The cap is checked between steps, so the last one may exceed it.
+        size = distributed.step_size(opt)
+        visits = min(length, math.ceil(len(self) / size) * size)
+        if opt.drop_last and visits < size:
             raise InputError(
-                f"--drop_last: {visits} images don't fill a batch; make --batch_size {opt.batch_size} smaller"
+                f"--drop_last: {visits} images don't fill {describe(opt)}; make --batch_size {opt.batch_size} smaller"
             )
-        self.sampler = PositionSampler(self.dataset, visits, opt.seed, opt.serial_batches)
+        self.sampler = PositionSampler(self.dataset, visits, size, opt.seed, opt.serial_batches, opt.drop_last)
         with warnings.catch_warnings():
             # More workers than cores cost little, and --num_threads says how many are wanted.
             warnings.filterwarnings("ignore", message="This DataLoader will create")
             self.dataloader = DataLoader(
                 Positioned(self.dataset, opt.seed, getattr(opt, "skip_bad_images", False)),
-                batch_size=opt.batch_size,
-                sampler=self.sampler,
-                drop_last=opt.drop_last,
+                batch_sampler=self.sampler,
                 num_workers=opt.num_threads,
                 persistent_workers=opt.num_threads > 0,
                 pin_memory=torch.device(opt.device).type == "cuda",
@@ -99,10 +114,18 @@ class CustomDatasetDataLoader:
         return int(min(len(self.dataset), self.opt.max_dataset_size))
 
     def batches_per_epoch(self):
+        """Steps of an epoch; in each of them every process has a batch."""
         return len(self.dataloader)
 
+    def images_of(self, step):
+        """(own, everywhere): images of the epoch's step of that number, in this process and in all."""
+        return self.sampler.images_of(step)
+
     def __iter__(self):
-        self.sampler.start, self._skip = self._skip * self.opt.batch_size, 0
+        return ahead(self._batches(), torch.device(self.opt.device))
+
+    def _batches(self):
+        self.sampler.start, self._skip = self._skip, 0
         batches = iter(self.dataloader)
         self._running[:] = [batches] if self.opt.num_threads > 0 else []
         replaced = []
@@ -121,6 +144,12 @@ class CustomDatasetDataLoader:
         if isinstance(batch, Refusal):
             raise InputError(batch.text)
         return batch
+
+
+def describe(opt):
+    """What a step takes, in the words of the flags."""
+    size = distributed.step_size(opt)
+    return "a batch" if size == opt.batch_size else f"a step of {size}"
 
 
 def say_replaced(texts, most=5):

@@ -6,10 +6,13 @@ All images below <dataroot>, whatever the phase.
 from data.base_dataset import BaseDataset, get_transform
 from data.folders import find_images
 from data.image_file import load_image
+from data.single_options import add_options
 
 
 class SingleDataset(BaseDataset):
     """Items {A, A_paths}."""
+
+    modify_commandline_options = staticmethod(add_options)
 
     def __init__(self, opt):
         super().__init__(opt)

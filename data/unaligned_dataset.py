@@ -10,20 +10,13 @@ import random
 from data.base_dataset import BaseDataset, get_transform
 from data.folders import find_images, phase_of
 from data.image_file import load_image
-from util.flags import SWITCH
+from data.unaligned_options import add_options
 
 
 class UnalignedDataset(BaseDataset):
     """Items {A, B, A_paths, B_paths}; a test of one direction may lack the other side's folder, and its keys."""
 
-    @staticmethod
-    def modify_commandline_options(parser, is_train):
-        if is_train:
-            # A model's default comes first and stays: argparse would let default=False here win over it.
-            default = parser.get_default("finetune_crop") or False
-            help = "after --n_epochs epochs scale images straight to --crop_size, without the jitter of cropping"
-            parser.add_argument("--finetune_crop", **SWITCH, default=default, help=help)
-        return parser
+    modify_commandline_options = staticmethod(add_options)
 
     def __init__(self, opt):
         super().__init__(opt)

@@ -8,6 +8,7 @@ import contextlib
 import copy
 import re
 import signal
+import traceback
 
 import torch
 from torch.utils.data import Dataset, default_collate
@@ -136,6 +137,16 @@ def naming_dead_workers():
         if isinstance(error, InputError) or message is None:
             raise
         raise InputError(message) from None
+    except (ConnectionError, EOFError) as error:
+        # It died while it handed over a batch. What a data set raises in a worker says "Caught ..." instead.
+        if "_ForkingPickler" not in _last_words(error):
+            raise
+        raise InputError(obituary("DataLoader worker exited unexpectedly")) from None
+
+
+def _last_words(error):
+    """The lines of code that an error came through."""
+    return " ".join(frame.line or "" for frame in traceback.extract_tb(error.__traceback__))
 
 
 def obituary(text):

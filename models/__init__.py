@@ -1,7 +1,8 @@
 """Models by name: ``--model cycle_gan`` is the class CycleGANModel in models/cycle_gan_model.py.
 
 To add one, add such a file: nothing is registered anywhere. models/template_model.py is the one to copy.
-Importing this package does not import torch; looking up a model does.
+Importing this package does not import torch; looking up a model does. The models that come with the framework keep
+their flags in models/<name>_options.py, so that asking for those doesn't either.
 """
 
 import functools
@@ -34,16 +35,21 @@ def own_name(model_name):
 
 def find_model_using_name(model_name):
     """The model class of that name; raises InputError naming the file and class that were looked for."""
-    from models.base_model import BaseModel
     from util.factory import find_class
 
-    return find_class("models", own_name(model_name), "model", BaseModel)
+    return find_class("models", own_name(model_name), "model")
 
 
 def get_option_setter(model_name):
     """The function (parser, is_train) -> parser that adds a model's flags and defaults."""
-    model = find_model_using_name(model_name)
-    if not wants_first_batch(model) or model_name in BUILT_IN:
+    from util.factory import find_options
+
+    name = own_name(model_name)
+    options = find_options("models", name, "model") if name in BUILT_IN else None
+    if options:
+        return options.add_options
+    model = find_model_using_name(name)
+    if not wants_first_batch(model) or name in BUILT_IN:
         return model.modify_commandline_options
 
     def setter(parser, is_train):
@@ -70,7 +76,14 @@ def create_model(opt):
 
 def prepare(model, dataset, opt):
     """Make a new model ready for the loop: first-batch hook, setup, parallelize, the order that plug-ins expect."""
+    from util import distributed, parallel
+
+    if opt.isTrain:
+        parallel.check_parts(model)
     if wants_first_batch(model):
         model.data_dependent_initialize(next(iter(dataset)))
-    model.setup(opt)
+    distributed.together(lambda: model.setup(opt))
+    if opt.isTrain:
+        parallel.check_norms(model)
+        parallel.share_weights(model)
     model.parallelize()

@@ -6,16 +6,13 @@ A is L in [-1, 1] = L*/50 - 1, B is (a*, b*)/110; the pages show both as RGB.
 import numpy as np
 import torch
 
+from models.colorization_options import add_options
 from models.pix2pix_model import Pix2PixModel
 from util.errors import InputError
 
 
 class ColorizationModel(Pix2PixModel):
-    @staticmethod
-    def modify_commandline_options(parser, is_train=True):
-        Pix2PixModel.modify_commandline_options(parser, is_train)
-        parser.set_defaults(dataset_mode="colorization")
-        return parser
+    modify_commandline_options = staticmethod(add_options)
 
     def __init__(self, opt):
         super().__init__(opt)

@@ -3,12 +3,9 @@
 Park, Efros, Zhang, Zhu, ECCV 2020. The same as ``--model cut --CUT_mode FastCUT``.
 """
 
-from models.cut_model import FASTCUT, FASTCUT_SCHEDULE, CUTModel
+from models.cut_model import CUTModel
+from models.fastcut_options import add_options
 
 
 class FastCUTModel(CUTModel):
-    @staticmethod
-    def modify_commandline_options(parser, is_train=True):
-        parser = CUTModel.modify_commandline_options(parser, is_train)
-        parser.set_defaults(CUT_mode="FastCUT", **FASTCUT, **(FASTCUT_SCHEDULE if is_train else {}))
-        return parser
+    modify_commandline_options = staticmethod(add_options)

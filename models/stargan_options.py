@@ -1,9 +1,10 @@
 """Flags of StarGAN, and what its sizes must agree with."""
 
-from models.stargan_targets import HAIR
 from util.domains import add_flags
 from util.errors import InputError
 from util.flags import SWITCH, Float, Int, refuse
+
+HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
 
 INSTEAD = {
     "lr": "it has --g_lr and --d_lr",
@@ -36,7 +37,7 @@ TRAINING = {
 }
 
 
-def add_options(parser, is_train):
+def add_options(parser, is_train=True):
     refuse(parser, "--model stargan", **INSTEAD)
     flag = parser.add_argument
     add_flags(parser)

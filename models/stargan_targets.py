@@ -9,9 +9,9 @@ from itertools import combinations
 
 import torch
 
+from models.stargan_options import HAIR
 from util.errors import InputError, nearest
 
-HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
 COMBINED = ("Brown_Hair", "Male", "Young")  # the usual combinations: two of them, then all three
 
 

@@ -3,6 +3,7 @@
 import os
 
 from models.base_model import BaseModel
+from models.test_options import add_options
 from util import checkpoint, run_folder
 from util.errors import InputError
 
@@ -10,13 +11,7 @@ from util.errors import InputError
 class TestModel(BaseModel):
     """Loads ``<epoch>_net_G<model_suffix>.pth``; for a two-sided run it picks G_A or G_B by --direction."""
 
-    @staticmethod
-    def modify_commandline_options(parser, is_train=True):
-        if is_train:
-            raise InputError("--model test: it is for test.py; choose another model to train")
-        parser.set_defaults(dataset_mode="single")
-        parser.add_argument("--model_suffix", default="", help="loads <epoch>_net_G<model_suffix>.pth, e.g. _A")
-        return parser
+    modify_commandline_options = staticmethod(add_options)
 
     def __init__(self, opt):
         super().__init__(opt)

@@ -304,3 +304,17 @@ print(next(iterator)["A"].shape, flush=True)
     assert process.returncode == (3 if ending == "error" else 0), process.stderr
     assert "torch.Size([1, 3, 16, 16])" in process.stdout and process.stderr == ""
     assert time.monotonic() - start < 30
+
+
+def test_a_worker_that_died_while_handing_over_a_batch_is_named():
+    from data.worker import naming_dead_workers
+
+    class _ForkingPickler:
+        @staticmethod
+        def loads(content):
+            raise ConnectionResetError(104, "Connection reset by peer")
+
+    with pytest.raises(InputError, match="a data worker died"), naming_dead_workers():
+        _ForkingPickler.loads(b"")
+    with pytest.raises(ConnectionResetError), naming_dead_workers():
+        raise ConnectionResetError(104, "the data set's own server is gone")

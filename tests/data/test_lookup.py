@@ -40,6 +40,7 @@ def test_built_in_modes_are_found(name):
     found = data.find_dataset_using_name(name)
     assert found.__name__.lower() == name.replace("_", "") + "dataset"
     assert data.get_option_setter(name) is found.modify_commandline_options
+    assert data.reads_plain_folders(name) == getattr(found, "reads_plain_folders", False)
 
 
 def test_built_in_is_what_the_folder_holds():

@@ -1,0 +1,58 @@
+"""Which process of a run gets which images of an epoch."""
+
+import pytest
+
+from data.loader import PositionSampler
+from util import distributed, seeding
+
+
+@pytest.fixture
+def as_process(monkeypatch):
+    def become(rank, size):
+        monkeypatch.setattr(distributed, "_rank", rank)
+        monkeypatch.setattr(distributed, "_size", size)
+
+    return become
+
+
+def epoch(as_process, rank, size, images, batch_size, **more):
+    as_process(rank, size)
+    sampler = PositionSampler(range(images), images, batch_size * size, seed=4, serial=False, **more)
+    sampler.set_epoch(2)
+    return [[index for _, index in batch] for batch in sampler], [sampler.images_of(i)[0] for i in range(len(sampler))]
+
+
+@pytest.mark.parametrize(("size", "batch_size", "images"), [(1, 3, 10), (2, 1, 9), (2, 2, 9), (3, 2, 13), (4, 1, 5)])
+def test_all_images_are_seen_once_in_the_order_of_one_process(size, batch_size, images, as_process):
+    own = [epoch(as_process, rank, size, images, batch_size) for rank in range(size)]
+    assert len({len(batches) for batches, _ in own}) == 1, "all take part in every step"
+    seen = []
+    for step in range(len(own[0][0])):
+        for batches, counts in own:
+            assert 1 <= len(batches[step]) <= batch_size
+            seen += batches[step][: counts[step]]  # a process without an image takes one that does not count
+    assert seen == seeding.order(4, 2, images)
+
+
+def test_a_resumed_epoch_leaves_out_steps(as_process):
+    as_process(1, 2)
+    sampler = PositionSampler(range(10), 10, 4, seed=4, serial=True)
+    whole = list(sampler)
+    sampler.start = 1
+    assert list(sampler) == whole[1:] == [[(0, 6), (0, 7)], [(0, 9)]]
+
+
+def test_a_short_step_is_left_out_for_all(as_process):
+    assert len(epoch(as_process, 0, 2, 9, 2, drop_last=True)[0]) == 2
+
+
+def test_shares_are_even(as_process):
+    for size in (1, 2, 3, 7):
+        for images in range(20):
+            shares = []
+            for rank in range(size):
+                as_process(rank, size)
+                shares.append(distributed.share(images))
+            assert [first for first, _ in shares] == [sum(n for _, n in shares[:rank]) for rank in range(size)]
+            numbers = [number for _, number in shares]
+            assert sum(numbers) == images and max(numbers) - min(numbers) <= 1
