@@ -8,11 +8,16 @@ from pathlib import Path
 import torch
 
 from models import networks
+from models.architectures.channels_last import to_channels_last
+from models.architectures.checkpointing import checkpoint_blocks
 from models.builders import Builders
-from util import checkpoint, run_state, warm_start
+from models.parts import Parts
+from util import averaging, checkpoint, distributed, run_state, warm_start
+from util.compiling import compile_networks
 from util.determinism import pad_exactly
 from util.errors import InputError
 from util.finite import Updates
+from util.precision import Precision
 
 
 class RunFolder(str):
@@ -22,7 +27,7 @@ class RunFolder(str):
         return Path(self) / name
 
 
-class BaseModel(Builders, ABC):
+class BaseModel(Builders, Parts, ABC):
     """Subclass it in models/<name>_model.py as <Name>Model; ``--model <name>`` then finds it.
 
     ``__init__`` fills four lists of names, and makes the attributes that they stand for:
@@ -49,6 +54,8 @@ class BaseModel(Builders, ABC):
         self.image_paths = []
         self.metric = 0  # what --lr_policy plateau follows
         self.updates = Updates()
+        self.averagings = averaging.Averagings()
+        self.precision = Precision(getattr(opt, "precision", "fp32"), opt.device)
         # Images of one size let cuDNN pick its fastest kernels once; scale_width makes a new size for every image.
         exactly = getattr(opt, "deterministic", False)
         torch.backends.cudnn.benchmark = opt.preprocess != "scale_width" and not exactly
@@ -92,19 +99,37 @@ class BaseModel(Builders, ABC):
         return tuple(input[side].to(self.device) if side in input else None for side in (first, second))
 
     def step(self, optimizers, loss_function, frozen=()):
-        """The one place where an update happens: freeze, zero, loss, backward, step, thaw.
+        """The one place where an update happens: freeze, zero, loss, backward, average, step, thaw.
 
         `loss_function()` returns the scalar to minimise over the parameters of `optimizers`; networks in `frozen`
         pass gradients on but collect none for their own parameters. Where the loss or a gradient is not finite the
-        optimizers leave everything as it is, and --on_nan decides what follows.
+        optimizers leave everything as it is, and --on_nan decides what follows. In a run of many processes, loss and
+        gradients are means over the images of all of them.
         """
+        phase = "+".join(str(self.optimizers.index(optimizer)) for optimizer in optimizers)
         self.set_requires_grad(frozen, False)
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        loss = loss_function()
-        loss.backward()
-        self.updates.apply(loss, optimizers)
+        loss = self.learn(phase, optimizers, loss_function)
+        self.precision.unscale(phase, optimizers)
+        with averaging.averaged():
+            parameters, bad = self.updates.apply(loss, optimizers)
+        self.updates.note(parameters, self.precision.update(phase, loss, bad))
         self.set_requires_grad(frozen, True)
+
+    def learn(self, phase, optimizers, loss_function):
+        """Gradients of the loss, part by part under --accumulate, averaged over the processes; returns the loss."""
+        averages = self.averagings.of(optimizers)
+        total = 0
+        for share, last in self.parts(optimizers):
+            loss = loss_function()
+            if averages and last:
+                averages.arm()
+            self.precision.scale(phase, loss if share == 1 else loss * share).backward()
+            total = total + loss.detach() * share
+        if averages:
+            averages.finish()
+        return distributed.mean(total)
 
     def set_requires_grad(self, nets, requires_grad=False):
         """Switch gradients of one network or several; None among them is passed over."""
@@ -116,10 +141,7 @@ class BaseModel(Builders, ABC):
 
     def setup(self, opt):
         """Networks to the device, weights loaded (a test, --continue_train, --init_from), schedulers, printed."""
-        for net in self.networks_by_name().values():
-            net.to(self.device)
-            if getattr(opt, "deterministic", False) and self.device.type == "cuda":
-                pad_exactly(net)
+        self._lay_out(opt)
         if self.isTrain:
             self.schedulers = [networks.get_scheduler(optimizer, opt) for optimizer in self.optimizers]
         if not self.isTrain or self._continues_from_exports(opt):
@@ -127,6 +149,23 @@ class BaseModel(Builders, ABC):
         elif getattr(opt, "init_from", None):
             warm_start.fill(self.networks_by_name(), opt.init_from, checkpoint.tag_of(opt))
         self.print_networks(opt.verbose)
+        for net in self.networks_by_name().values():
+            self.precision.prepare(net)
+        compile_networks(self.networks_by_name(), getattr(opt, "compile", "none"), self.device)
+
+    def _lay_out(self, opt):
+        """How and where the networks work, by the flags; not what they compute."""
+        nets = self.networks_by_name().values()
+        for net in nets:
+            net.to(self.device)
+            if getattr(opt, "channels_last", False):
+                to_channels_last(net)
+            if getattr(opt, "deterministic", False) and self.device.type == "cuda":
+                pad_exactly(net)
+        if getattr(opt, "grad_checkpoint", False):
+            found = [checkpoint_blocks(net) for net in nets]
+            if not any(found):
+                print("--grad_checkpoint: these networks have no blocks that could be computed twice")
 
     def _continues_from_exports(self, opt):
         """--continue_train without a state of the whole run, or in a plug-in that loads in its own way."""

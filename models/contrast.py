@@ -1,4 +1,4 @@
-"""What the contrastive models share: flags, projectors, the NCE term, and passes through a network that serve twice.
+"""What the contrastive models share: projectors, the NCE term, and passes through a network that serve twice.
 
 Features of the images come from the generator's first half. Of the real images, which are the keys, they have
 already been computed when the images were translated, and with the same weights; of two batches for one generator,
@@ -8,31 +8,12 @@ do the same (dropout): otherwise, and with ``--economies no``, every pass is run
 
 import torch
 
-from models import CONTRASTIVE_DEFAULTS, CONTRASTIVE_TRAINING, networks
-from models.tables import GENERATORS, SAMPLERS
+from models import networks
+from models.builders import adam
+from models.economies import apart, run_batches
+from models.tables import GENERATORS
+from util import distributed, seeding
 from util.errors import InputError
-from util.flags import SWITCH, Float, Int, words
-
-
-def add_options(parser, is_train, nce_layers, **defaults):
-    """The family's flags; `defaults` are what one model changes in them or in the base's."""
-    flag = parser.add_argument
-    flag("--lambda_GAN", type=Float(low=0), default=1.0, help="weight of the adversarial loss")
-    flag("--lambda_NCE", type=Float(low=0), default=1.0, help="weight of the contrastive loss")
-    flag("--nce_idt", **SWITCH, default=True, help="also map images of the target domain to themselves")
-    flag("--nce_layers", default=nce_layers, help="layers of the generator whose features are compared, ascending")
-    every = "take negatives from all images of the batch, not only from the patch's own"
-    flag("--nce_includes_all_negatives_from_minibatch", **SWITCH, default=False, help=every)
-    flag("--netF", default="mlp_sample", help=words(SAMPLERS))
-    flag("--netF_nc", type=Int(1), default=256, help="length of the vectors that are compared")
-    flag("--nce_T", type=Float(above=0), default=0.07, help="temperature of the contrastive loss")
-    flag("--num_patches", type=Int(1), default=256, help="patches per image and layer")
-    flag("--flip_equivariance", **SWITCH, default=False, help="translate half of the batches mirrored")
-    flag("--lr_F", type=Float(above=0), help="learning rate of the projectors (none given: as released)")
-    flag("--economies", **SWITCH, default=True, help="let a pass through a network serve twice where that is exact")
-    training = {**CONTRASTIVE_TRAINING, "pool_size": 0} if is_train else {}
-    parser.set_defaults(**{**CONTRASTIVE_DEFAULTS, **training, **defaults})
-    return parser
 
 
 class Contrastive:
@@ -59,11 +40,13 @@ class Contrastive:
         widths = feature_widths(netG, self.layers, input_nc)
         self._choose_economies(netG)
         init = {"init_type": opt.init_type, "init_gain": opt.init_gain}
-        return networks.define_F(input_nc, opt.netF, **init, gpu_ids=self.gpu_ids, opt=opt, widths=widths)
+        netF = networks.define_F(input_nc, opt.netF, **init, gpu_ids=self.gpu_ids, opt=opt, widths=widths)
+        netF.generator = seeding.shared  # one draw of places for all images of a step
+        netG.hands_on_features = True  # in half precision, where it has that: our projectors take a few vectors of them
+        return netF
 
     def _choose_economies(self, netG):
-        mixing = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.modules.dropout._DropoutNd)
-        self.together = self.opt.economies and not any(isinstance(module, mixing) for module in netG.modules())
+        self.together = self.opt.economies and apart(netG)
         # A feature that an in-place ReLU overwrites later is another one than a pass that stops there would give.
         last = self.layers[-1]
         self.rides_along = self.together and self.uses_patches() and not netG.rectifies_later(last)
@@ -75,12 +58,12 @@ class Contrastive:
         parameters = [parameter for net in nets for parameter in net.parameters()]
         settings = {"lr": opt.lr_F or opt.lr, "betas": (opt.beta1, opt.beta2)}
         if opt.lr_F is None and self.adam_F:
-            settings = self.adam_F
-        return [torch.optim.Adam(parameters, **settings)] if parameters and self.uses_patches() else []
+            settings = {**self.adam_F, "lr": self.adam_F["lr"] * getattr(opt, "lr_scale", 1)}
+        return [adam(parameters, **settings)] if parameters and self.uses_patches() else []
 
     def draw_flip(self):
         """The coin of --flip_equivariance: whether this step's images are translated mirrored."""
-        return bool(torch.rand(()) < 0.5)
+        return bool(torch.rand((), generator=seeding.shared("cpu")) < 0.5)
 
     def seen(self, images):
         """The images as the generators see them in this step."""
@@ -113,6 +96,8 @@ class Contrastive:
     def compare(self, q, k):
         """PatchNCE of the vectors of every layer, averaged."""
         images = len(self.real_A)
+        if self.criterionNCE.one_group:  # negatives are all patches of the step, those in other processes too
+            k = [distributed.with_others(k_i) for k_i in k]
         return sum(self.criterionNCE(q_i, k_i, images).mean() for q_i, k_i in zip(q, k)) / len(q)
 
     def gan_loss(self, netD, fake):
@@ -141,17 +126,3 @@ def feature_widths(netG, layers, input_nc):
     except ValueError as error:  # a layer that isn't there, or out of order
         raise InputError(f"--nce_layers {','.join(map(str, layers))}: {error}") from None
     return [feature.shape[1] for feature in features]
-
-
-def run_batches(function, batches, together):
-    """[function(batch) for each], in one call if `together` and if they have one shape."""
-    if not together or len({batch.shape for batch in batches}) > 1 or len(batches) == 1:
-        return [function(batch) for batch in batches]
-    return split(function(torch.cat(tuple(batches))), len(batches))
-
-
-def split(results, parts):
-    """What a joint pass gave, nested in lists and tuples as it is, for each of its parts."""
-    if isinstance(results, torch.Tensor):
-        return results.chunk(parts)
-    return [type(results)(each) for each in zip(*(split(result, parts) for result in results))]

@@ -11,19 +11,14 @@ The paper writes a weight for each of the two NCE terms, both 1; the released co
 
 from models import contrast, losses, networks
 from models.base_model import BaseModel
+from models.cut_options import add_options
 from util.errors import InputError
-
-FASTCUT = {"nce_idt": False, "lambda_NCE": 10.0, "flip_equivariance": True}
-FASTCUT_SCHEDULE = {"n_epochs": 150, "n_epochs_decay": 50}
 
 
 class CUTModel(contrast.Contrastive, BaseModel):
-    @staticmethod
-    def modify_commandline_options(parser, is_train=True):
-        parser.add_argument("--CUT_mode", default="CUT", help="CUT | FastCUT")
-        fast = parser.parse_known_args()[0].CUT_mode.lower() == "fastcut"
-        schedule = FASTCUT_SCHEDULE if fast and is_train else {}
-        return contrast.add_options(parser, is_train, "0,4,8,12,16", **(FASTCUT if fast else {}), **schedule)
+    in_parts = True  # see --accumulate
+
+    modify_commandline_options = staticmethod(add_options)
 
     def __init__(self, opt):
         super().__init__(opt)
@@ -47,6 +42,11 @@ class CUTModel(contrast.Contrastive, BaseModel):
         opt = self.opt
         if opt.lambda_GAN == 0 and opt.lambda_NCE == 0:
             raise InputError("--lambda_GAN 0 and --lambda_NCE 0: there is nothing left to learn; set one of them")
+        if opt.accumulate > 1 and opt.nce_includes_all_negatives_from_minibatch:
+            raise InputError(
+                f"--accumulate {opt.accumulate}, --nce_includes_all_negatives_from_minibatch: images of two parts "
+                "can't be compared; give one of them"
+            )
         if opt.lambda_NCE > 0 and opt.input_nc != opt.output_nc:
             raise InputError(
                 f"--input_nc {opt.input_nc} and --output_nc {opt.output_nc}: the contrastive loss feeds translations "
@@ -69,7 +69,8 @@ class CUTModel(contrast.Contrastive, BaseModel):
             [(self.fake_B, self.features_A)] = self.translate(self.netG, self.real_A)
 
     def compute_D_loss(self):
-        judged = losses.critic_loss(self.criterionGAN, self.netD, self.real_B, self.fake_B, fake_first=True)
+        passes = {"fake_first": True, "together": self.joins(self.netD)}
+        judged = losses.critic_loss(self.criterionGAN, self.netD, self.real_B, self.fake_B, **passes)
         self.loss_D, self.loss_D_real, self.loss_D_fake = judged
         return self.loss_D + self.gradient_penalty(self.netD, self.real_B, self.fake_B)
 
@@ -93,6 +94,6 @@ class CUTModel(contrast.Contrastive, BaseModel):
             self.loss_NCE_Y = self.nce(self.netF, queries[1], self.netF, keys_B) * weight
 
     def optimize_parameters(self):
-        self.forward()
+        self.run_forward()
         self.step([self.optimizer_D], self.compute_D_loss)
         self.step([self.optimizer_G, *self.optimizers_F], self.compute_G_loss, frozen=[self.netD])

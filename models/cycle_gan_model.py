@@ -9,25 +9,17 @@ Zhu, Park, Isola, Efros, ICCV 2017. Two generators G_A: A -> B and G_B: B -> A, 
 
 from torch.nn.functional import l1_loss
 
+from models.cycle_gan_options import add_options
+from models.economies import run_batches
 from models.two_way import TwoWayModel
 from util.errors import InputError
-from util.flags import Float
 
 
 class CycleGANModel(TwoWayModel):
-    @staticmethod
-    def modify_commandline_options(parser, is_train=True):
-        parser.set_defaults(no_dropout=True)
-        if is_train:
-            parser.add_argument("--lambda_A", type=Float(low=0), default=10.0, help="weight of the cycle A -> B -> A")
-            parser.add_argument("--lambda_B", type=Float(low=0), default=10.0, help="weight of the cycle B -> A -> B")
-            parser.add_argument(
-                "--lambda_identity",
-                type=Float(low=0),
-                default=0.5,
-                help="weight of |G_A(B) - B| and |G_B(A) - A| in units of lambda_B and lambda_A: keeps colours",
-            )
-        return parser
+    in_parts = True  # see --accumulate
+    identities_made = False  # whether forward() has made them along with the translations, in the same passes
+
+    modify_commandline_options = staticmethod(add_options)
 
     def __init__(self, opt):
         super().__init__(opt)
@@ -44,6 +36,12 @@ class CycleGANModel(TwoWayModel):
         self.visual_names = row_A + row_B
 
     def forward(self):
+        self.identities_made = self.with_identity and self.joins(self.netG_A) and self.joins(self.netG_B)
+        if self.identities_made:
+            self.fake_B, self.idt_A = run_batches(self.netG_A, [self.real_A, self.real_B], True)
+            self.fake_A, self.idt_B = run_batches(self.netG_B, [self.real_B, self.real_A], True)
+            self.rec_A, self.rec_B = self.netG_B(self.fake_B), self.netG_A(self.fake_A)
+            return
         if self.real_A is not None:
             self.fake_B = self.netG_A(self.real_A)
             self.rec_A = self.netG_B(self.fake_B)
@@ -55,8 +53,9 @@ class CycleGANModel(TwoWayModel):
         opt = self.opt
         self.loss_idt_A = self.loss_idt_B = 0.0
         if self.with_identity:
-            self.idt_A = self.netG_A(self.real_B)
-            self.idt_B = self.netG_B(self.real_A)
+            if not self.identities_made:
+                self.idt_A = self.netG_A(self.real_B)
+                self.idt_B = self.netG_B(self.real_A)
             self.loss_idt_A = l1_loss(self.idt_A, self.real_B) * opt.lambda_B * opt.lambda_identity
             self.loss_idt_B = l1_loss(self.idt_B, self.real_A) * opt.lambda_A * opt.lambda_identity
         self.loss_G_A = self.criterionGAN(self.netD_A(self.fake_B), True).mean()
@@ -67,6 +66,6 @@ class CycleGANModel(TwoWayModel):
         return both_ways + self.loss_idt_A + self.loss_idt_B
 
     def optimize_parameters(self):
-        self.forward()
+        self.run_forward()
         self.step([self.optimizer_G], self.generators_loss, frozen=[self.netD_A, self.netD_B])
         self.step([self.optimizer_D], self.critics_loss)

@@ -13,9 +13,9 @@ The half is the released code's.
 from torch.nn.functional import l1_loss
 
 from models import contrast, networks
+from models.dclgan_options import add_options
 from models.two_way import TwoWayModel
 from util.errors import InputError
-from util.flags import Float
 
 
 class DCLGANModel(contrast.Contrastive, TwoWayModel):
@@ -23,14 +23,7 @@ class DCLGANModel(contrast.Contrastive, TwoWayModel):
     # As released: the projectors' Adam was given no settings, so it has Adam's own, five times the others' rate.
     adam_F = {"lr": 1e-3, "betas": (0.9, 0.999)}
 
-    @staticmethod
-    def modify_commandline_options(parser, is_train=True):
-        contrast.add_options(parser, is_train, "4,8,12,16", lambda_NCE=2.0)
-        if is_train:
-            parser.set_defaults(gan_mode="hinge")
-        parser.add_argument("--DCL_mode", default="DCL", help="DCL; the other of the original's is --model simdcl")
-        parser.add_argument("--lambda_IDT", type=Float(low=0), default=1.0, help="weight of |G_A(B) - B|, |G_B(A) - A|")
-        return parser
+    modify_commandline_options = staticmethod(add_options)
 
     def __init__(self, opt):
         super().__init__(opt)
@@ -104,7 +97,7 @@ class DCLGANModel(contrast.Contrastive, TwoWayModel):
         self.loss_NCE2 = self.nce(self.netF1, queries_A, self.netF2, keys_B) * weight
 
     def optimize_parameters(self):
-        self.forward()
+        self.run_forward()
         self.step([self.optimizer_D], self.critics_loss)
         self.report_critics()
         frozen = [self.netD_A, self.netD_B]

@@ -61,18 +61,21 @@ class GANLoss(nn.Module):
         return GAN_LOSSES[self.gan_mode](prediction, target, target_is_real)
 
 
-def critic_loss(criterion, critic, real, fake, fake_first=False):
+def critic_loss(criterion, critic, real, fake, fake_first=False, together=False):
     """(loss, real part, fake part) of a critic: half the sum, so that it learns at the generator's pace.
 
     No gradient reaches the maker of `fake`. Under batch norm the order of the two passes decides what the running
-    statistics see last, so it is the caller's choice.
+    statistics see last, so it is the caller's choice. `together`: one pass for both, where they have one shape; for
+    critics in which images don't see each other.
     """
-    if fake_first:
-        loss_fake = criterion(critic(fake.detach()), False).mean()
-        loss_real = criterion(critic(real), True).mean()
+    fake = fake.detach()
+    if together and real.shape == fake.shape:
+        of_real, of_fake = critic(torch.cat((real, fake))).chunk(2)
+    elif fake_first:
+        of_fake, of_real = critic(fake), critic(real)
     else:
-        loss_real = criterion(critic(real), True).mean()
-        loss_fake = criterion(critic(fake.detach()), False).mean()
+        of_real, of_fake = critic(real), critic(fake)
+    loss_real, loss_fake = criterion(of_real, True).mean(), criterion(of_fake, False).mean()
     return 0.5 * (loss_real + loss_fake), loss_real, loss_fake
 
 
@@ -154,10 +157,10 @@ def patch_nce(q, k, temperature=0.07, groups=1):
         l_i = -log( exp(q_i.k_i / T) / (exp(q_i.k_i / T) + sum_{j != i} exp(q_i.k_j / T)) )
 
     q, k: (rows, channels), vectors of length 1; the rows are `groups` equal blocks that don't see each other. The
-    answer is (rows,). No gradient reaches k.
+    answer is (rows,). No gradient reaches k. A single group may have more keys than queries: negatives for all.
     """
     q, k = (_at_least_float32(vectors).unflatten(0, (groups, -1)) for vectors in (q, k.detach()))  # (groups, P, C)
-    scores = torch.bmm(q, k.mT) / temperature  # (groups, P, P)
+    scores = torch.bmm(q, k.mT) / temperature  # (groups, P, keys)
     # The released sum counts the masked diagonal too, as one more negative with a score that is the same for all.
     masked = scores.new_full((*scores.shape[:2], 1), MASKED / temperature)
     own = torch.arange(scores.shape[1], device=scores.device).repeat(groups)
@@ -191,6 +194,8 @@ class CosinePatchNCELoss(nn.Module):
 
     Vectors out of a projector have length 1 but for its 1e-7, so little differs from PatchNCELoss at batch size 1.
     """
+
+    one_group = True
 
     def __init__(self, opt):
         super().__init__()

@@ -8,6 +8,7 @@ import difflib
 
 import torch
 
+from models import losses
 from models.architectures.initialization import init_weights
 from models.architectures.layers import (
     Downsample,
@@ -24,9 +25,10 @@ from models.architectures.resnet import ResnetBlock, ResnetGenerator
 from models.architectures.similarity import MappingF
 from models.architectures.stargan import StarGANDiscriminator, StarGANGenerator, counted
 from models.architectures.unet import UnetGenerator, UnetSkipConnectionBlock
-from models.losses import CosinePatchNCELoss, GANLoss, PatchNCELoss, cal_gradient_penalty, patch_nce
+from models.losses import CosinePatchNCELoss, GANLoss, PatchNCELoss, patch_nce
 from models.schedules import get_scheduler
 from models.tables import DISCRIMINATORS, GENERATORS, NOT_YET, PROJECTORS
+from util.precision import full_precision
 
 __all__ = [
     "CosinePatchNCELoss",
@@ -63,6 +65,9 @@ __all__ = [
     "init_weights",
     "patch_nce",
 ]
+
+# Gradients of gradients are too coarse in half precision, and compiled networks have none.
+cal_gradient_penalty = full_precision()(losses.cal_gradient_penalty)
 
 _GENERATORS = (ResnetGenerator, UnetGenerator)
 _DISCRIMINATORS = (NLayerDiscriminator, PixelDiscriminator)

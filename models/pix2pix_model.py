@@ -12,17 +12,13 @@ from torch.nn.functional import l1_loss
 
 from models import losses, networks
 from models.base_model import BaseModel
-from util.flags import Float
+from models.pix2pix_options import add_options
 
 
 class Pix2PixModel(BaseModel):
-    @staticmethod
-    def modify_commandline_options(parser, is_train=True):
-        parser.set_defaults(norm="batch", netG="unet_256", dataset_mode="aligned")
-        if is_train:
-            parser.set_defaults(pool_size=0, gan_mode="vanilla")
-            parser.add_argument("--lambda_L1", type=Float(low=0), default=100.0, help="weight of the L1 loss")
-        return parser
+    in_parts = True  # see --accumulate
+
+    modify_commandline_options = staticmethod(add_options)
 
     def __init__(self, opt):
         super().__init__(opt)
@@ -48,7 +44,8 @@ class Pix2PixModel(BaseModel):
         real = torch.cat((self.real_A, self.real_B), 1)
         fake = torch.cat((self.real_A, self.fake_B), 1)
         # The generated pair first: with batch norm the order decides what the running statistics see last.
-        judged = losses.critic_loss(self.criterionGAN, self.netD, real, fake, fake_first=True)
+        passes = {"fake_first": True, "together": self.joins(self.netD)}
+        judged = losses.critic_loss(self.criterionGAN, self.netD, real, fake, **passes)
         loss, self.loss_D_real, self.loss_D_fake = judged
         return loss + self.gradient_penalty(self.netD, real, fake)
 
@@ -59,6 +56,6 @@ class Pix2PixModel(BaseModel):
         return self.loss_G_GAN + self.loss_G_L1
 
     def optimize_parameters(self):
-        self.forward()
+        self.run_forward()
         self.step([self.optimizer_D], self.critic_loss)
         self.step([self.optimizer_G], self.generator_loss, frozen=[self.netD])

@@ -13,8 +13,8 @@ from torch.nn.functional import l1_loss
 
 from models import networks
 from models.dclgan_model import DCLGANModel
+from models.simdcl_options import add_options
 from util.errors import InputError
-from util.flags import Float
 
 
 class SimDCLModel(DCLGANModel):
@@ -22,13 +22,7 @@ class SimDCLModel(DCLGANModel):
     adam_F = None  # as released: unlike DCLGAN's it follows --lr, --beta1 and --beta2
     learns_keys = True  # the similarity loss has no detached side
 
-    @staticmethod
-    def modify_commandline_options(parser, is_train=True):
-        DCLGANModel.modify_commandline_options(parser, is_train)
-        # As released: the code declares a weight of 2 and never multiplies by it.
-        parser.set_defaults(lambda_NCE=1.0, DCL_mode="SIM")
-        parser.add_argument("--lambda_SIM", type=Float(low=0), default=10.0, help="weight of the similarity loss")
-        return parser
+    modify_commandline_options = staticmethod(add_options)
 
     def __init__(self, opt):
         super().__init__(opt)

@@ -20,18 +20,21 @@ from torch.nn.functional import l1_loss, one_hot
 
 from models import losses, networks
 from models.base_model import BaseModel
+from models.builders import adam
+from models.economies import run_batches
 from models.stargan_options import add_options, check_options
 from models.stargan_targets import Targets
-from util import checkpoint
+from util import checkpoint, distributed, seeding
 from util.errors import InputError
+from util.precision import full_precision
 
 SHOWN = 8  # rows of the pictures during training
 
 
 class StarGANModel(BaseModel):
-    @staticmethod
-    def modify_commandline_options(parser, is_train=True):
-        return add_options(parser, is_train)
+    in_parts = True  # see --accumulate
+
+    modify_commandline_options = staticmethod(add_options)
 
     def __init__(self, opt):
         super().__init__(opt)
@@ -47,8 +50,8 @@ class StarGANModel(BaseModel):
         self.netD = self.make_critic() if self.isTrain else None
         if self.isTrain:
             betas = opt.beta1, opt.beta2
-            self.optimizer_G = torch.optim.Adam(self.netG.parameters(), lr=opt.g_lr, betas=betas)
-            self.optimizer_D = torch.optim.Adam(self.netD.parameters(), lr=opt.d_lr, betas=betas)
+            self.optimizer_G = adam(self.netG.parameters(), lr=opt.g_lr, betas=betas)
+            self.optimizer_D = adam(self.netD.parameters(), lr=opt.d_lr, betas=betas)
             self.optimizers = [self.optimizer_G, self.optimizer_D]
 
     def make_critic(self):
@@ -91,8 +94,10 @@ class StarGANModel(BaseModel):
         return label if label.is_floating_point() else one_hot(label, self.targets.width).float()
 
     def draw_target_labels(self, labels):
-        """Where each image is to go: the labels of the batch in another order. An image may keep its own."""
-        return labels[torch.randperm(len(labels), device=labels.device)]
+        """Where each image is to go: the labels of the step, of all processes, in another order; maybe its own."""
+        everywhere, first = distributed.joined(labels)
+        order = torch.randperm(len(everywhere), generator=seeding.shared(labels.device), device=labels.device)
+        return everywhere[order[first : first + len(labels)]]
 
     def draw_gp_alpha(self, batch_size):
         """How much of each real image goes into x^: (batch_size, 1, 1, 1)."""
@@ -111,7 +116,7 @@ class StarGANModel(BaseModel):
         # The original makes this image once more for the generator's step. It comes out the same, since only D moves
         # in between; the running statistics of the norms count it twice, to stay what they are there.
         with torch.set_grad_enabled(turn), networks.counted(self.netG, 2 if turn else 1):
-            self.forward()
+            self.run_forward()
         self.step([self.optimizer_D], self.critic_loss)
         if self.opt.separate_gp:
             self.step([self.optimizer_D], self.penalty_loss)
@@ -119,8 +124,8 @@ class StarGANModel(BaseModel):
             self.step([self.optimizer_G], self.generator_loss, frozen=[self.netD])
 
     def critic_loss(self):
-        real, domains = self.netD(self.real_A)
-        fake, _ = self.netD(self.fake_B.detach())
+        batches = [self.real_A, self.fake_B.detach()]
+        (real, domains), (fake, _) = run_batches(self.netD, batches, self.joins(self.netD))
         self.loss_D_loss_real, self.loss_D_loss_fake = -real.mean(), fake.mean()
         self.loss_D_loss_cls = self.classification_loss(domains, self.label_org)
         loss = self.loss_D_loss_real + self.loss_D_loss_fake + self.opt.lambda_cls * self.loss_D_loss_cls
@@ -129,8 +134,14 @@ class StarGANModel(BaseModel):
     def penalty_loss(self):
         alpha = self.draw_gp_alpha(len(self.real_A))
         between = (alpha * self.real_A + (1 - alpha) * self.fake_B.detach()).requires_grad_()
-        self.loss_D_loss_gp = losses.slope_penalty(self.netD(between)[0], between)
-        return self.opt.lambda_gp * self.loss_D_loss_gp
+        with full_precision():
+            self.loss_D_loss_gp = losses.slope_penalty(self.netD(between)[0], between)
+        penalty = self.opt.lambda_gp * self.loss_D_loss_gp
+        if self.opt.separate_gp:
+            # The slope does not depend on the biases. They get gradients of 0 instead of none, so that Adam moves them
+            # on by their momentum, as released.
+            penalty = penalty + 0 * sum(p.sum() for name, p in self.netD.main.named_parameters() if "bias" in name)
+        return penalty
 
     def generator_loss(self):
         fake, domains = self.netD(self.fake_B)

@@ -13,6 +13,8 @@ from util.flags import Float
 
 
 class TemplateModel(BaseModel):
+    in_parts = True  # see --accumulate
+
     @staticmethod
     def modify_commandline_options(parser, is_train=True):
         """Flags of this model, and defaults that suit it. Flags without use at test belong under is_train."""
@@ -43,5 +45,5 @@ class TemplateModel(BaseModel):
         return self.loss_G
 
     def optimize_parameters(self):
-        self.forward()
+        self.run_forward()
         self.step([self.optimizer], self.regression_loss)

@@ -37,5 +37,5 @@ class TwoWayModel(BaseModel):
 
     def critic_loss(self, netD, real, fake):
         """Reported and optimised: the two judgements' mean, plus the gradient penalty if asked for."""
-        loss, _, _ = losses.critic_loss(self.criterionGAN, netD, real, fake)
+        loss, _, _ = losses.critic_loss(self.criterionGAN, netD, real, fake, together=self.joins(netD))
         return loss + self.gradient_penalty(netD, real, fake)

@@ -57,11 +57,19 @@ def make_norm(norm_layer, channels):
 def _expect_contiguous_gradient(module, inputs, output):
     # A hook on the tensor rather than a layer of our own: keys and classes stay, and an in-place ReLU may follow.
     if output.requires_grad and output.device.type == "cpu" and not torch.compiler.is_compiling():
-        output.register_hook(_contiguous)
+        output.register_hook(_channels_last if _is_channels_last(output) else _contiguous)
+
+
+def _is_channels_last(x):
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def _contiguous(gradient):
     return gradient if gradient is None else gradient.contiguous()
+
+
+def _channels_last(gradient):
+    return gradient if gradient is None else gradient.contiguous(memory_format=torch.channels_last)
 
 
 # Rows of Pascal's triangle: the binomial approximation of a Gaussian, by filter size.

@@ -31,6 +31,8 @@ class PatchSampleF(nn.Module):
     are drawn by `init_type`. `gpu_ids` is there for callers of the original and not read.
     """
 
+    keeps_float32 = True  # under --precision bf16, fp16: it is small, and the lengths of its vectors matter
+
     def __init__(self, use_mlp=False, init_type="normal", init_gain=0.02, nc=256, gpu_ids=(), widths=None):
         super().__init__()
         self.use_mlp = use_mlp
@@ -38,6 +40,7 @@ class PatchSampleF(nn.Module):
         self.init_gain = init_gain
         self.nc = nc
         self.l2norm = Normalize(2)
+        self.generator = None  # a function of the device that gives the random generator to draw ids from
         self.mlp_init = False
         if use_mlp and widths is not None:
             self._build(widths)
@@ -55,7 +58,8 @@ class PatchSampleF(nn.Module):
 
     def draw_patch_ids(self, num_positions, num_patches, device):
         """Which positions of a map are taken: a LongTensor of num_patches different ones, or all if there are fewer."""
-        return torch.randperm(num_positions, device=device)[:num_patches]
+        generator = self.generator(device) if self.generator else None
+        return torch.randperm(num_positions, device=device, generator=generator)[:num_patches]
 
     def draw(self, feats, num_patches):
         """Ids for each map, as forward() takes them."""
@@ -80,7 +84,7 @@ class PatchSampleF(nn.Module):
         return self.l2norm(getattr(self, f"mlp_{i}")(rows) if self.use_mlp else rows)
 
     def _project_map(self, i, feat):
-        vectors = self._project(i, feat.flatten(2).mT.flatten(0, 1))  # (B*H*W, nc)
+        vectors = self._project(i, at_least_float32(feat.flatten(2).mT.flatten(0, 1)))  # (B*H*W, nc)
         return vectors.view(len(feat), -1, vectors.shape[1]).mT.unflatten(2, feat.shape[2:])
 
 
@@ -88,7 +92,11 @@ def gather(feat, ids):
     """The vectors of a map at `ids`: (B, C, H, W) -> (B*P, C), image after image."""
     # Indexing the last dimension, so that the gradient of the map arrives in the map's own memory layout: permuting
     # first would hand the instance norm before it a layout that PyTorch gets wrong on a CPU with a batch of one.
-    return feat.flatten(2).index_select(2, ids).mT.flatten(0, 1)
+    return at_least_float32(feat.flatten(2).index_select(2, ids).mT.flatten(0, 1))
+
+
+def at_least_float32(x):
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 class ReshapeF(nn.Module):

@@ -6,6 +6,7 @@ CUT's generator is the same with blurred (antialiased) halvings and doublings, a
 from torch import nn
 
 from models.architectures.layers import Downsample, Upsample, get_pad_layer, make_norm, needs_bias
+from models.architectures.narrow import NarrowConv2d
 
 
 class ResnetBlock(nn.Module):
@@ -93,7 +94,7 @@ class ResnetGenerator(nn.Module):
             *_double(4 * ngf, norm_layer, bias, not no_antialias_up),  # (2 ngf, H/2, W/2)
             *_double(2 * ngf, norm_layer, bias, not no_antialias_up),  # (ngf, H, W)
             nn.ReflectionPad2d(3),
-            nn.Conv2d(ngf, output_nc, 7),
+            NarrowConv2d(ngf, output_nc, 7),
             nn.Tanh(),
         )
 

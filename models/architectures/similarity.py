@@ -17,6 +17,8 @@ class MappingF(nn.Module):
     there for callers of the original and not read: the convolution and the mean take any size.
     """
 
+    keeps_float32 = True  # under --precision bf16, fp16: it is small, and ends in a vector of length 1
+
     def __init__(self, in_layer=4, nc=256, patch_num=256, dim=64, init_type="normal", init_gain=0.02, gpu_ids=()):
         super().__init__()
         self.in_layer = in_layer

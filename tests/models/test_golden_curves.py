@@ -1,7 +1,8 @@
 """Thirty steps of each model on made images: the losses stay what they were when the curve was stored.
 
 ``python tests/models/test_golden_curves.py`` stores them anew, for a change that is meant to change numbers. GAN
-training amplifies rounding, so later steps are held less tightly; another kind of processor stays well inside.
+training amplifies rounding, so later steps are held less tightly: sums in another order moved a critic of SimDCL, the
+worst, by 11 percent after 15 steps and by 0.17 after 30.
 """
 
 import json
@@ -19,7 +20,7 @@ from options.train_options import TrainOptions
 from util import seeding
 
 CURVES = Path(__file__).parent / "golden_curves.json"
-STEPS = {1: 1e-3, 5: 2e-2, 15: 0.1, 30: 0.25}  # step -> relative tolerance
+STEPS = {1: 1e-3, 5: 2e-2, 15: 0.15, 30: 0.4}  # step -> relative tolerance
 NETS = ["--netG", "resnet_6blocks", "--ngf", "4", "--ndf", "4", "--load_size", "32", "--crop_size", "32"]
 STARGAN = ["--image_size", "32", "--g_conv_dim", "4", "--d_conv_dim", "4", "--d_repeat_num", "4", "--n_critic", "2"]
 MODELS = {

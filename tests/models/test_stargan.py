@@ -232,3 +232,12 @@ def test_eval_mode_changes_no_picture(tmp_path):
     model = model_of(tmp_path)
     model.eval()
     assert model.netG.training and model.netD.training
+
+
+def test_biases_of_a_separate_penalty_hear_of_a_slope_of_zero(tmp_path):
+    model = model_of(tmp_path, "--separate_gp")
+    model.set_input(batch(torch.ones(4, 5)))
+    model.optimize_parameters()
+    gradients = {key: parameter.grad for key, parameter in model.netD.named_parameters()}
+    assert all(gradients[key].eq(0).all() for key in gradients if key.startswith("main") and key.endswith("bias"))
+    assert gradients["main.0.weight"].any() and gradients["conv2.weight"] is None

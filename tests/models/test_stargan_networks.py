@@ -112,3 +112,29 @@ def test_critic_fits_its_image_size(image_size, repeat_num, side):
     net = networks.StarGANDiscriminator(image_size, conv_dim=2, c_dim=3, repeat_num=repeat_num)
     patches, domains = net(torch.zeros(2, 3, image_size, image_size))
     assert patches.shape == (2, 1, side, side) and domains.shape == (2, 3)
+
+
+def test_the_critic_without_second_derivative_learns_the_same_from_the_penalty():
+    torch.manual_seed(0)
+    ours = networks.StarGANDiscriminator(16, 4, 5, 3).double()
+    usual = networks.StarGANDiscriminator(16, 4, 5, 3).double()
+    usual.load_state_dict(ours.state_dict())
+    for index, layer in enumerate(usual.main):
+        if isinstance(layer, nn.LeakyReLU):
+            usual.main[index] = nn.LeakyReLU(layer.negative_slope)
+    gradients = []
+    for net in (ours, usual):
+        x = torch.linspace(-1, 1, 2 * 3 * 16 * 16, dtype=torch.double).view(2, 3, 16, 16).requires_grad_()
+        logits, domains = net(x)
+        (losses.slope_penalty(logits, x) + domains.square().sum() + logits.sum()).backward()
+        gradients.append([parameter.grad for parameter in net.parameters()])
+    torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
+
+
+def test_the_critics_kink_is_leaky_relu_everywhere():
+    kink = networks.StarGANDiscriminator(16, 4, 5, 3).main[1]
+    for x in (torch.tensor([-2.0, -0.0, 0.0, 3.0, math.inf, -math.inf]), torch.tensor([math.nan])):
+        torch.testing.assert_close(kink(x), nn.functional.leaky_relu(x, 0.01), rtol=0, atol=0, equal_nan=True)
+        assert kink(x.bfloat16()).dtype == torch.bfloat16
+    x = torch.randn(5, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(kink, x) and torch.autograd.gradgradcheck(kink, x)

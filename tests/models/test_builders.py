@@ -1,0 +1,35 @@
+"""Adam in its fused form: the usual one's numbers but for rounding, and states of either kind are taken."""
+
+import pytest
+import torch
+
+from models.builders import adam
+
+SETTINGS = {"lr": 2e-4, "betas": (0.5, 0.999)}
+
+
+def steps(made, count, state=None):
+    """The parameter after so many steps, and the optimizer's state."""
+    parameter = torch.nn.Parameter(torch.linspace(-1, 1, 100))
+    optimizer = made([parameter], **SETTINGS)
+    if state is not None:
+        optimizer.load_state_dict(state)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(count):
+        parameter.grad = torch.randn(100, generator=generator) * torch.logspace(-12, 0, 100)
+        optimizer.step()
+    return parameter.detach(), optimizer.state_dict()
+
+
+def test_numbers_are_those_of_the_usual_form():
+    ours, usual = steps(adam, 50)[0], steps(torch.optim.Adam, 50)[0]
+    torch.testing.assert_close(ours, usual, rtol=0, atol=1e-3 * SETTINGS["lr"])
+
+
+@pytest.mark.parametrize(("before", "after"), [(adam, torch.optim.Adam), (torch.optim.Adam, adam)])
+def test_a_state_of_one_form_is_taken_by_the_other(before, after):
+    _, state = steps(before, 3)
+    ours, kept = steps(after, 2, state)
+    usual, _ = steps(torch.optim.Adam, 2, steps(torch.optim.Adam, 3)[1])
+    torch.testing.assert_close(ours, usual, rtol=0, atol=1e-3 * SETTINGS["lr"])
+    assert kept["state"][0]["step"] == 5

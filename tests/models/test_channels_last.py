@@ -1,0 +1,137 @@
+"""--channels_last: another layout, the same values and gradients, and no layer on the way that goes back."""
+
+import copy
+import functools
+
+import pytest
+import torch
+from torch import nn
+
+from models import networks
+from models.architectures.channels_last import to_channels_last
+from models.architectures.layers import make_norm
+
+LAYOUT = torch.channels_last
+BLURRED = {"no_antialias": False, "no_antialias_up": False}
+
+
+def generator(net="resnet_4blocks", norm="instance", **more):
+    return networks.define_G(3, 3, 4, net, norm, init_gain=1.0, **more)
+
+
+class Conditioned(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = networks.StarGANGenerator(4, 5, 2)
+
+    def forward(self, x):
+        return self.net(x, torch.ones(len(x), 5, dtype=x.dtype))
+
+
+NETWORKS = {
+    "resnet": (generator, 32),
+    "blurred": (functools.partial(generator, **BLURRED), 32),
+    "batch": (functools.partial(generator, norm="batch"), 32),
+    "unet": (functools.partial(generator, "unet_128"), 128),
+    "critic": (lambda: networks.define_D(3, 4, "basic", norm="instance", init_gain=1.0), 64),
+    "blurred critic": (lambda: networks.define_D(3, 4, "basic", norm="instance", no_antialias=False), 64),
+    "pixel": (lambda: networks.define_D(3, 4, "pixel", norm="instance", init_gain=1.0), 16),
+    "stargan": (Conditioned, 32),
+    "stargan critic": (lambda: networks.StarGANDiscriminator(32, 4, 5, 3), 32),
+}
+
+
+def noise(*shape):
+    return torch.randn(*shape, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+
+
+def pair(name):
+    made, size = NETWORKS[name]
+    torch.manual_seed(0)
+    net = made().double()
+    return net, to_channels_last(copy.deepcopy(net)), size
+
+
+def results(net, x):
+    """Output, gradients of input and weights, and buffers."""
+    x = x.clone().requires_grad_()
+    made = net(x)
+    made = made if isinstance(made, tuple) else (made,)
+    sum(each.sin().sum() for each in made).backward()
+    return [*made, x.grad, *(p.grad for p in net.parameters()), *net.buffers()]
+
+
+@pytest.mark.parametrize("images", [1, 2, 3])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_values_gradients_and_statistics_are_the_same(name, images):
+    net, other, size = pair(name)
+    x = noise(images, 3, size, size)
+    for expected, found in zip(results(net, x), results(other, x), strict=True):
+        scale = float(expected.abs().max())
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11 * max(scale, 1))
+    assert list(net.state_dict()) == list(other.state_dict())
+    assert [type(m) for m in net.modules()] == [type(m) for m in other.modules()]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_layer_leaves_the_layout(name):
+    _, net, size = pair(name)
+    left = []
+
+    def look(module, inputs, output):
+        if isinstance(output, torch.Tensor) and output.dim() == 4 and not output.is_contiguous(memory_format=LAYOUT):
+            left.append(type(module).__name__)
+
+    for module in net.modules():
+        if not list(module.children()):
+            module.register_forward_hook(look)
+    net(noise(2, 3, size, size).to(memory_format=LAYOUT))
+    assert left == []
+
+
+@pytest.mark.parametrize("images", [1, 2])
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("laid_out", [False, True])
+def test_norm_has_right_gradients_twice(images, affine, laid_out):
+    norm = make_norm(functools.partial(nn.InstanceNorm2d, affine=affine), 2).double()
+    to_channels_last(norm)
+    x = noise(images, 2, 3, 3).to(memory_format=LAYOUT).requires_grad_()
+
+    def f(x):
+        y = norm(x)
+        assert y.is_contiguous(memory_format=LAYOUT)
+        return y.permute(0, 2, 3, 1).contiguous() if laid_out else y.contiguous()
+
+    assert torch.autograd.gradcheck(f, x)
+    assert torch.autograd.gradgradcheck(f, x)
+
+
+@pytest.mark.parametrize("padding", [nn.ReflectionPad2d(2), nn.ReflectionPad2d((1, 2, 0, 1)), nn.ReplicationPad2d(1)])
+def test_paddings_are_the_same_and_so_are_their_gradients(padding):
+    x = noise(2, 3, 4, 5)
+    expected = padding(x)
+    to_channels_last(padding)
+    laid_out = x.to(memory_format=LAYOUT).requires_grad_()
+    assert torch.equal(padding(laid_out), expected) and torch.equal(padding(x), expected)
+    assert padding(laid_out).is_contiguous(memory_format=LAYOUT)
+    assert torch.autograd.gradcheck(padding, laid_out) and torch.autograd.gradgradcheck(padding, laid_out)
+
+
+def test_running_statistics_of_a_norm_move_and_serve_as_ever():
+    norm = nn.InstanceNorm2d(3, affine=True, track_running_stats=True).double()
+    other = to_channels_last(copy.deepcopy(norm))
+    x = noise(2, 3, 4, 4) + 2
+    for _ in range(2):
+        torch.testing.assert_close(other(x.to(memory_format=LAYOUT)), norm(x))
+    with networks.counted(nn.Sequential(other), 0), networks.counted(nn.Sequential(norm), 0):
+        other(x.to(memory_format=LAYOUT)), norm(x)
+    torch.testing.assert_close(other.state_dict(), norm.state_dict())
+    torch.testing.assert_close(other.eval()(x.to(memory_format=LAYOUT)), norm.eval()(x))
+
+
+def test_a_copy_uses_its_own_weights():
+    net = to_channels_last(nn.Sequential(nn.InstanceNorm2d(2, affine=True)))
+    other = copy.deepcopy(net)
+    other[0].weight.data.zero_()
+    x = torch.randn(1, 2, 4, 4).to(memory_format=LAYOUT)
+    assert net(x).abs().max() > 0 and other(x).abs().max() == 0

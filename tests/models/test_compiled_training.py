@@ -1,0 +1,58 @@
+"""--compile and the models: networks that are traced train exactly like plain ones, with no breaks in their graphs."""
+
+import pytest
+import torch
+from test_golden_curves import MODELS, batch
+
+from models import create_model, prepare
+from options.train_options import TrainOptions
+from util import compiling, seeding
+
+QUICK = ("pix2pix", "stargan", "template")
+
+
+@pytest.fixture(autouse=True)
+def traced(monkeypatch):
+    """Graphs are run as they were traced: it needs no compiler, and changes no bit."""
+    torch._dynamo.reset()
+    monkeypatch.setattr(compiling, "why_not", lambda kind: None)
+    monkeypatch.setattr(compiling, "settings", lambda mode, device: {"backend": "eager", "fullgraph": True})
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        yield
+
+
+def losses(name, *words):
+    """Of each of three steps, and the names of the networks that were compiled for them."""
+    command = ["--model", name, "--dataroot", "none", "--device", "cpu", "--seed", "5", "--name", "compiled"]
+    opt = TrainOptions([*command, *MODELS[name], *words]).parse()
+    seeding.seed_build(opt.seed)
+    model = create_model(opt)
+    prepare(model, [], opt)
+    found = []
+    for step in range(1, 4):
+        seeding.seed_step(opt.seed, step)
+        model.set_input(batch(step, opt))
+        model.optimize_parameters()
+        found.append(model.get_current_losses())
+    forwards = {
+        each: vars(net)["forward"].__func__ for each, net in model.networks_by_name().items() if is_compiled(net)
+    }
+    assert not any(forward.broken for forward in forwards.values())
+    return found, {each for each, forward in forwards.items() if forward.chosen}
+
+
+def is_compiled(net):
+    return "forward" in vars(net) and isinstance(net.forward.__func__, compiling.Compiled)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+)
+def test_a_model_trains_as_without(name, precision):
+    plain, none = losses(name, "--precision", precision)
+    found, nets = losses(name, "--precision", precision, "--compile", "default")
+    for here, there in zip(found, plain):  # but for rounding: some layers leave their way of their own to the compiler
+        assert here == pytest.approx(there, rel=1e-3, abs=1e-4)
+    assert none == set()
+    assert {net[0] for net in nets} >= set("G" if name == "template" else "GD")
