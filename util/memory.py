@@ -1,0 +1,106 @@
+"""When memory runs out: one line that says how much was asked for, and which flags to try next, with numbers."""
+
+import contextlib
+import re
+import sys
+
+import torch
+
+from util.errors import InputError
+
+# How torch says it: the caching allocators of CUDA and mps, the CPU's on Linux and on Windows, and CUDA's libraries.
+SIGNS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+SIZE = re.compile(r"tried to allocate ([\d.]+) ?(\w+)", re.IGNORECASE)
+UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "KB": 2**10, "MB": 2**20, "GB": 2**30}
+
+
+@contextlib.contextmanager
+def explaining_out_of_memory(opt):
+    """Turn an error that says that memory ran out into an InputError; others pass. For training and testing."""
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one
+        if not ran_out(error):
+            raise
+        message = explain(opt, asked_for(error), *free_and_total(opt.device))
+        raise InputError(message) from None
+
+
+def ran_out(error):
+    return any(sign in str(error) for sign in SIGNS)
+
+
+def asked_for(error):
+    """The bytes of the allocation that failed, or None."""
+    found = SIZE.search(str(error))
+    return None if found is None or found[2] not in UNITS else round(float(found[1]) * UNITS[found[2]])
+
+
+def free_and_total(device):
+    """Bytes of a device, or None where nobody says; on a CPU, of what the system could still hand out."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)
+    if device.type == "cpu":
+        with contextlib.suppress(OSError, KeyError), open("/proc/meminfo", encoding="ascii") as file:
+            kib = dict(re.findall(r"(\w+): +(\d+) kB", file.read()))
+            return int(kib["MemAvailable"]) * 1024, int(kib["MemTotal"]) * 1024
+    return None, None
+
+
+def explain(opt, asked, free, total):
+    """The whole line; `asked`, `free` and `total` in bytes, None where not known."""
+    parts = [f"{gib(asked)} more were asked for"] if asked is not None else []
+    parts += [f"{gib(free)} of {gib(total)} are free"] if free is not None else []
+    size, value = size_flag(opt)
+    settings = f"--batch_size {opt.batch_size}, --{size} {value}, --precision {opt.precision}"
+    what = f" ({', '.join(parts)})" if parts else ""
+    return f"{opt.device}: out of memory{what}, with {settings}. Try, in this order: {'; '.join(next_flags(opt))}"
+
+
+def next_flags(opt):
+    """What makes a step smaller, the least harmful first, without what is in use already."""
+    advice, (size, value) = [], size_flag(opt)
+    if opt.batch_size > 1:
+        parts = f" --accumulate {2 * getattr(opt, 'accumulate', 1)} (the same step in parts)" if opt.isTrain else ""
+        advice.append(f"--batch_size {opt.batch_size // 2}{parts}")
+    if opt.isTrain and not getattr(opt, "grad_checkpoint", True):
+        advice.append("--grad_checkpoint (slower)")
+    if opt.precision in ("fp32", "tf32"):
+        advice.append("--precision bf16")
+    smaller = value // 2 // 4 * 4  # networks with two halvings take multiples of 4
+    if smaller >= 32:
+        advice.append(f"--{size} {smaller}")
+    return advice or ["another --device, or smaller networks (--ngf, --ndf)"]
+
+
+def size_flag(opt):
+    """(name, value) of the flag that says how large the images are that the networks see."""
+    if getattr(opt, "image_size", None):
+        return "image_size", opt.image_size
+    name = "crop_size" if "crop" in opt.preprocess else "load_size"
+    return name, getattr(opt, name)
+
+
+def peak(device):
+    """The most memory that this process has held, in a line; None where nobody counts."""
+    if device.type == "cuda":
+        held, total = torch.cuda.max_memory_reserved(device), torch.cuda.get_device_properties(device).total_memory
+    elif device.type == "cpu" and sys.platform != "win32":
+        import resource  # not there on Windows
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        held, total = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, free_and_total(device)[1]
+    else:
+        return None
+    return f"peak memory on {device}: {gib(held)}" + (f" of {gib(total)}" if total else "")
+
+
+def gib(count):
+    """Bytes as people read them: 310 MiB, 1.25 GiB."""
+    return f"{count / 2**20:.0f} MiB" if count < 2**30 else f"{count / 2**30:.2f} GiB"
