@@ -8,25 +8,46 @@ import os
 from data import create_dataset
 from models import create_model, prepare
 from options.test_options import TestOptions
-from util import seeding
+from util import distributed
 from util.errors import InputError, clear_errors
-from util.html import HTML
-from util.progress import batch_size, split_batch
-from util.results import data_roots, save_images
 
 
 def main(cmd_line=None):
     options = TestOptions(cmd_line)
     opt = options.parse()
+    if len(opt.gpu_ids) > 1 or distributed.launched_several():
+        raise InputError("test.py works in one process: start it with python, and give one of the --gpu_ids")
+    run(opt, options)
+
+
+def run(opt, options):
+    # Imported when the flags are understood: torch takes seconds, and -h should not.
+    from util.html import HTML
+    from util.memory import explaining_out_of_memory
+    from util.precision import backend_precision
+
     dataset = create_dataset(opt)
     model = create_model(opt)
-    prepare(model, dataset, opt)
-    if opt.eval:
-        model.eval()
-    options.save()
+    with backend_precision(opt.precision), explaining_out_of_memory(opt):
+        prepare(model, dataset, opt)
+        if opt.eval:
+            model.eval()
+        options.save()
+        page = HTML(results_folder(opt), f"Experiment = {opt.name}, Phase = {opt.phase}, Epoch = {opt.epoch}")
+        wanted = min(len(dataset), opt.num_test)
+        done = translate(opt, dataset, model, page, wanted)
+    page.save()
+    print(f"wrote {done} of {len(dataset)} images: {os.path.join(page.web_dir, 'index.html')}")
+    if done < wanted:
+        raise InputError(f"only {done} of {wanted} images could be tested")
 
-    page = HTML(results_folder(opt), f"Experiment = {opt.name}, Phase = {opt.phase}, Epoch = {opt.epoch}")
-    wanted = min(len(dataset), opt.num_test)
+
+def translate(opt, dataset, model, page, wanted):
+    """The first `wanted` images of the data set, each to its place on the page; returns how many there were."""
+    from util import seeding
+    from util.progress import batch_size, split_batch
+    from util.results import data_roots, save_images
+
     done = 0
     for batch in dataset:
         # One by one where batch statistics or dropout would let the other images of a batch change the picture.
@@ -49,10 +70,7 @@ def main(cmd_line=None):
             done += batch_size(data)
         if done >= wanted:
             break
-    page.save()
-    print(f"wrote {done} of {len(dataset)} images: {os.path.join(page.web_dir, 'index.html')}")
-    if done < wanted:
-        raise InputError(f"only {done} of {wanted} images could be tested")
+    return done
 
 
 def results_folder(opt):

@@ -7,48 +7,70 @@ import os
 import sys
 
 from data import create_dataset
-from data.worker import naming_dead_workers
 from models import create_model, prepare
 from options.train_options import TrainOptions
-from util import run_folder, seeding, stop
-from util.determinism import repeatable
+from util import distributed, run_folder, stop
 from util.errors import clear_errors
-from util.health import Health
-from util.progress import Progress
-from util.run_state import Checkpoint
-from util.visualizer import Visualizer
-from util.watch import Watch
 
 
 def main(cmd_line=None):
+    """Read the flags and train, here or in the processes that --gpu_ids asks for; returns the exit code."""
+    with distributed.session():
+        options = TrainOptions(cmd_line)
+        opt = distributed.together(options.parse)
+        if len(opt.gpu_ids) > 1:
+            return distributed.launch(len(opt.gpu_ids), [sys.executable, os.path.abspath(__file__), *options.words()])
+        return run(opt, options)
+
+
+def run(opt, options):
     """Build everything, train, and return the exit code: 0, or what a signal asks for."""
-    options = TrainOptions(cmd_line)
-    opt = options.parse()
+    # Imported when the flags are understood: torch takes seconds, and -h should not.
+    from data.worker import naming_dead_workers
+    from util import averaging, memory, parallel, seeding
+    from util.allocator import keep_freed_memory
+    from util.averages import Averages
+    from util.determinism import repeatable
+    from util.precision import backend_precision
+    from util.progress import Progress
+    from util.run_state import Checkpoint
+    from util.visualizer import Visualizer
+
+    keep_freed_memory()
     dataset = create_dataset(opt)
     print(f"The number of training images = {len(dataset)}")
     seeding.seed_build(opt.seed)
     model = create_model(opt)
 
-    folder = os.path.join(opt.checkpoints_dir, opt.name)
     with (
-        run_folder.owning(folder),
+        distributed.held_by_first(run_folder.owning(os.path.join(opt.checkpoints_dir, opt.name))),
         repeatable(opt.deterministic, opt.device),
+        backend_precision(opt.precision),
+        memory.explaining_out_of_memory(opt),
         naming_dead_workers(),
+        averaging.before_every_step(),
         stop.listening(opt.max_time) as stopping,
     ):
         prepare(model, dataset, opt)
-        progress = Progress(opt, len(dataset), dataset.batches_per_epoch())
-        checkpoint = Checkpoint(opt, model, progress)
+        parallel.say_batch(model)
+        progress, averages = Progress(opt, len(dataset), dataset.batches_per_epoch()), Averages(model)
+        checkpoint = Checkpoint(opt, model, progress, averages)
         checkpoint.begin()
-        options.save()
-        visualizer = opt.visualizer = Visualizer(opt, progress.total_iters)
+        distributed.first_does(options.save)
+        visualizer = opt.visualizer = distributed.only_first(lambda: Visualizer(opt, progress.total_iters))
         visualizer.set_dataset_size(len(dataset))
-        train(opt, dataset, model, progress, checkpoint, visualizer, stopping)
+        train(opt, dataset, model, progress, averages, checkpoint, visualizer, stopping)
         visualizer.close()
+        if used := memory.peak(opt.device):
+            print(used)
     return stopping.exit_code
 
 
-def train(opt, dataset, model, progress, checkpoint, visualizer, stopping):
+def train(opt, dataset, model, progress, averages, checkpoint, visualizer, stopping):
+    from util.compiling import begin_step
+    from util.health import Health
+    from util.watch import Watch
+
     watch = Watch(opt, model, progress, checkpoint, visualizer.warn)
     health = Health(visualizer.warn)
 
@@ -57,8 +79,10 @@ def train(opt, dataset, model, progress, checkpoint, visualizer, stopping):
         visualizer.reset()
 
         for data in progress.batches(dataset):
+            begin_step(opt.compile, opt.device)
             model.set_input(data)
             model.optimize_parameters()
+            averages.add(progress.own_images)
             watch.look(data)
             if progress.rate_is_due():
                 model.update_learning_rate()
@@ -70,7 +94,7 @@ def train(opt, dataset, model, progress, checkpoint, visualizer, stopping):
                 health.pictures(visuals, data)
 
             if progress.every(opt.print_freq):
-                losses = model.get_current_losses()
+                losses = averages.take()
                 watch.losses(losses)
                 health.losses(losses)
                 where = epoch, progress.epoch_iter

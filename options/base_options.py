@@ -14,6 +14,7 @@ from data.tables import PREPROCESS
 from models.tables import DISCRIMINATORS, GENERATORS, INITS, NORMS
 from options import checks, saved
 from options.parser import OptionParser
+from util import distributed
 from util.errors import InputError
 from util.flags import SWITCH, Float, Int, count, words
 
@@ -28,6 +29,7 @@ class BaseOptions:
         self.cmd_line = cmd_line
         self.parser = None
         self.opt = None
+        self.as_given = {}  # values as the flags have them, where the run works with others
 
     def initialize(self, parser):
         """Add the flags of both modes."""
@@ -40,7 +42,11 @@ class BaseOptions:
         flag("--suffix", default="", help="added to --name in training, e.g. {model}_{netG}_size{load_size}")
         flag("--seed", type=Int(0, 2**63 - 1), help="seed of everything random; none given: drawn, printed and saved")
         flag("--device", default=None, help="auto | cpu | cuda | cuda:N | mps (none given: auto)")
-        flag("--gpu_ids", default=None, help="the older way to say it: 0 = cuda:0, -1 = cpu")
+        flag("--gpu_ids", default=None, help="the older way to say it: 0 = cuda:0, -1 = cpu; 0,1 = a process on each")
+        precision = "numbers of the networks (none given: tf32 on CUDA, fp32 elsewhere and in tests)"
+        flag("--precision", default=None, help=f"{words(checks.PRECISIONS)}: {precision}")
+        flag("--compile", default="none", help=f"{words(checks.COMPILING)}: torch.compile the networks, in minutes")
+        flag("--channels_last", **SWITCH, default=False, help="maps in memory as (N, H, W, C), as tensor cores like it")
         # the model
         names = f"{words(models.BUILT_IN)}, or models/<name>_model.py of your own"
         flag("--model", type=models.own_name, default="cycle_gan", help=names)
@@ -119,7 +125,7 @@ class BaseOptions:
         opt.normG = opt.normG or opt.norm
         opt.normD = opt.normD or opt.norm
         if opt.seed is None:
-            opt.seed = saved.draw_seed()
+            opt.seed = distributed.agreed(saved.draw_seed())
 
     def parse(self):
         """Gather, complete and check the options, and print them. Raises InputError; writes nothing (see save)."""
@@ -129,11 +135,13 @@ class BaseOptions:
             raise InputError("--dataroot: missing; give the folder with the images")
         self.finish(opt, given)
         checks.check(opt, given)
-        from util import device  # torch takes seconds to import; a mistyped flag should not wait for it
+        from util import device, precision  # torch takes seconds to import; a mistyped flag should not wait for it
 
         opt.device, opt.gpu_ids = device.resolve(opt.device, opt.gpu_ids)
+        opt.precision = precision.settle(opt.precision, opt.device)
         self.opt = opt
-        self.print_options(opt)
+        if len(opt.gpu_ids) < 2:  # otherwise the processes say them that are going to be started
+            self.print_options(opt)
         return opt
 
     def print_options(self, opt):
@@ -141,4 +149,4 @@ class BaseOptions:
 
     def save(self):
         """Write the options of this run as text and JSON beside its checkpoints."""
-        saved.write(self.opt, self.parser)
+        saved.write(self.opt, self.parser, self.as_given)

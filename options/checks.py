@@ -27,6 +27,8 @@ CHOICES = {
 }
 
 NAN_POLICIES = ("stop", "skip", "rollback")
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
+COMPILING = ("none", "default", "reduce-overhead", "max-autotune")
 
 # Flags that say how the trained networks are built: a test can't change them.
 ARCHITECTURE = (
@@ -43,6 +45,9 @@ def check(opt, given):
         raise InputError(f"--epoch {opt.epoch}: an epoch's number, latest, or best")
     if not re.fullmatch(r"[^/\\\0-\x1f]+", opt.phase) or opt.phase in (".", ".."):
         raise InputError(f"--phase {opt.phase}: the name of a folder in --dataroot, without slashes")
+    check_word("compile", opt.compile, COMPILING)
+    if opt.precision is not None:
+        check_word("precision", opt.precision, PRECISIONS)
     if built_in:  # plug-ins have words of their own
         check_words(opt)
         check_sizes(opt, given)
@@ -59,6 +64,11 @@ def check_words(opt):
             continue
         if value in NOT_YET:
             raise InputError(f"--{name} {value}: not available in this version; choose {', '.join(allowed)}")
+        check_word(name, value, allowed)
+
+
+def check_word(name, value, allowed):
+    if value not in allowed:
         raise InputError(f"--{name} {value}: choose {', '.join(allowed)};{nearest(value, allowed)}".rstrip(";"))
 
 
@@ -97,9 +107,7 @@ def check_schedule(opt, built_in):
 
 def check_start(opt):
     """--on_nan is a word of ours for all models; --init_from begins a run, --continue_train goes on with one."""
-    if opt.on_nan not in NAN_POLICIES:
-        hint = nearest(opt.on_nan, NAN_POLICIES)
-        raise InputError(f"--on_nan {opt.on_nan}: choose {', '.join(NAN_POLICIES)};{hint}".rstrip(";"))
+    check_word("on_nan", opt.on_nan, NAN_POLICIES)
     if opt.init_from is None:
         return
     if opt.continue_train:

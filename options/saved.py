@@ -1,5 +1,6 @@
 """A run's options on disk: the familiar text for people, JSON for programs, and what a test takes from it."""
 
+import argparse
 import json
 import math
 import os
@@ -15,7 +16,7 @@ NOT_RESTORED = (
     "name checkpoints_dir dataroot suffix easy_label device gpu_ids verbose epoch load_iter phase num_threads "
     "batch_size drop_last serial_batches no_flip load_size max_dataset_size display_winsize isTrain "
     "use_wandb use_tensorboard wandb_project_name results_dir results_layout num_test "
-    "attr_path celeba_image_dir rafd_image_dir"
+    "attr_path celeba_image_dir rafd_image_dir precision compile channels_last"
 ).split()
 
 # The same for a run that is continued.
@@ -40,8 +41,12 @@ def as_text(opt, parser):
     return "\n".join([*lines, "----------------- End -------------------"])
 
 
-def write(opt, parser):
-    """``<mode>_opt.txt`` and ``<mode>_opt.json`` in the run's folder; a test never touches the training's."""
+def write(opt, parser, as_given=()):
+    """``<mode>_opt.txt`` and ``<mode>_opt.json`` in the run's folder; a test never touches the training's.
+
+    `as_given`: values of flags that the run works with scaled; a run that is continued scales them anew.
+    """
+    opt = argparse.Namespace(**{**vars(opt), **dict(as_given)})
     folder = os.path.join(opt.checkpoints_dir, opt.name)
     mode = "train" if opt.isTrain else "test"
     plain = {key: _plain(value) for key, value in sorted(vars(opt).items()) if key != "visualizer"}

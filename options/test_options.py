@@ -31,6 +31,7 @@ class TestOptions(BaseOptions):
         checks.check_against_trained(opt, given, self.trained)
         if "load_size" not in given:  # no crop jitter in a test
             opt.load_size = opt.crop_size
+        opt.precision = opt.precision or "fp32"
         opt.serial_batches = True
         opt.no_flip = True
         opt.display_id = -1

@@ -5,9 +5,13 @@ import os
 from models.tables import GAN_MODES, SCHEDULES
 from options import checks, saved
 from options.base_options import BaseOptions
-from util import run_folder
-from util.errors import InputError
+from util import distributed, run_folder
+from util.errors import InputError, nearest
 from util.flags import SWITCH, Float, Int, words
+
+# What --scale_lr makes of the images of a step, in units of --batch_size.
+LR_SCALES = {"none": lambda times: 1.0, "linear": lambda times: times, "sqrt": lambda times: times**0.5}
+RATES = ("lr", "lr_F", "g_lr", "d_lr")
 
 
 class TrainOptions(BaseOptions):
@@ -50,6 +54,11 @@ class TrainOptions(BaseOptions):
         flag("--lr", type=Float(above=0), default=0.0002, help="first learning rate")
         flag("--lr_policy", default="linear", help=words(SCHEDULES))
         flag("--lr_decay_iters", type=Int(1), default=50, help="epochs between two steps, with --lr_policy step")
+        flag("--scale_lr", default="none", help=f"learning rate with the images of a step: {words(LR_SCALES)}")
+        flag("--accumulate", type=Int(1), default=1, help="parts of --batch_size images that make one step")
+        # the machine
+        flag("--economies", **SWITCH, default=True, help="one pass for two where results differ by rounding alone")
+        flag("--grad_checkpoint", **SWITCH, default=False, help="less memory: compute generators' blocks twice; slower")
         # what may go wrong
         flag("--on_nan", default="stop", help=f"when a number is not finite: {words(checks.NAN_POLICIES)}")
         flag("--skip_bad_images", **SWITCH, default=False, help="take the next image for one that can't be read")
@@ -64,11 +73,16 @@ class TrainOptions(BaseOptions):
     def restore(self, parser):
         """With --continue_train the run's own options are the defaults, so that no flag needs to be said again."""
         opt = parser.parse_known_args()[0]
-        self.trained = saved.read(parser) if opt.continue_train else None
+        self.goes_on = goes_on(opt)
+        self.trained = saved.read(parser) if opt.continue_train or self.goes_on else None
         return saved.for_resume(self.trained) if self.trained else {}
 
     def finish(self, opt, given):
         super().finish(opt, given)
+        if self.goes_on:
+            print("started again by the launcher: going on from the last checkpoint")
+            opt.continue_train, opt.overwrite, opt.init_from, opt.pretrained_name = True, False, None, None
+        self.as_given = scale_rates(opt)
         settle_length(opt, given)
         opt.name = checks.full_name(opt)
         checks.check_name(opt.name)
@@ -84,6 +98,25 @@ class TrainOptions(BaseOptions):
                 f"--name {opt.name}: {folder} holds checkpoints; --continue_train goes on with them, --overwrite "
                 "starts anew, or choose another name"
             )
+
+
+def goes_on(opt):
+    """Whether the launcher has started a run again that had made checkpoints by then (torchrun --max_restarts)."""
+    if not distributed.restarted():
+        return False
+    return distributed.agreed(bool(run_folder.states(os.path.join(opt.checkpoints_dir, checks.full_name(opt)))))
+
+
+def scale_rates(opt):
+    """Multiply the learning rates as --scale_lr says; returns what they were."""
+    if opt.scale_lr not in LR_SCALES:
+        hint = nearest(opt.scale_lr, LR_SCALES)
+        raise InputError(f"--scale_lr {opt.scale_lr}: choose {', '.join(LR_SCALES)};{hint}".rstrip(";"))
+    opt.lr_scale = LR_SCALES[opt.scale_lr](distributed.step_size(opt) / opt.batch_size)
+    rates = {name: getattr(opt, name) for name in RATES if getattr(opt, name, None) is not None}
+    for name, rate in rates.items():
+        setattr(opt, name, rate * opt.lr_scale)
+    return rates
 
 
 def settle_length(opt, given):

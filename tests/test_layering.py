@@ -13,10 +13,16 @@ MAY_IMPORT = {
     "models/architectures": ("models.architectures",),
     "models/losses.py": (),
     "models/networks.py": ("models.architectures", "models.losses", "models.schedules", "models.tables", "util"),
-    "models/builders.py": ("models.networks",),
-    "models/base_model.py": ("models.networks", "models.builders", "util"),
+    "models/economies.py": (),
+    "models/builders.py": ("models.economies", "models.networks"),
+    "models/parts.py": ("util",),
+    "models/base_model.py": ("models.architectures", "models.networks", "models.builders", "models.parts", "util"),
     "models/two_way.py": ("models.base_model", "models.networks", "models.losses", "util"),
     "models": ("models", "util"),
+    "data/image_names.py": (),
+    "data/index.py": ("util",),
+    "data/archive.py": ("data.index", "data.image_names", "util"),
+    "data/image_paths.py": ("data.archive", "data.index", "data.image_names", "util"),
     "data": ("data", "util"),
     "util": ("util",),
     "options": ("options", "models", "data", "util"),
@@ -70,9 +76,12 @@ def test_seeds_are_set_in_one_file():
             assert not any(call in source for call in ("manual_seed(", "random.seed(")), path
 
 
-def test_tables_and_lookups_come_without_torch():
+def test_tables_flags_and_lookups_come_without_torch():
     import subprocess
     import sys
 
-    program = "import sys, models, data, models.tables, data.tables; sys.exit('torch' in sys.modules)"
+    flags = [f"{path.parent.name}.{path.stem}" for path in project_files() if path.stem.endswith("_options")]
+    assert {"models.cut_options", "data.unaligned_options", "options.train_options"} <= set(flags)
+    names = ", ".join(["models", "data", "models.tables", "data.tables", *flags])
+    program = f"import sys, {names}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0

@@ -25,7 +25,7 @@ class Updates:
         self._made = deque(maxlen=1000)  # nobody may ask, in a loop that is not ours
 
     def apply(self, loss, optimizers):
-        """Step all of the optimizers after backward(), or none of them."""
+        """Step all of the optimizers after backward(), or none; (parameters with gradients, 1.0 if none, a tensor)."""
         parameters = [p for o in optimizers for group in o.param_groups for p in group["params"] if p.grad is not None]
         bad = not_finite([loss.detach(), *(parameter.grad for parameter in parameters)])
         if decided_on_device(bad, optimizers):
@@ -34,6 +34,10 @@ class Updates:
         elif not bad:
             for optimizer in optimizers:
                 optimizer.step()
+        return parameters, bad
+
+    def note(self, parameters, bad):
+        """Keep for whoever asks by take() whether the update of these parameters is to be reported as left out."""
         self._made.append((parameters, bad))
 
     def take(self):

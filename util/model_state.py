@@ -6,6 +6,8 @@ from util import checkpoint
 from util.errors import InputError
 from util.image_pool import ImagePool
 
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
 
 def model_state(model):
     """Everything of a model that changes in training, as tensors and plain values."""
@@ -13,11 +15,38 @@ def model_state(model):
         "networks": {name: checkpoint.unwrap(net).state_dict() for name, net in model.networks_by_name().items()},
         "optimizers": [optimizer.state_dict() for optimizer in model.optimizers],
         "schedulers": [scheduler.state_dict() for scheduler in model.schedulers],
-        "pools": {name: pool.state_dict() for name, pool in vars(model).items() if isinstance(pool, ImagePool)},
+        "pools": pools(model),
+        "scalers": model.precision.state_dict(),
     }
     if callable(getattr(model, "state_dict", None)):  # a plug-in with more to remember
         state["own"] = model.state_dict()
     return state
+
+
+def pools(model):
+    return {name: pool.state_dict() for name, pool in vars(model).items() if isinstance(pool, ImagePool)}
+
+
+def own_state(model):
+    """What a process of a run does not share with the others: its pools and its norms' running statistics."""
+    return {"pools": pools(model), "statistics": statistics(model)}
+
+
+def statistics(model):
+    return {
+        name: {key: value for key, value in net.named_buffers() if key.rpartition(".")[2] in STATISTICS}
+        for name, net in model.networks_by_name().items()
+    }
+
+
+def load_own_state(model, state):
+    """Put back what own_state() took out, of the same process or of another."""
+    for name, own in state["pools"].items():
+        getattr(model, name).load_state_dict(own)
+    here = statistics(model)
+    for name, found in state["statistics"].items():
+        for key, value in found.items():
+            here[name][key].copy_(value)
 
 
 def load_model_state(model, state, path):
@@ -32,6 +61,7 @@ def load_model_state(model, state, path):
         load_scheduler(scheduler, own, optimizer)
     for name, own in state["pools"].items():
         getattr(model, name).load_state_dict(own)
+    model.precision.load_state_dict(state.get("scalers", {}))
     if "own" in state:
         model.load_state_dict(state["own"])
 

@@ -7,7 +7,7 @@ import time
 import torch
 from tqdm import tqdm
 
-from util import seeding
+from util import distributed, seeding
 
 
 class Progress:
@@ -15,7 +15,7 @@ class Progress:
 
     epoch       number of the running epoch, from 1 (or --epoch_count)
     batches_done, epoch_iter   batches and images of this epoch so far
-    total_iters images seen in this run
+    total_iters images seen in this run, in all of its processes
     iterations  batches of this run; the run ends after so many if --n_iters says so, otherwise after its epochs
     """
 
@@ -27,6 +27,7 @@ class Progress:
         self.epoch = opt.epoch_count
         self.batches_done = self.epoch_iter = 0
         self.total_iters = self.iterations = 0
+        self.own_images = 0  # of the running step, in this process
         self._epoch_ended = False  # all batches of the running epoch are done
         self._previous = 0  # total_iters before the running step
         self._loading = self._computing = 0.0  # seconds since the last timings() ...
@@ -58,21 +59,30 @@ class Progress:
         if self.batches_done:
             dataset.skip(self.batches_done)
         self._mark = time.perf_counter()
-        with tqdm(total=self.images_per_epoch, unit="img", leave=False, disable=not sys.stderr.isatty()) as bar:
+        silent = not sys.stderr.isatty() or distributed.rank() > 0
+        with tqdm(total=self.images_per_epoch, unit="img", leave=False, disable=silent) as bar:
             bar.set_description(f"epoch {self.epoch}/{self.last_epoch}")
             bar.update(self.epoch_iter)
             for data in dataset:
                 if self.wanted and self.iterations >= self.wanted:
                     break
                 self._loading += self._lap()
-                self._count(batch_size(data))
+                self._count(*self._images(dataset, data))
                 yield data
                 self._computing += self._lap()
                 bar.update(self.total_iters - self._previous)
         self._epoch_ended = True
 
-    def _count(self, images):
-        seeding.seed_step(self.opt.seed, self.total_iters)
+    def _images(self, dataset, data):
+        """(own, everywhere): images of the running step in this process and in all."""
+        if distributed.processes() == 1:
+            return batch_size(data), batch_size(data)
+        return dataset.images_of(self.batches_done)
+
+    def _count(self, own, images):
+        self.own_images = own
+        distributed.weigh(own, images)
+        seeding.seed_step(self.opt.seed, self.total_iters, distributed.rank())
         self._epoch_ended = False
         self._previous = self.total_iters
         self.batches_done += 1
@@ -117,7 +127,7 @@ class Progress:
     def _order(self):
         """What decides which images the n-th batch of an epoch holds."""
         opt = self.opt
-        return f"seed {opt.seed}, {self.images_per_epoch} images, batch_size {opt.batch_size}"
+        return f"seed {opt.seed}, {self.images_per_epoch} images, batch_size {distributed.step_size(opt)}"
 
     def every(self, images):
         """True in the first step that reaches a multiple of `images`: at least every so many, never missed."""

@@ -13,11 +13,12 @@ import tempfile
 from typing import NamedTuple
 
 import torch
+from torch.utils._pytree import tree_map
 
-from util import checkpoint, manifest, run_folder
+from util import checkpoint, distributed, manifest, run_folder
 from util.errors import InputError
 from util.files import UNFINISHED, cannot_write, free_bytes, fsync_file, fsync_folder, replacing
-from util.model_state import load_model_state, model_state
+from util.model_state import load_model_state, load_own_state, model_state, own_state
 
 FORMAT = 1
 
@@ -55,30 +56,47 @@ def _position(path):
 
 
 class Checkpoint:
-    """Saves and resumes what belongs to a run: ``Checkpoint(opt, model, progress)``."""
+    """Saves and resumes what belongs to a run: ``Checkpoint(opt, model, progress)``, and the losses not printed yet.
 
-    def __init__(self, opt, model, progress):
-        self.opt, self.model, self.progress = opt, model, progress
+    In a run of many processes all of them call its methods; the first reads and writes. Each keeps in the state what
+    is its own (pools, running statistics): as many processes go on bit for bit, others start with the same weights.
+    """
+
+    def __init__(self, opt, model, progress, averages=None):
+        self.opt, self.model, self.progress, self.averages = opt, model, progress, averages
         self.folder = os.path.join(opt.checkpoints_dir, opt.name)
+        self._processes = []  # what each process of several has for itself
         self._written = None  # (position, path, proof) of the last state, to be copied instead of made twice
 
     def begin(self):
         """Before the first step: resume, or clear the folder of another run's checkpoints (--overwrite)."""
         if not self.opt.continue_train:
-            old = run_folder.checkpoints(self.folder)
-            if old and not self.opt.overwrite:  # they came while this process was starting
-                raise InputError(f"{self.folder} holds checkpoints; --continue_train goes on with them")
-            for path in old:
-                os.remove(path)
+            distributed.first_does(self._clear)
         elif not self.opt.pretrained_name and not self.resume():
-            if find(self.folder):  # a state, but of another --epoch: setup() left the weights to us
+            # A state, but of another --epoch: setup() left the weights to us.
+            if distributed.first_does(lambda: bool(find(self.folder))):
                 self.model.load_networks(checkpoint.tag_of(self.opt))
             print("continuing from weights alone: optimizers, schedule and counters start anew (see --epoch_count)")
 
+    def _clear(self):
+        old = run_folder.checkpoints(self.folder)
+        if old and not self.opt.overwrite:  # they came while this process was starting
+            raise InputError(f"{self.folder} holds checkpoints; --continue_train goes on with them")
+        for path in old:
+            os.remove(path)
+
     def save(self, tag, must=False):
         """Write the checkpoint `tag`. If it can't be written, say so and go on training, unless it `must` be."""
+        self._processes = distributed.gather(self._own_state()) if distributed.processes() > 1 else []
+        distributed.first_does(lambda: self._save_or_say(str(tag), must))
+
+    def _own_state(self):
+        own = {**own_state(self.model), "averages": self.averages and self.averages.state_dict()}
+        return tree_map(lambda value: value.cpu() if isinstance(value, torch.Tensor) else value, own)
+
+    def _save_or_say(self, tag, must):
         try:
-            self._save(str(tag))
+            self._save(tag)
         except InputError as error:
             if must:
                 raise
@@ -124,29 +142,46 @@ class Checkpoint:
 
     def resume(self):
         """Load the newest whole state; False if there is none at all. Damaged ones are named and passed over."""
+        path, state = distributed.first_does(self._newest)
+        if path is None:
+            return False
+        try:
+            load_model_state(self.model, state["model"], path)
+            self.progress.load_state_dict(state["progress"])
+            self._load_own(state)
+        except InputError as error:
+            raise distributed.in_unison(error) from None
+        except Exception as error:  # whole, but made by something else than this program
+            raise InputError(f"{path}: not the state of such a run ({error!r})") from None
+        print(f"resumed from {path}: {self.progress}")
+        return True
+
+    def _newest(self):
+        """(path, state) of the newest whole state, or (None, None)."""
         wanted = None if self.opt.epoch == "latest" and not self.opt.load_iter else checkpoint.tag_of(self.opt)
         states = find(self.folder, wanted)
         for found in states:
             trouble = damage(self.folder, found)
-            if trouble:
-                print(f"{found.path}: {trouble}; looking for an older one")
-                continue
-            state = read_state(found.path)
-            try:
-                load_model_state(self.model, state["model"], found.path)
-                self.progress.load_state_dict(state["progress"])
-            except InputError:
-                raise
-            except Exception as error:  # whole, but made by something else than this program
-                raise InputError(f"{found.path}: not the state of such a run ({error!r})") from None
-            print(f"resumed from {found.path}: {self.progress}")
-            return True
+            if not trouble:
+                return found.path, read_state(found.path)
+            print(f"{found.path}: {trouble}; looking for an older one")
         if states:
             raise InputError(
                 f"{self.folder}: no state in it is whole, so the run can't be continued exactly; move the "
                 "*_state.pth away to go on from the weights alone"
             )
-        return False
+        return None, None
+
+    def _load_own(self, state):
+        """What this process had for itself; one that is new takes an older one's pools."""
+        saved = state.get("processes") or [{"averages": state.get("averages")}]
+        own = saved[distributed.rank() % len(saved)]
+        if "pools" in own:
+            load_own_state(self.model, own)
+        if len(saved) != distributed.processes():
+            print(f"saved by {len(saved)} processes, continued by {distributed.processes()}")
+        elif self.averages is not None and own["averages"]:
+            self.averages.load_state_dict(own["averages"])
 
     def _write_state(self, path):
         """Returns its proof. Two tags at one position hold the same: the second is a copy, if it proves the same."""
@@ -157,6 +192,10 @@ class Checkpoint:
                 if manifest.proof(path) == self._written[2]:
                     return self._written[2]
         state = {"format": FORMAT, "model": model_state(self.model), "progress": self.progress.state_dict()}
+        if self._processes:
+            state["processes"] = self._processes
+        elif self.averages is not None:
+            state["averages"] = self.averages.state_dict()
         with replacing(path, _bytes(state)) as file:
             checkpoint.write_tensors(state, file)
         self._written = position, path, manifest.proof(path)

@@ -4,12 +4,13 @@ Nothing stores the state of a generator. Whoever stands at the same position dra
 run repeatable, a resumed run exact, and the pictures independent of the number of data workers.
 """
 
+import functools
 import random
 
 import numpy as np
 import torch
 
-STEP, ITEM, ORDER, BUILD = range(4)  # what a position is a position in, so that equal numbers don't collide
+STEP, ITEM, ORDER, BUILD, SHARED = range(5)  # what a position is a position in, so that equal numbers don't collide
 
 
 def derive(seed, *position):
@@ -33,9 +34,38 @@ def seed_build(seed):
     _seed_all(derive(seed, BUILD))
 
 
+_step = 0, 0, 0  # (seed, images seen, rank) of the running step
+_fresh = set()  # devices whose shared generator has not been seeded for this step yet
+
+
 def seed_step(seed, images_seen, rank=0):
     """Before a training step, after its batch has been fetched: dropout, pools and coins of that step."""
-    _seed_all(derive(seed, STEP, images_seen, rank))
+    global _step
+    _step = seed, images_seen, rank
+    seed_part(0)
+
+
+def seed_part(part):
+    """Before a part of a step's batch (--accumulate): draws of its own for each image, the shared ones once more."""
+    seed, images_seen, rank = _step
+    _fresh.clear()
+    _seed_all(derive(seed, STEP, images_seen, rank, *([part] if part else [])))
+
+
+def shared(device):
+    """A generator for what is drawn once for a whole step: it gives all processes and all parts the same numbers."""
+    device = torch.device(device)
+    generator = _generator(device)
+    if device not in _fresh:
+        _fresh.add(device)
+        seed, images_seen, _ = _step
+        generator.manual_seed(derive(seed, SHARED, images_seen))
+    return generator
+
+
+@functools.cache
+def _generator(device):
+    return torch.Generator(device)
 
 
 def seed_item(seed, epoch, index):

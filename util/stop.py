@@ -5,12 +5,17 @@ import os
 import signal
 import time
 
-# What a job system may send, and the exit status that tells it what happened.
-EXIT_CODES = {"SIGTERM": 143, "SIGINT": 130, "SIGUSR1": 0}
+from util import distributed
+from util.distributed import EXIT_CODES
+
+TIME_OVER = "--max_time is over"
 
 
 class Stop:
-    """``requested()`` once a step; ``reason`` and ``exit_code`` say what it was."""
+    """``requested()`` once a step; ``reason`` and ``exit_code`` say what it was.
+
+    A run in many processes stops where the first of them heard of it, all in the same step.
+    """
 
     def __init__(self, max_minutes=None):
         self.deadline = time.monotonic() + 60 * max_minutes if max_minutes else None
@@ -19,18 +24,29 @@ class Stop:
         self._interrupted = False
 
     def requested(self):
+        """Collective."""
         if self.reason is None and self.deadline is not None and time.monotonic() >= self.deadline:
-            self.reason = "--max_time is over"
-        return self.reason is not None
+            self.reason = TIME_OVER
+        heard = distributed.largest(REASONS.index(self.reason))
+        if heard and self.reason is None:
+            self._leave_for(REASONS[heard])
+        return heard > 0
 
     def on_signal(self, number, frame):
         name = signal.Signals(number).name
-        if name == "SIGINT" and self._interrupted:  # the second Ctrl-C: at once, as if nobody had listened
+        # The second Ctrl-C: at once, as if nobody had listened. A launcher passes on the one that all have got already.
+        if name == "SIGINT" and self._interrupted and not distributed.launched():
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)
         self._interrupted = self._interrupted or name == "SIGINT"
         if self.reason is None:  # what came first is what the run leaves for
-            self.reason, self.exit_code = f"{name} received", EXIT_CODES[name]
+            self._leave_for(f"{name} received")
+
+    def _leave_for(self, reason):
+        self.reason, self.exit_code = reason, EXIT_CODES.get(reason.split()[0], 0)
+
+
+REASONS = [None, TIME_OVER, *(f"{name} received" for name in EXIT_CODES)]
 
 
 @contextlib.contextmanager

@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from util import run_state
+from util import distributed, run_state
+from util.averages import current_losses, mean_over_processes
 from util.errors import InputError
 from util.image_pool import ImagePool
 
@@ -46,6 +47,11 @@ class Watch:
         if made:
             self._guarded = True
             self._pending = self._report(made)
+        elif not self._guarded and getattr(self.opt, "precision", None) == "fp16":
+            raise InputError(
+                f"--precision fp16: --model {self.opt.model} makes its steps by itself, so its gradients can't be "
+                "scaled; use --precision bf16"
+            )
         if before is not None:
             self._judge(before)
         if self._pending is not None and self._pending.arrived is None:
@@ -57,14 +63,15 @@ class Watch:
         if report is not None:
             self._judge(report)
         if not self._guarded and self._paths is not None:
-            self.losses({name: float(value) for name, value in self._losses().items()})
+            self.losses(mean_over_processes({name: float(value) for name, value in self._losses().items()}))
 
     def losses(self, losses):
         """Judge a model that makes its updates itself by the numbers it prints."""
         bad = [f"{name} {value}" for name, value in losses.items() if not abs(value) < float("inf")]
         if not bad or self._guarded:
             return
-        what = f"{self._where()}: not a finite number in the losses: {', '.join(bad)}; images: {shown(self._paths)}"
+        paths = shown(everywhere(self._paths))
+        what = f"{self._where()}: not a finite number in the losses: {', '.join(bad)}; images: {paths}"
         if self.opt.on_nan != "rollback":
             raise self._stop(what)
         self._roll_back(what)
@@ -79,9 +86,8 @@ class Watch:
         return Report(parameters, flags, arrived, self._losses(), self._paths, self._where())
 
     def _losses(self):
-        """The model's losses as they are, still on the device; without those that it has not computed yet."""
-        names = [name for name in self.model.loss_names if isinstance(name, str)]
-        found = {name: getattr(self.model, "loss_" + name.replace("/", "_"), None) for name in names}
+        """The model's losses as they are, still on the device."""
+        found = current_losses(self.model)
         return {name: value.detach() for name, value in found.items() if isinstance(value, torch.Tensor)}
 
     def _judge(self, report):
@@ -90,7 +96,7 @@ class Watch:
         if not report.flags.any():
             self.in_a_row = 0
             return
-        what = f"{report.where}: {self._describe(report)}; images: {shown(report.paths)}"
+        what = f"{report.where}: {self._describe(report)}; images: {shown(everywhere(report.paths))}"
         if self.opt.on_nan == "stop":
             raise self._stop(what)
         if self.opt.on_nan == "rollback":
@@ -121,12 +127,12 @@ class Watch:
     def _roll_back(self, what):
         if self.rollbacks == MOST_ROLLBACKS:
             raise self._stop(f"{what}; after {self.rollbacks} rollbacks")
-        found = newest_state(self.checkpoint.folder)
+        found, state = distributed.first_does(lambda: with_state(newest_state(self.checkpoint.folder)))
         if found is None:
             raise self._stop(f"{what}; there is no checkpoint to go back to yet")
         self.rollbacks += 1
         self._pending = None  # an answer about weights that are gone
-        restore(self.model, found.path)
+        restore(self.model, state, found.path)
         self.say(f"--on_nan rollback: {what}; back to the weights of {found.path}, on with the next batches")
 
     def _stop(self, what):
@@ -134,10 +140,11 @@ class Watch:
         kept = (
             f"the last checkpoint is {found.path}, --continue_train goes on from it" if found else "no checkpoint yet"
         )
-        return InputError(
+        error = InputError(
             f"{what}; {kept}. Try a lower --lr or another --gan_mode, or look at these images; "
             "--on_nan skip and --on_nan rollback go on by themselves"
         )
+        return distributed.in_unison(error)
 
     def _where(self):
         return f"epoch {self.progress.epoch}, {self.progress.total_iters} images seen"
@@ -147,10 +154,19 @@ def newest_state(folder):
     return next((found for found in run_state.find(folder) if not run_state.damage(folder, found)), None)
 
 
-def restore(model, path):
-    """Networks, moments and pools from a state file; learning rates and schedules stay where the run stands."""
+def with_state(found):
+    return found, found and run_state.read_state(found.path)
+
+
+def everywhere(paths):
+    """Those of all processes. Collective."""
+    return [path for own in distributed.gather(paths) for path in own]
+
+
+def restore(model, state, path):
+    """Networks, moments and pools from a state; learning rates and schedules stay where the run stands."""
     rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in model.optimizers]
-    state = {**run_state.read_state(path)["model"], "schedulers": []}
+    state = {**state["model"], "schedulers": []}
     run_state.load_model_state(model, state, path)
     for optimizer, own in zip(model.optimizers, rates):
         for group, rate in zip(optimizer.param_groups, own):

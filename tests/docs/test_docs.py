@@ -6,6 +6,7 @@ import shlex
 
 import pytest
 from pages import PAGES, ROOT, anchors, commands, inline_code, links
+from torch.distributed.run import get_args_parser as torchrun_parser
 
 import data
 import models
@@ -128,8 +129,8 @@ def test_commands_run_in_their_order(page, tmp_path, monkeypatch, capsys):
 
 
 def known_flags():
-    """Every flag of both programs, with every model and data set, and of every tool."""
-    known = {"-h", *NOT_OURS}
+    """Every flag of both programs, with every model and data set, and of every tool; and those of torchrun."""
+    known = {"-h", *NOT_OURS, *torchrun_parser()._option_string_actions}
     for options in (BaseOptions, TrainOptions, TestOptions):
         known |= set(make_options_doc.parser_of(options)._option_string_actions)
     for setters in ([models.get_option_setter(name) for name in models.BUILT_IN],

@@ -128,3 +128,32 @@ def test_the_addresses_that_plug_ins_import():
                  "NLayerDiscriminator PixelDiscriminator get_filter get_pad_layer define_F Normalize PatchSampleF "
                  "PoolingF ReshapeF StridedConvF MappingF").split():  # fmt: skip
         assert hasattr(networks, name), name
+
+
+@pytest.mark.parametrize("style", ["k_style", "u_style", "c_style", "cut_style"])
+def test_a_model_of_each_style_trains_in_bf16(style, photos, tmp_path, monkeypatch):
+    dtypes = set()
+    plain = torch.nn.functional.conv2d
+
+    def conv2d(*args, **kwargs):
+        result = plain(*args, **kwargs)
+        dtypes.add(result.dtype)
+        return result
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", conv2d)
+    run = train(photos, tmp_path, "--model", style, "--precision", "bf16")
+    assert "(epoch: 2, iters: 3," in (run / "loss_log.txt").read_text()
+    weights = torch.load(next(run.glob("latest_net_*.pth")), weights_only=True)
+    assert {value.dtype for value in weights.values() if value.is_floating_point()} == {torch.float32}
+    assert torch.bfloat16 in dtypes
+
+
+@pytest.mark.parametrize("style", ["k_style", "cut_style"])
+def test_a_plug_in_that_makes_its_own_steps_is_refused_in_fp16(style, photos, tmp_path):
+    with pytest.raises(InputError, match=f"--precision fp16: --model {style} makes its steps by itself.*bf16"):
+        train(photos, tmp_path, "--model", style, "--precision", "fp16")
+
+
+def test_a_plug_in_that_makes_its_own_steps_takes_its_batch_as_a_whole(photos, tmp_path):
+    with pytest.raises(InputError, match="--accumulate 2: --model k_style takes its batch as a whole"):
+        train(photos, tmp_path, "--model", "k_style", "--accumulate", "2")

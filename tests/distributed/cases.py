@@ -1,0 +1,104 @@
+"""Small trainings in float64 that one process and two run alike: what the tests of this folder compare."""
+
+import contextlib
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import torch
+from parity_tools import uniform
+
+from models import create_model, losses, prepare
+from options.train_options import TrainOptions
+from util import distributed, seeding
+
+STEPS = 5
+NETS = (
+    "--netG resnet_4blocks --ngf 4 --ndf 4 --load_size 32 --crop_size 32 --norm instance --no_dropout --pool_size 0"
+).split()
+PATCHES = [*NETS, "--num_patches", "16", "--netF_nc", "16"]
+PATCHES[1] = "resnet_6blocks"  # the layers whose features are compared
+STARGAN = "--image_size 32 --g_conv_dim 4 --d_conv_dim 4 --d_repeat_num 4 --n_critic 2 --lambda_gp 10".split()
+
+# Of each model at batch size 1 a process, against one process with all of the batch.
+EQUAL = {
+    "pix2pix": ["--model", "pix2pix", *NETS],
+    "cycle_gan": ["--model", "cycle_gan", *NETS],
+    "cycle_gan wgangp": ["--model", "cycle_gan", *NETS, "--gan_mode", "wgangp", "--lambda_gp", "10"],
+    "cut": ["--model", "cut", *PATCHES],
+    "cut all negatives": ["--model", "cut", *PATCHES, "--nce_includes_all_negatives_from_minibatch"],
+    "fastcut": ["--model", "fastcut", *PATCHES],
+    "dclgan": ["--model", "dclgan", *PATCHES],
+    "simdcl": ["--model", "simdcl", *PATCHES],
+    "stargan": ["--model", "stargan", *STARGAN],
+    "template": ["--model", "template", *NETS],
+}
+
+
+IN_PARTS = ("pix2pix", "cycle_gan", "cut", "fastcut", "stargan", "template")
+
+# With all that differs from process to process: dropout, batch norm, image pools.
+POOLED = [word if word != "0" else "3" for word in NETS]
+MIXED = {
+    "pix2pix": "--model pix2pix --netG resnet_4blocks --ngf 4 --ndf 4 --load_size 32 --crop_size 32".split(),
+    "cycle_gan": ["--model", "cycle_gan", *POOLED, "--normG", "batch", "--no_dropout", "no"],
+    "cut": ["--model", "cut", *PATCHES],
+    "fastcut": ["--model", "fastcut", *PATCHES],
+    "dclgan": ["--model", "dclgan", *PATCHES, "--pool_size", "3"],
+    "simdcl": ["--model", "simdcl", *PATCHES, "--pool_size", "3"],
+    "stargan": EQUAL["stargan"],
+    "template": ["--model", "template", *NETS],
+}
+
+
+def build(words, batch_size, double=True):
+    """A model made ready as train.py does it."""
+    where = ["--dataroot", "none", "--device", "cpu", "--seed", "5", "--name", "cases"]
+    opt = TrainOptions([*words, *where, "--batch_size", str(batch_size)]).parse()
+    seeding.seed_build(opt.seed)
+    model = create_model(opt)
+    prepare(model, [], opt)
+    for net in model.networks_by_name().values() if double else ():
+        net.double()
+    if hasattr(model, "draw_gp_alpha"):
+        model.draw_gp_alpha = lambda images: torch.full((images, 1, 1, 1), 0.3)
+    return model
+
+
+@contextlib.contextmanager
+def same_draws_for_every_image():
+    """What is drawn for each image by itself can't be the same in another process: here it is a constant."""
+    before, losses.draw_alpha = losses.draw_alpha, lambda samples, device: torch.full((samples, 1), 0.3)
+    try:
+        yield
+    finally:
+        losses.draw_alpha = before
+
+
+def batch(step, images, dtype):
+    """All images of a step."""
+    size = (images, 3, 32, 32)
+    A, B = uniform(2 * step, size).to(dtype), uniform(2 * step + 1, size).to(dtype)
+    label = (uniform(step, (images, 5)) > 0).to(dtype)
+    names = [f"image {i}" for i in range(images)]
+    return {"A": A, "B": 0.5 * B - 0.3, "label": label, "A_paths": names, "B_paths": names}
+
+
+def steps(model, own, images, count=STEPS, counted=None):
+    """Train on `count` batches of so many images, of which this process has `own`, and counts them or `counted`."""
+    dtype = next(model.netG.parameters() if hasattr(model, "netG") else model.netG_A.parameters()).dtype
+    for step in range(1, count + 1):
+        distributed.weigh(len(range(images)[own if counted is None else counted]), images)
+        seeding.seed_step(model.opt.seed, step, distributed.rank())
+        model.set_input({name: value[own] for name, value in batch(step, images, dtype).items()})
+        model.optimize_parameters()
+
+
+def parameters(model):
+    return {
+        f"{name}.{key}": parameter.detach().clone()
+        for name, net in model.networks_by_name().items()
+        for key, parameter in net.named_parameters()
+    }

@@ -1,0 +1,121 @@
+"""Started by torchrun with two processes: small trainings, whose outcome goes to a file for the tests to look at."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import torch
+from cases import EQUAL, IN_PARTS, MIXED, ROOT, build, parameters, same_draws_for_every_image, steps
+
+import data
+import models
+import train
+from util import distributed, stop
+from util.image_pool import ImagePool
+
+PLUGINS = ROOT / "tests" / "plugins"
+
+
+def alike(values):
+    """Whether all processes hold the same tensors, bit for bit."""
+    everywhere = distributed.gather({name: value.numpy().tobytes() for name, value in values.items()})
+    return all(each == everywhere[0] for each in everywhere)
+
+
+def own(images):
+    first, number = distributed.share(images)
+    return slice(first, first + number)
+
+
+def after_five_steps(found):
+    with same_draws_for_every_image():
+        for name, words in EQUAL.items():
+            model = build(words, 1)
+            steps(model, own(2), 2)
+            found[f"equal/{name}"] = parameters(model), alike(parameters(model))
+        for name in IN_PARTS:
+            model = build([*EQUAL[name], "--accumulate", "2"], 1)
+            steps(model, own(4), 4)
+            found[f"parts/{name}"] = parameters(model), alike(parameters(model))
+        for name in ("cycle_gan", "dclgan", "stargan"):
+            model = build(EQUAL[name], 2)
+            steps(model, own(3), 3)
+            found[f"short step/{name}"] = parameters(model), alike(parameters(model))
+        # One image for two processes: the other takes it as well, and counts nothing.
+        model = build(EQUAL["template"], 1)
+        steps(model, slice(0, 1), 1, counted=own(1))
+        found["one image/template"] = parameters(model), alike(parameters(model))
+
+
+def after_fifty_steps(found):
+    for name, words in MIXED.items():
+        model = build(words, 2, double=False)
+        steps(model, own(4), 4, count=50)
+        pools = [pool.images for pool in vars(model).values() if isinstance(pool, ImagePool)]
+        drawn = sum(float(image.sum()) for images in pools for image in images)
+        found[f"fifty/{name}"] = alike(parameters(model)), distributed.gather(drawn)
+
+
+def whole_programs(found, folder):
+    """train.py with a signal to one of the processes, and without."""
+    words = [
+        *("--model", "cycle_gan", "--netG", "resnet_4blocks", "--ngf", "4", "--ndf", "4", "--load_size", "36"),
+        *("--crop_size", "32", "--n_epochs", "2", "--n_epochs_decay", "1", "--display_id", "0", "--print_freq", "2"),
+        *("--display_freq", "2", "--pool_size", "3", "--seed", "3", "--num_threads", "0", "--device", "cpu"),
+        *("--dataroot", str(folder / "photos"), "--checkpoints_dir", str(folder / "runs")),
+    ]
+    codes = [train.main([*words, "--name", "straight"])]
+    original = stop.Stop.requested
+    asked = []
+
+    def requested(self):
+        asked.append(True)
+        if len(asked) == 4 and distributed.rank() == 1:  # in the middle of the second epoch
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self)
+
+    stop.Stop.requested = requested
+    codes.append(train.main([*words, "--name", "broken"]))
+    stop.Stop.requested = original
+    found["stopped"] = distributed.gather((codes, len(asked)))
+    distributed.first_does(lambda: (folder / "runs/broken").rename(folder / "runs/stopped"))
+    again = ["--dataroot", str(folder / "photos"), "--checkpoints_dir", str(folder / "runs"), "--device", "cpu"]
+    distributed.first_does(lambda: os.system(f"cp -r {folder}/runs/stopped {folder}/runs/continued") and None)
+    train.main([*again, "--name", "continued", "--continue_train"])
+
+
+def plug_ins(found, folder):
+    models.__path__.append(str(PLUGINS / "models"))
+    data.__path__.append(str(PLUGINS / "data"))
+    made = {}
+    create = models.create_model
+
+    def keep(opt):
+        made["model"] = create(opt)
+        return made["model"]
+
+    train.create_model = keep
+    small = (
+        "--ngf 4 --ndf 4 --load_size 36 --crop_size 32 --n_epochs 1 --n_epochs_decay 1 --display_id 0 --print_freq 1 "
+        "--num_threads 0 --device cpu"
+    ).split()
+    for style in ("k_style", "u_style", "c_style", "cut_style"):
+        where = ["--dataroot", str(folder / "photos"), "--checkpoints_dir", str(folder / "runs"), "--name", style]
+        train.main([*where, "--model", style, *small])
+        found[f"plug-in/{style}"] = alike(parameters(made["model"]))
+
+
+def main(folder):
+    found = {}
+    with distributed.session():
+        after_five_steps(found)
+        after_fifty_steps(found)
+        whole_programs(found, folder)
+        plug_ins(found, folder)
+        distributed.first_does(lambda: torch.save(found, folder / "found.pth"))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,263 @@
+"""Two processes train like one: started once by torchrun (Gloo, on the CPU), looked at from many sides."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from cases import EQUAL, IN_PARTS, MIXED, ROOT, build, parameters, same_draws_for_every_image, steps
+from PIL import Image
+
+import train as train_program
+from util import distributed, run_state
+from util.errors import InputError
+
+HERE = Path(__file__).parent
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
+TINY = [
+    *("--netG", "resnet_4blocks", "--ngf", "4", "--ndf", "4", "--load_size", "36", "--crop_size", "32"),
+    *("--display_id", "0", "--print_freq", "2", "--num_threads", "0", "--device", "cpu", "--seed", "3"),
+]
+# Adam's first steps are as long as the rate whatever the gradient's size; rounding in gradients near zero shows.
+TOLERANCE = 1e-6  # of weights that move by 1e-3
+
+
+def photos(folder, number=7):
+    rng = np.random.default_rng(0)
+    for side in ("trainA", "trainB", "testA", "testB"):
+        (folder / side).mkdir(parents=True)
+        for i in range(number):
+            Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(folder / side / f"{i}.png")
+    return folder
+
+
+def environment():
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where in_two.py ran, with what it found in found.pth."""
+    folder = tmp_path_factory.mktemp("two")
+    photos(folder / "photos")
+    command = [*TORCHRUN, "--standalone", "--nproc_per_node", "2", str(HERE / "in_two.py"), str(folder)]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    (folder / "output.txt").write_text(done.stdout)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(folder):
+    return torch.load(folder / "found.pth")
+
+
+def assert_same_weights(found, wanted):
+    here, alike = found
+    assert alike
+    assert here.keys() == wanted.keys()
+    for name, value in wanted.items():
+        torch.testing.assert_close(here[name], value, rtol=0, atol=TOLERANCE, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def assert_moved(wanted, words, batch_size):
+    """That training did something, so that equal weights mean something."""
+    start = parameters(build(words, batch_size))
+    assert max(float((value - start[name]).abs().max()) for name, value in wanted.items()) > 4e-4
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_two_by_one_is_one_by_two(name, found):
+    with same_draws_for_every_image():
+        model = build(EQUAL[name], 2)
+        steps(model, slice(None), 2)
+    assert_same_weights(found[f"equal/{name}"], parameters(model))
+    assert_moved(parameters(model), EQUAL[name], 2)
+
+
+@pytest.mark.parametrize("name", IN_PARTS)
+def test_two_processes_with_two_parts_are_one_with_four_images(name, found):
+    with same_draws_for_every_image():
+        model = build(EQUAL[name], 4)
+        steps(model, slice(None), 4)
+    assert_same_weights(found[f"parts/{name}"], parameters(model))
+
+
+@pytest.mark.parametrize("name", ["cycle_gan", "dclgan", "stargan"])
+def test_images_count_alike_where_processes_have_different_numbers_of_them(name, found):
+    with same_draws_for_every_image():
+        model = build(EQUAL[name], 3)
+        steps(model, slice(None), 3)
+    assert_same_weights(found[f"short step/{name}"], parameters(model))
+
+
+def test_a_process_without_images_of_its_own_changes_nothing(found):
+    model = build(EQUAL["template"], 1)
+    steps(model, slice(None), 1)
+    assert_same_weights(found["one image/template"], parameters(model))
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_weights_are_equal_bit_for_bit_after_fifty_steps(name, found):
+    alike, pools = found[f"fifty/{name}"]
+    assert alike
+    if name in ("cycle_gan", "dclgan", "simdcl"):
+        assert len(set(pools)) == 2, "each process has a pool of its own"
+
+
+@pytest.mark.parametrize("style", ["k_style", "u_style", "c_style", "cut_style"])
+def test_plug_ins_that_make_their_steps_by_themselves_stay_alike(style, found, folder):
+    assert found[f"plug-in/{style}"]
+    assert "(epoch: 2, iters: 6," in (folder / "runs" / style / "loss_log.txt").read_text()
+
+
+def test_a_signal_to_one_stops_all_in_the_same_step(found):
+    (codes, asked), (other_codes, other_asked) = found["stopped"]
+    assert codes == other_codes == [0, 143]
+    assert asked == other_asked == 4
+
+
+def test_stopped_and_continued_by_as_many_is_the_run_that_never_stopped(folder):
+    straight, continued = (folder / "runs" / name for name in ("straight", "continued"))
+    assert_same(*(run_state.read_state(run / "latest_state.pth") for run in (straight, continued)))
+    assert records(straight) == records(continued)
+    stopped = run_state.read_state(folder / "runs/stopped/latest_state.pth")
+    assert (stopped["progress"]["epoch"], stopped["progress"]["total_iters"]) == (1, 7)
+    assert len(stopped["processes"]) == 2
+
+
+def assert_same(a, b, place=""):
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), place
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), place
+        for key in a:
+            assert_same(a[key], b[key], f"{place}/{key}")
+    elif isinstance(a, (list, tuple)):
+        assert len(a) == len(b), place
+        for i, pair in enumerate(zip(a, b)):
+            assert_same(*pair, f"{place}/{i}")
+    else:
+        assert a == b, place
+
+
+def records(run):
+    lines = [json.loads(line) for line in (run / "loss_log.jsonl").read_text().splitlines()]
+    return [(line["epoch"], line["iters"], line["images"], line["losses"]) for line in lines]
+
+
+def test_an_epoch_has_every_image_once_and_there_is_one_log(folder):
+    points = records(folder / "runs/straight")
+    assert [(epoch, iters, images) for epoch, iters, images, _ in points] == [
+        *((1, 2, 2), (1, 4, 4), (1, 6, 6)),  # seven images: four steps, the last with one
+        *((2, 2, 9), (2, 4, 11), (2, 6, 13), (2, 7, 14)),
+        *((3, 2, 16), (3, 4, 18), (3, 6, 20)),
+    ]
+    output = (folder / "output.txt").read_text()
+    assert output.count("2 processes x 1 images: global batch 2, learning rate 0.0002") >= 3
+    assert output.count("saving the model at the end of epoch 3, iters 21") == 2  # straight and continued
+
+
+def test_one_process_goes_on_at_the_next_epoch(folder, tmp_path, capsys):
+    subprocess.run(["cp", "-r", folder / "runs/straight", tmp_path / "straight"], check=True)
+    where = ["--dataroot", str(folder / "photos"), "--checkpoints_dir", str(tmp_path), "--name", "straight"]
+    train_program.main([*where, "--continue_train", "--n_epochs_decay", "2", "--device", "cpu"])
+    output = capsys.readouterr().out
+    assert "saved by 2 processes, continued by 1" in output
+    after = run_state.read_state(tmp_path / "straight" / "latest_state.pth")["progress"]
+    assert (after["epoch"], after["total_iters"], after["epoch_iter"]) == (5, 28, 0)
+    assert [point[:3] for point in records(tmp_path / "straight")][-3:] == [(4, 3, 24), (4, 5, 26), (4, 7, 28)]
+
+
+@pytest.mark.slow
+def test_four_go_on_where_two_stopped_inside_an_epoch(folder, tmp_path):
+    subprocess.run(["cp", "-r", folder / "runs/stopped", tmp_path / "run"], check=True)
+    where = ["--dataroot", str(folder / "photos"), "--checkpoints_dir", str(tmp_path), "--name", "run"]
+    done = run(4, *where, "--continue_train", "--device", "cpu")
+    assert done.returncode == 0, done.stderr[-3000:]
+    after = run_state.read_state(tmp_path / "run" / "latest_state.pth")
+    assert (after["progress"]["epoch"], after["progress"]["total_iters"]) == (4, 21)
+    assert len(after["processes"]) == 4
+
+
+def run(processes, *words, launcher=(), **more):
+    command = [*TORCHRUN, "--standalone", "--nproc_per_node", str(processes), *launcher, str(ROOT / "train.py"), *words]
+    return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300, **more)
+
+
+def test_what_is_wrong_is_said_once(tmp_path):
+    done = run(2, "--dataroot", str(tmp_path), "--checkpoints_dir", str(tmp_path), "--name", "x", *TINY)
+    said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(said) == 1 and str(tmp_path) in said[0]
+    assert "exitcode  : 2" in done.stderr
+
+
+def test_one_process_under_torchrun_works_and_syncbatch_needs_a_gpu(tmp_path):
+    where = ["--dataroot", str(photos(tmp_path / "photos", 2)), "--checkpoints_dir", str(tmp_path), "--name", "x"]
+    done = run(1, *where, *TINY, "--n_epochs", "1", "--n_epochs_decay", "0")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "x" / "latest_state.pth").exists()
+    done = run(1, *where, *TINY, "--overwrite", "--norm", "syncbatch")
+    assert "error: --norm syncbatch" in done.stderr and "--norm instance" in done.stderr
+
+
+def children_of(pid):
+    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True).stdout
+    return [int(line.split()[0]) for line in listed.splitlines() if "train.py" in line]
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_a_killed_process_ends_the_job_or_it_starts_again_from_the_last_checkpoint(restarts, tmp_path):
+    data, runs = photos(tmp_path / "photos", 16), tmp_path / "runs"
+    words = ["--dataroot", str(data), "--checkpoints_dir", str(runs), "--name", "run", *TINY, "--overwrite"]
+    words += ["--n_epochs", "6", "--n_epochs_decay", "0", "--save_latest_freq", "10"]
+    launcher = ["--standalone", "--nproc_per_node", "2", "--max_restarts", str(restarts)]
+    with open(tmp_path / "output", "w") as output:
+        process = subprocess.Popen(
+            [*TORCHRUN, *launcher, str(ROOT / "train.py"), *words],
+            cwd=ROOT,
+            env=environment(),
+            stdout=output,
+            stderr=output,
+        )
+        wait_for((runs / "run" / "latest_state.pth").exists, process)
+        victim = children_of(process.pid)[-1]
+        os.kill(victim, signal.SIGKILL)
+        killed = time.monotonic()
+        code = process.wait(timeout=200)
+        lasted = time.monotonic() - killed
+    text = (tmp_path / "output").read_text()
+    if restarts == 0:
+        assert code != 0 and lasted < 30
+        assert f"Signal 9 (SIGKILL) received by PID {victim}" in text
+        assert "the connection to another process of the run is gone" in text
+        return
+    assert code == 0, text[-3000:]
+    assert "started again by the launcher: going on from the last checkpoint" in text
+    assert text.count("resumed from") == 1
+    after = run_state.read_state(runs / "run" / "latest_state.pth")["progress"]
+    assert (after["epoch"], after["total_iters"]) == (7, 96)
+    assert [line[2] for line in records(runs / "run")] == list(range(2, 97, 2))  # no point twice, none missing
+
+
+def test_our_own_launcher_returns_what_the_processes_return(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("import os, sys; sys.exit(int(sys.argv[1]) if os.environ['RANK'] == '1' else 0)")
+    assert distributed.launch(2, [sys.executable, str(program), "0"]) == 0
+    assert distributed.launch(2, [sys.executable, str(program), "2"]) == 2
+    program.write_text("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(InputError, match=r"was killed by signal 9; --continue_train goes on"):
+        distributed.launch(2, [sys.executable, str(program)])
