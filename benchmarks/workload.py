@@ -1,0 +1,252 @@
+"""What is measured: a model built from a command line and fed with noise, its multiply-adds, the machine's rate.
+
+The floor of a step is its multiply-adds at the rate that a convolution of 3x3, 256 to 256 channels, on maps of 64x64
+reaches, forward and backward: a figure that no step made of convolutions gets much below.
+"""
+
+import functools
+import re
+import shlex
+import tempfile
+from typing import NamedTuple
+from unittest import mock
+
+import harness
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from models import create_model, prepare
+from options.train_options import TrainOptions
+from util import seeding
+from util.allocator import keep_freed_memory
+from util.compiling import begin_step
+from util.precision import backend_precision
+
+# Side of the images and images in a batch, unless --models says more: name@size or name@sizexbatch.
+USUAL = {"pix2pix": (256, 1), "cycle_gan": (128, 1), "stargan": (128, 4)}
+MODELS = ("pix2pix", "cycle_gan", "cut", "fastcut", "dclgan", "simdcl", "stargan")
+
+# What changes how a step is computed, and not what; a count of multiply-adds needs none of it.
+PLAIN = {"precision": "fp32", "channels_last": "no", "compile": "none"}
+
+# Of the originals, over ours without economies. StarGAN's makes the image of the generator's step twice, in that step
+# computes gradients of the critic's parameters, which nobody uses, and takes zeros back through the critic.
+ORIGINALS_MORE = {"stargan": 30.39 / 26.92}
+
+
+class Setting(NamedTuple):
+    """A model at a size: ``cycle_gan@256x8``."""
+
+    model: str
+    size: int
+    batch: int
+
+    @classmethod
+    def parse(cls, text):
+        found = re.fullmatch(r"(\w+?)(?:@(\d+)(?:x(\d+))?)?", text)
+        if not found:
+            raise ValueError(f"'{text}': write name, name@size or name@sizexbatch, as in cycle_gan@256x8")
+        size, batch = USUAL.get(found[1], (128, 1))
+        return cls(found[1], int(found[2] or size), int(found[3] or batch))
+
+    def __str__(self):
+        return f"{self.model}@{self.size}" + (f"x{self.batch}" if self.batch > 1 else "")
+
+    def words(self):
+        """The command line of a training of it, with no data behind it."""
+        sizes = ["load_size", "crop_size"] if "image_size" not in flags_of(self.model) else ["image_size"]
+        words = ["--dataroot", "none", "--model", self.model, "--batch_size", str(self.batch), "--seed", "0"]
+        return [*words, *(word for flag in sizes for word in ("--" + flag, str(self.size)))]
+
+
+@functools.cache
+def flags_of(model):
+    """Names of the flags that a training of the model has."""
+    options = TrainOptions(["--dataroot", "none", "--model", model])
+    options.gather_options()
+    return options.parser.names()
+
+
+def flags_in(words):
+    """Names of the flags on a command line."""
+    return [word.lstrip("-").split("=")[0] for word in words if word.startswith("--")]
+
+
+def variants(texts):
+    """(name, words) from texts such as ``fast=--precision bf16``."""
+    return [(name, shlex.split(words)) for name, _, words in (text.partition("=") for text in texts)]
+
+
+keep_freed_memory()  # as train.py does
+
+
+def build(setting, words, device):
+    """The model of a command line, ready to train."""
+    with harness.quietly(), tempfile.TemporaryDirectory() as folder:
+        where = ["--checkpoints_dir", folder, "--device", device]
+        opt = TrainOptions([*setting.words(), *where, *words]).parse()
+        seeding.seed_build(opt.seed)
+        model = create_model(opt)
+        prepare(model, [], opt)
+    return model
+
+
+def noise(model, size, device):
+    """A batch of noise for any of the built-in models, images on the device, labels where a loader leaves them."""
+    opt, generator = model.opt, torch.Generator().manual_seed(0)
+    A, B = (torch.rand(opt.batch_size, 3, size, size, generator=generator).to(device) * 2 - 1 for _ in "AB")
+    paths = [f"{number}.png" for number in range(opt.batch_size)]
+    batch = {"A": A, "B": B, "A_paths": paths, "B_paths": paths}
+    if hasattr(opt, "c_dim"):
+        batch["label"] = torch.randint(2, (opt.batch_size, opt.c_dim), generator=generator).float()
+    return batch
+
+
+def precision_of(opt):
+    """CUDA's switches for TF32 as the programs set them for a whole run; here runs take turns."""
+    return backend_precision(opt.precision)
+
+
+class Training:
+    """A model and its batch. ``cycle`` steps make a round of what differs from step to step, each the same time."""
+
+    def __init__(self, setting, words, device):
+        self.model = build(setting, words, device)
+        self.batch = noise(self.model, setting.size, device)
+        opt = self.model.opt
+        flips = getattr(opt, "flip_equivariance", False)
+        self.cycle = 2 if flips else getattr(opt, "n_critic", 1)
+        self.steps_done = 0
+        if flips:  # heads and tails by turns, so that every variant gets as many of both
+            self.model.draw_flip = lambda: self.steps_done % 2 == 1
+
+    def step(self):
+        """One step; only steps() sees to its precision."""
+        seeding.seed_step(0, self.steps_done)
+        begin_step(self.model.opt.compile, self.model.device)
+        self.model.set_input(self.batch)
+        self.model.optimize_parameters()
+        self.model.updates.take()  # what the loop does with it is not part of the step
+        self.steps_done += 1
+
+    def steps(self, number):
+        with precision_of(self.model.opt):
+            for _ in range(number):
+                self.step()
+
+    def whole_cycles(self, steps):
+        """The least number of steps, of at least so many, that ends where a cycle does."""
+        return -(-steps // self.cycle) * self.cycle
+
+
+class MultiplyAdds(TorchDispatchMode):
+    """Counts those of convolutions and matrix products while it is entered, by torch's own formulas.
+
+    Not torch's FlopCounterMode: its hooks on modules stand in the way of gradients of gradients.
+    """
+
+    total = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), named=None):
+        result = function(*arguments, **(named or {}))
+        if function._overloadpacket in flop_registry:
+            self.total += flop_registry[function._overloadpacket](*arguments, **(named or {}), out_val=result) / 2
+        return result
+
+
+def count(setting, words):
+    """Multiply-adds of a step in convolutions and matrix products, the mean of a cycle, from the meta device."""
+    flags = flags_of(setting.model)
+    plain = [word for flag, value in PLAIN.items() if flag in flags for word in ("--" + flag, value)]
+    return _count(setting, (*picked(words, lambda flag: flag not in PLAIN), *plain))
+
+
+def picked(words, wanted):
+    """Of a command line the flags whose names `wanted` is true for, with their values."""
+    kept, keeping = [], False
+    for word in words:
+        if word.startswith("--"):
+            keeping = wanted(flags_in([word])[0])
+        if keeping:
+            kept.append(word)
+    return kept
+
+
+def to_meta(model):
+    """Make shapes without numbers of a model on the CPU: a step then costs nothing."""
+    model.device = torch.device("meta")
+    made = {}
+    for net in model.networks_by_name().values():
+        before = list(net.parameters())
+        net.to("meta")
+        made.update(zip(before, net.parameters()))
+        if hasattr(net, "generator"):
+            net.generator = None  # of random numbers: there is none for this device
+    for optimizer in model.optimizers:
+        for group in optimizer.param_groups:
+            group["params"] = [made[parameter] for parameter in group["params"]]
+    if hasattr(model, "criterionGAN"):
+        model.criterionGAN.to("meta")
+
+
+@functools.cache
+def _count(setting, words):
+    training = Training(setting, words, "cpu")
+    model = training.model
+    to_meta(model)
+    training.batch = {key: value.to("meta") if key in "AB" else value for key, value in training.batch.items()}
+    # Shapes without numbers are neither finite nor not. As if not, the optimizers leave them alone.
+    finite = mock.patch("util.finite.not_finite", lambda tensors: torch.ones(()))
+    with finite, MultiplyAdds() as counter:
+        training.steps(training.cycle)
+    return counter.total / training.cycle
+
+
+def count_original(setting, words):
+    """Multiply-adds of the originals' step: ours without economies, and what else they do."""
+    words = [*words, "--economies", "no"] if "economies" in flags_of(setting.model) else words
+    return count(setting, words) * ORIGINALS_MORE.get(setting.model, 1)
+
+
+class Convolution:
+    """The reference convolution, its rate in multiply-adds per second."""
+
+    WORK = 64 * 64 * 256 * 256 * 9  # of a forward pass, for one image
+
+    def __init__(self, device, dtype=torch.float32, batch=1, layout=torch.contiguous_format, backward=True):
+        self.backward = backward
+        self.work = self.WORK * batch * (3 if backward else 1)
+        self.repeats = 20 if device.startswith("cuda") else 1
+        place = {"device": device, "dtype": dtype}
+        self.conv = torch.nn.Conv2d(256, 256, 3, padding=1, bias=False, **place).to(memory_format=layout)
+        self.x = torch.randn(batch, 256, 64, 64, **place).to(memory_format=layout).requires_grad_(backward)
+        self.gradient = torch.randn(batch, 256, 64, 64, **place).to(memory_format=layout)
+
+    def run(self):
+        with torch.set_grad_enabled(self.backward), backend_precision("fp32"):
+            for _ in range(self.repeats):
+                y = self.conv(self.x)
+                if self.backward:
+                    torch.autograd.grad(y, [self.x, self.conv.weight], self.gradient)
+
+    def rate(self, clock):
+        # The first call after another's work finds its memory given back to the system, its caches cold.
+        self.run()
+        return self.work * self.repeats / clock.seconds(self.run)
+
+
+def references(device, clock, backward=True):
+    """{name: (Convolution, description)}: the rates that floors are made of. The best of the card for bf16."""
+    torch.backends.cudnn.benchmark = True
+    found = {"float32": (Convolution(device, backward=backward), "float32, batch 1")}
+    if device.startswith("cuda"):
+        shapes = [(batch, layout) for batch in (1, 8, 32) for layout in (torch.contiguous_format, torch.channels_last)]
+        tried = {shape: Convolution(device, torch.bfloat16, *shape, backward) for shape in shapes}
+        for convolution in tried.values():
+            convolution.run()  # cuDNN chooses its kernels
+        rates = {shape: convolution.rate(clock) for shape, convolution in tried.items()}
+        batch, layout = max(rates, key=rates.get)
+        name = str(layout).removeprefix("torch.")
+        found["bf16"] = tried[batch, layout], f"bf16, batch {batch}, {name}, the best of batch 1, 8, 32 and two layouts"
+    return found

@@ -1,0 +1,238 @@
+"""The benchmarks run, and their figures fit together. How fast anything is, is not tested."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "benchmarks"))  # behind the project: its data.py is not the package data
+
+import costs  # noqa: E402
+import feeding  # noqa: E402
+import growth  # noqa: E402
+import harness  # noqa: E402
+import inference  # noqa: E402
+import steps  # noqa: E402
+import workload  # noqa: E402
+from workload import Setting  # noqa: E402
+
+CPU = ("--device", "cpu", "--threads", "1", "--rounds", "2")
+NET = ("--ngf", "4", "--ndf", "4", "--netG", "resnet_6blocks")
+
+
+def is_spread(figure):
+    return 0 < figure["min"] <= figure["median"] <= figure["max"] and figure["n"] > 0
+
+
+def run(program, tmp_path, *words):
+    """The JSON that a benchmark writes."""
+    path = tmp_path / "found.json"
+    program.main([*CPU, "--json", str(path), *words])
+    content = json.loads(path.read_text())
+    assert content["machine"]["torch"] == torch.__version__.split("+")[0]
+    assert content["machine"]["threads"] == 1
+    return content
+
+
+# --- multiply-adds ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "model, own, original",  # in 1e9; the originals' as their papers' code makes them at its default flags
+    [
+        ("pix2pix@256", 43.5, 43.5),
+        ("cycle_gan@256", 939.6, 939.6),
+        ("cut@256", 642.6, 711.6),
+        ("fastcut@256", 364.1, 381.3),
+        ("dclgan@256", 1076.8, 1145.8),
+        ("simdcl@256", 1078.6, 1284.1),
+        ("stargan@128x1", 26.9, 30.4),
+    ],
+)
+def test_multiply_adds_of_a_step(model, own, original):
+    setting = Setting.parse(model)
+    assert workload.count(setting, ["--economies", "yes"]) / 1e9 == pytest.approx(own, abs=0.06)
+    assert workload.count_original(setting, []) / 1e9 == pytest.approx(original, abs=0.06)
+
+
+def test_twice_the_batch_is_twice_the_work():
+    counts = [workload.count(Setting("cut", 32, batch), NET) for batch in (1, 2)]
+    assert counts[1] == pytest.approx(2 * counts[0])
+
+
+def test_what_changes_only_how_is_not_counted_anew():
+    setting = Setting("cycle_gan", 32, 1)
+    words = ["--precision", "bf16", "--channels_last", "--compile", "default", *NET]
+    assert workload.picked(words, lambda flag: flag not in workload.PLAIN) == list(NET)
+    assert workload.picked(words, lambda flag: flag == "compile") == ["--compile", "default"]
+    assert workload.count(setting, words[:2] + list(NET)) == workload.count(setting, NET)
+
+
+@pytest.mark.parametrize("backward", [True, False])
+def test_work_of_the_reference_convolution(backward):
+    convolution = workload.Convolution("cpu", batch=2, backward=backward)
+    with workload.MultiplyAdds() as counter:
+        convolution.run()
+    assert counter.total == convolution.work
+
+
+# --- the harness -----------------------------------------------------------------------------------------------------
+
+
+def test_rounds_take_turns_and_stop_when_told():
+    calls = []
+    tasks = {name: lambda name=name: calls.append(name) or len(calls) for name in "ab"}
+    assert harness.interleave(tasks, 5, after=lambda number: number == 1) == {"a": [1, 3], "b": [2, 4]}
+    assert calls == ["a", "b", "a", "b"]
+
+
+def test_settings_are_read():
+    assert Setting.parse("pix2pix") == ("pix2pix", 256, 1)
+    assert Setting.parse("stargan@64") == ("stargan", 64, 4)
+    assert Setting.parse("cycle_gan@256x8") == ("cycle_gan", 256, 8)
+    with pytest.raises(ValueError, match="name@size"):
+        Setting.parse("cut@")
+
+
+def test_a_figure_shows_its_spread():
+    assert harness.shown(harness.spread([3, 1, 2])) == "2.00 (1.00..3.00)"
+    assert harness.shown(harness.spread([2]), 1, 10) == "20.0"
+    assert harness.shown(None) == ""
+
+
+def test_the_clock_of_the_processor_is_refused_for_a_gpu():
+    with pytest.raises(SystemExit, match="--clock cpu"):
+        harness.settle(harness.parser("").parse_args(["--clock", "cpu", "--device", "cuda"]))
+
+
+# --- the commands ----------------------------------------------------------------------------------------------------
+
+
+def test_steps(tmp_path):
+    variants = ("--variant", "plain=--economies no", "--variant", "wrong=--economie no")
+    content = run(steps, tmp_path, "--models", "cut@32", "fastcut@32", *variants, *NET)
+    assert [(row["model"], row["variant"]) for row in content["rows"]] == [
+        (model, variant) for model in ("cut", "fastcut") for variant in ("plain", "wrong")
+    ]
+    rate = content["rates"]["float32"]["multiply_adds_per_second"]
+    assert is_spread(rate)
+    assert rate["n"] == 4
+    for plain, wrong in (content["rows"][:2], content["rows"][2:]):
+        assert "--economie" in wrong["error"]
+        assert "seconds" not in wrong
+        assert plain["error"] is None
+        assert plain["multiply_adds"] == plain["multiply_adds_original"]
+        assert plain["over_floor"]["float32"]["own"] == plain["over_floor"]["float32"]["original"]
+        assert is_spread(plain["over_floor"]["float32"]["own"])
+        assert plain["against_first"]["min"] == plain["against_first"]["max"] == 1
+        assert plain["images_per_second"]["max"] == pytest.approx(1 / plain["seconds"]["min"])
+        assert plain["peak_memory"] > 1e6 or sys.platform != "linux"
+
+
+def test_ready_made_variants_are_those_that_a_model_has(tmp_path):
+    content = run(steps, tmp_path, "--models", "cut@32", "--rounds", "0", *NET)
+    own = [(row["variant"], row["multiply_adds"]) for row in content["rows"]]
+    assert [name for name, _ in own] == ["default", "no economies"]
+    assert own[0][1] < own[1][1] == content["rows"][0]["multiply_adds_original"]
+
+
+def test_a_variant_with_a_batch_of_its_own(tmp_path):
+    variants = (
+        "--variant",
+        "one=",
+        "--variant",
+        "two=--batch_size 2",
+        "--variant",
+        "parts=--batch_size 2 --accumulate 2",
+    )
+    one, two, parts = run(steps, tmp_path, "--models", "pix2pix@256", "--rounds", "0", *variants, *NET[:4])["rows"]
+    assert two["multiply_adds_original"] == parts["multiply_adds_original"] == 2 * one["multiply_adds_original"]
+    # The critic moves first, so the generator's pass is made once more for its own step.
+    assert one["multiply_adds"] < two["multiply_adds"] < parts["multiply_adds"]
+
+
+def test_inference(tmp_path):
+    words = ("--models", "cycle_gan@32", "pix2pix@32", "--batches", "1", "2", "--images", "3")
+    rows = run(inference, tmp_path, *words, *NET)["rows"]
+    assert [(row["model"], row["batch"]) for row in rows] == [
+        (model, batch) for model in ("cycle_gan", "pix2pix") for batch in (1, 2)
+    ]
+    for row in rows:
+        assert row["error"] is None
+        assert is_spread(row["network_over_floor"]["float32"])
+        assert is_spread(row["path_over_floor"]["float32"])
+        assert row["multiply_adds"] > 0
+    assert rows[0]["multiply_adds"] == rows[1]["multiply_adds"]
+
+
+def test_feeding(tmp_path):
+    [row] = run(feeding, tmp_path, "--models", "cycle_gan@32x2", "--workers", "0", "--batches", "2", *NET)["rows"]
+    assert all(is_spread(row[key]) for key in ("loader", "step", "both", "both_over_step"))
+
+
+def test_costs(tmp_path):
+    [row] = run(costs, tmp_path, "--models", "cycle_gan@32", "--top", "5", *NET)["rows"]
+    assert row["error"] is None
+    spent = [each["seconds"] for each in row["top"]]
+    assert len(spent) == 5
+    assert spent == sorted(spent, reverse=True)
+    assert 0 < sum(each["share"] for each in row["top"]) <= 1
+    assert any("convolution" in each["name"] for each in row["top"])
+
+
+def test_growth_of_files_and_epochs(tmp_path):
+    words = ("--on", "files", "epochs", "--files", "20", "40", "--epochs", "1", "30")
+    content = run(growth, tmp_path, *words)
+    assert content["errors"] == {}
+    files = [(row["files"], row["start"], row["seconds"]["n"]) for row in content["rows"] if row["part"] == "files"]
+    assert files == [(20, "first", 1), (20, "again", 2), (40, "first", 1), (40, "again", 2)]
+    sizes = {row["epochs"]: row["size"] for row in content["rows"] if row["part"] == "epochs"}
+    [slope] = [each["slope"] for each in content["slopes"] if each["of"] == "size"]
+    assert slope == pytest.approx((sizes[30] - sizes[1]) / 29 * 1000)
+
+
+def test_a_part_that_fails_costs_growth_nothing_else(tmp_path, monkeypatch):
+    def fails(options):
+        raise OSError("disk full")
+
+    monkeypatch.setitem(growth.PARTS, "files", fails)
+    content = run(growth, tmp_path, "--on", "files", "epochs", "--epochs", "1", "10")
+    assert content["errors"] == {"files": "OSError: disk full"}
+    assert [row["epochs"] for row in content["rows"]] == [1, 10]
+
+
+def gpu_script(tmp_path, **environment):
+    out = tmp_path / "gpu.json"
+    environment = {**os.environ, "TINY": "1", "PYTHON": sys.executable, **environment}
+    done = subprocess.run(["bash", "benchmarks/gpu.sh", out], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(out.read_text())["parts"]
+
+
+PARTS = ["cycle_gan", "costs", "models", "feeding", "inference", "growth", "startup"]
+
+
+@pytest.mark.slow
+def test_all_of_it_in_one_command(tmp_path):
+    parts = gpu_script(tmp_path)
+    assert list(parts) == PARTS
+    assert all(part["exit_code"] == 0 and part["error"] is None for part in parts.values()), parts
+    names = {name: part["result"]["benchmark"] for name, part in parts.items()}
+    assert names == {**{name: name for name in PARTS}, "cycle_gan": "steps", "models": "steps"}
+    grown = parts["growth"]["result"]
+    assert grown["errors"] == {}
+    assert [row["steps"] for row in grown["rows"] if row["part"] == "steps"] == [2, 4]
+    for row in parts["startup"]["result"]["rows"]:
+        assert row["error"] is None
+        assert is_spread(row["over_import_torch"])
+
+
+def test_parts_that_there_is_no_time_for_are_named(tmp_path):
+    parts = gpu_script(tmp_path, BUDGET="0")
+    assert list(parts) == PARTS
+    assert all(part["result"] is None and "left out" in part["error"] for part in parts.values())
