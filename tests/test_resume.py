@@ -9,6 +9,7 @@ import time
 
 import pytest
 import torch
+from same import assert_same
 from test_programs import CYCLE_GAN, PIX2PIX, ROOT, SMALL, paired, train, unpaired, weights, where  # noqa: F401
 
 import train as train_program
@@ -37,22 +38,6 @@ def assert_same_run(a, b):
     first, second = (run_state.read_state(run / "latest_state.pth") for run in (a, b))
     assert_same(first, second)
     assert losses(a) == losses(b)
-
-
-def assert_same(a, b, place=""):
-    assert type(a) is type(b), place
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), place
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), place
-        for key in a:
-            assert_same(a[key], b[key], f"{place}/{key}")
-    elif isinstance(a, list):
-        assert len(a) == len(b), place
-        for i, (x, y) in enumerate(zip(a, b)):
-            assert_same(x, y, f"{place}/{i}")
-    else:
-        assert a == b, place
 
 
 CASES = {

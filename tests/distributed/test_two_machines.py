@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import pytest
-from test_two_processes import ROOT, TINY, assert_same, environment, photos, records, wait_for
+from same import assert_same
+from test_two_processes import ROOT, TINY, environment, photos, records, wait_for
 from torch.distributed import TCPStore
 
 from util import distributed, run_state

@@ -13,6 +13,7 @@ import pytest
 import torch
 from cases import EQUAL, IN_PARTS, MIXED, ROOT, build, parameters, same_draws_for_every_image, steps
 from PIL import Image
+from same import assert_same
 
 import train as train_program
 from util import distributed, run_state
@@ -130,21 +131,6 @@ def test_stopped_and_continued_by_as_many_is_the_run_that_never_stopped(folder):
     stopped = run_state.read_state(folder / "runs/stopped/latest_state.pth")
     assert (stopped["progress"]["epoch"], stopped["progress"]["total_iters"]) == (1, 7)
     assert len(stopped["processes"]) == 2
-
-
-def assert_same(a, b, place=""):
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), place
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), place
-        for key in a:
-            assert_same(a[key], b[key], f"{place}/{key}")
-    elif isinstance(a, (list, tuple)):
-        assert len(a) == len(b), place
-        for i, pair in enumerate(zip(a, b)):
-            assert_same(*pair, f"{place}/{i}")
-    else:
-        assert a == b, place
 
 
 def records(run):
