@@ -36,11 +36,12 @@ def run(opt, options):
     from util.run_state import Checkpoint
     from util.visualizer import Visualizer
 
+    distributed.together(lambda: parallel.check_same_options(opt))
     keep_freed_memory()
     dataset = create_dataset(opt)
     print(f"The number of training images = {len(dataset)}")
     seeding.seed_build(opt.seed)
-    model = create_model(opt)
+    model = distributed.together(lambda: create_model(opt))
 
     with (
         distributed.held_by_first(run_folder.owning(os.path.join(opt.checkpoints_dir, opt.name))),

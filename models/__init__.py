@@ -79,11 +79,11 @@ def prepare(model, dataset, opt):
     from util import distributed, parallel
 
     if opt.isTrain:
-        parallel.check_parts(model)
+        distributed.together(lambda: parallel.check_parts(model))
     if wants_first_batch(model):
         model.data_dependent_initialize(next(iter(dataset)))
     distributed.together(lambda: model.setup(opt))
     if opt.isTrain:
-        parallel.check_norms(model)
+        distributed.together(lambda: parallel.check_norms(model))
         parallel.share_weights(model)
     model.parallelize()

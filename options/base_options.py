@@ -29,6 +29,7 @@ class BaseOptions:
         self.cmd_line = cmd_line
         self.parser = None
         self.opt = None
+        self.drawn_seed = distributed.agreed(saved.draw_seed())  # for a run that is given none
         self.as_given = {}  # values as the flags have them, where the run works with others
 
     def initialize(self, parser):
@@ -125,7 +126,7 @@ class BaseOptions:
         opt.normG = opt.normG or opt.norm
         opt.normD = opt.normD or opt.norm
         if opt.seed is None:
-            opt.seed = distributed.agreed(saved.draw_seed())
+            opt.seed = self.drawn_seed
 
     def parse(self):
         """Gather, complete and check the options, and print them. Raises InputError; writes nothing (see save)."""

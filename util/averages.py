@@ -26,7 +26,8 @@ class Averages:
     def add(self, images):
         """The losses of a step that had so many images (of this process)."""
         found = {} if self._has_own_way else current_losses(self.model)
-        names = tuple(name for name, value in found.items() if isinstance(value, torch.Tensor))
+        # A term that is switched off may be a tensor on the CPU, or a number: that can be read without waiting.
+        names = tuple(name for name, value in found.items() if is_on(self.model.device, value))
         if names:
             values = torch.stack([found[name].detach().float().mean() for name in names]) * images
             before, count = self._tensors.get(names, (0, 0))
@@ -64,6 +65,10 @@ class Averages:
             tuple(names): (torch.tensor(values, device=device), count) for names, values, count in state["tensors"]
         }
         self._numbers = {name: tuple(pair) for name, pair in state["numbers"].items()}
+
+
+def is_on(device, value):
+    return isinstance(value, torch.Tensor) and value.device.type == device.type
 
 
 def names_of(model):

@@ -9,6 +9,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from util import distributed
+from util.errors import InputError
 
 BUCKET_BYTES = 25 * 2**20  # few enough messages, and the first one leaves early
 
@@ -37,15 +38,18 @@ class Bucket:
             self.sum.wait()
         for view, parameter, has in zip(self.views, self.parameters, wanted):
             if has and parameter.grad is None:
-                parameter.grad = view.clone()
-            elif has:
+                parameter.grad = torch.empty_like(parameter)  # in its layout in memory, which a view hasn't
+            if has:
                 parameter.grad.copy_(view)
 
 
 class Averaging:
-    """Of the gradients of some parameters. arm() before the backward pass that completes them, finish() after it."""
+    """Of the gradients of some parameters. arm() before the backward pass that completes them, finish() after it.
 
-    def __init__(self, parameters):
+    Without `overlap` nothing leaves before finish(), and arm() must not be called.
+    """
+
+    def __init__(self, parameters, overlap=True):
         self.parameters = list(parameters)
         self.buckets = list(make_buckets(self.parameters))
         self._armed = False
@@ -54,12 +58,13 @@ class Averaging:
             parameter.register_post_accumulate_grad_hook(lambda _, bucket=bucket: self._arrived(bucket))
             for bucket in self.buckets
             for parameter in bucket.parameters
+            if overlap and parameter.requires_grad
         ]
 
     def arm(self):
         self._armed, self._next = True, 0
         for bucket in self.buckets:
-            bucket.missing = len(bucket.parameters)
+            bucket.missing = sum(parameter.requires_grad for parameter in bucket.parameters)
 
     def _arrived(self, bucket):
         if not self._armed:
@@ -108,21 +113,21 @@ def anywhere(flags):
 class Averagings:
     """The Averaging of each set of parameters that is stepped together, made when it is first met."""
 
-    def __init__(self):
-        self._made = {}
+    def __init__(self, overlap=True):
+        self._overlap = overlap
+        self._made = {}  # ids of parameters, which an Averaging keeps alive -> Averaging
 
     def of(self, optimizers):
-        """None where there is one process. A set that has grown (a network built late) gets a new one."""
+        """None where there is one process. A set that has grown (a network built late) takes the place of the old."""
         if distributed.processes() == 1:
             return None
         parameters = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
-        key, ids = tuple(id(optimizer) for optimizer in optimizers), [id(p) for p in parameters]
-        made = self._made.get(key)
-        if made is None or [id(p) for p in made.parameters] != ids:
-            if made is not None:
-                made.remove()
-            made = self._made[key] = Averaging(parameters)
-        return made
+        key = tuple(map(id, parameters))
+        if key not in self._made:
+            for other in [other for other in self._made if not set(other).isdisjoint(key)]:
+                self._made.pop(other).remove()
+            self._made[key] = Averaging(parameters, self._overlap)
+        return self._made[key]
 
 
 _averaged = False  # whether the optimizer steps that are made now have averaged gradients already
@@ -145,11 +150,17 @@ def before_every_step():
     if distributed.processes() == 1:
         yield
         return
-    averagings = Averagings()
+    averagings = Averagings(overlap=False)
 
     def average(optimizer, args, kwargs):
-        if not _averaged:
-            averagings.of([optimizer]).finish()
+        if _averaged:
+            return
+        if len(args) > 1 or kwargs.get("closure") is not None:  # args[0] is the optimizer
+            raise InputError(
+                f"{type(optimizer).__name__}.step(closure): its gradients are made inside the step, where they can't "
+                "be averaged; train this model in one process"
+            )
+        averagings.of([optimizer]).finish()
 
     hook = register_optimizer_step_pre_hook(average)
     try:

@@ -21,6 +21,8 @@ def resolve(device, gpu_ids):
         raise InputError(f"--device {device} contradicts --gpu_ids {gpu_ids}: give one of them")
     if wanted.type != "cuda":
         _check(wanted)
+        if wanted.type == "mps" and distributed.launched_several():
+            raise InputError("--device mps: PyTorch has no exchange between processes for it; use one, or --device cpu")
         return wanted, []
     ids = ids or ([wanted.index] if wanted.index is not None else _default_ids())
     for index in ids:

@@ -259,6 +259,18 @@ def gather(value):
     return values
 
 
+def gather_at_first(value):
+    """The values of all processes in a list, in the first; an empty one elsewhere. Collective; travels by pickle."""
+    if _size == 1:
+        return [value]
+    import torch.distributed as dist
+
+    values = [None] * _size if _rank == 0 else None
+    with naming_the_lost():
+        dist.gather_object(value, values)
+    return values or []
+
+
 def largest(number):
     """The largest of the processes' small integers. Collective; a fraction of a millisecond, and no GPU waits."""
     if _size == 1:
@@ -370,7 +382,7 @@ def naming_the_lost():
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error, InputError):
+        if isinstance(error, InputError) or type(error).__name__ == "OutOfMemoryError":
             raise
         raise InputError(
             f"the connection to another process of the run is gone ({str(error).splitlines()[0][:120]}); the launcher "

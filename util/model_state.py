@@ -70,6 +70,10 @@ def load_optimizer(optimizer, state):
     """Moments and step counts come from the state; --beta1 and the like, and the scale of the rate, from the flags."""
     fresh = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
     optimizer.load_state_dict(state)
+    for parameter, own in optimizer.state.items():
+        for name, value in own.items():  # in the layout of the parameter, which --channels_last may have changed
+            if torch.is_tensor(value) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                own[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     for group, flags in zip(optimizer.param_groups, fresh):
         scale = flags["initial_lr"] / group.get("initial_lr", flags["initial_lr"])
         group.update({**flags, "lr": group["lr"] if scale == 1 else group["lr"] * scale})

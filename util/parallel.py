@@ -6,11 +6,33 @@ from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 from util import distributed
 from util.errors import InputError
 
+OWN = (
+    "device gpu_ids dataroot checkpoints_dir num_threads attr_path celeba_image_dir rafd_image_dir visualizer".split()
+)  # options that may differ from machine to machine
+
+
+def check_same_options(opt):
+    """Refuse processes of which some took other options from a run's folder than the first. Collective."""
+    own = {name: str(value) for name, value in vars(opt).items() if name not in OWN}
+    first = distributed.agreed(own)
+    differ = sorted(name for name in first.keys() | own.keys() if first.get(name) != own.get(name))
+    if differ:
+        raise InputError(
+            f"--{differ[0]} is {own.get(differ[0])} here and {first.get(differ[0])} in the first process: give all the "
+            "same flags, and a --checkpoints_dir that all machines see"
+        )
+
 
 def check_norms(model):
     """Refuse synchronised batch norm where PyTorch has none; say aloud that plain batch norm stays with its process."""
     modules = [module for net in model.networks_by_name().values() for module in net.modules()]
+    accumulate = getattr(model.opt, "accumulate", 1)
     if any(isinstance(module, SyncBatchNorm) for module in modules):
+        if accumulate > 1 and distributed.processes() > 1:
+            raise InputError(
+                f"--norm syncbatch, --accumulate {accumulate}: in an epoch's short last step the processes may have "
+                "different numbers of parts, and would wait for each other for ever; give one of them"
+            )
         if distributed.launched() and model.device.type != "cuda":
             raise InputError(
                 f"--norm syncbatch: PyTorch has it for GPUs only, and this run is on {model.device}; use --norm "
@@ -21,7 +43,6 @@ def check_norms(model):
             f"batch norm: each of the {distributed.processes()} processes uses the statistics of its own "
             f"{model.opt.batch_size} images, and the first one's are saved for tests; --norm syncbatch joins them"
         )
-    accumulate = getattr(model.opt, "accumulate", 1)
     if accumulate > 1 and any(isinstance(module, _BatchNorm) for module in modules):
         print(f"batch norm: it sees the {model.opt.batch_size} images of a part of --accumulate {accumulate}")
 

@@ -87,8 +87,9 @@ class Checkpoint:
 
     def save(self, tag, must=False):
         """Write the checkpoint `tag`. If it can't be written, say so and go on training, unless it `must` be."""
-        self._processes = distributed.gather(self._own_state()) if distributed.processes() > 1 else []
+        self._processes = distributed.gather_at_first(self._own_state()) if distributed.processes() > 1 else []
         distributed.first_does(lambda: self._save_or_say(str(tag), must))
+        self._processes = []  # pools are large
 
     def _own_state(self):
         own = {**own_state(self.model), "averages": self.averages and self.averages.state_dict()}

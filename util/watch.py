@@ -48,10 +48,11 @@ class Watch:
             self._guarded = True
             self._pending = self._report(made)
         elif not self._guarded and getattr(self.opt, "precision", None) == "fp16":
-            raise InputError(
+            error = InputError(
                 f"--precision fp16: --model {self.opt.model} makes its steps by itself, so its gradients can't be "
                 "scaled; use --precision bf16"
             )
+            raise distributed.in_unison(error)
         if before is not None:
             self._judge(before)
         if self._pending is not None and self._pending.arrived is None:

@@ -67,6 +67,12 @@ def build(words, batch_size, double=True):
     return model
 
 
+def frozen(model):
+    """With a layer that its optimizer knows of and that does not learn."""
+    next(model.netG.parameters()).requires_grad_(False)
+    return model
+
+
 @contextlib.contextmanager
 def same_draws_for_every_image():
     """What is drawn for each image by itself can't be the same in another process: here it is a constant."""

@@ -7,12 +7,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import torch
-from cases import EQUAL, IN_PARTS, MIXED, ROOT, build, parameters, same_draws_for_every_image, steps
+from cases import EQUAL, IN_PARTS, MIXED, ROOT, build, frozen, parameters, same_draws_for_every_image, steps
 
 import data
 import models
 import train
-from util import distributed, stop
+from util import averaging, distributed, stop
+from util.errors import InputError
 from util.image_pool import ImagePool
 
 PLUGINS = ROOT / "tests" / "plugins"
@@ -43,10 +44,23 @@ def after_five_steps(found):
             model = build(EQUAL[name], 2)
             steps(model, own(3), 3)
             found[f"short step/{name}"] = parameters(model), alike(parameters(model))
+        model = frozen(build(EQUAL["template"], 1))
+        steps(model, own(2), 2)
+        found["frozen layer/template"] = parameters(model), alike(parameters(model))
         # One image for two processes: the other takes it as well, and counts nothing.
         model = build(EQUAL["template"], 1)
         steps(model, slice(0, 1), 1, counted=own(1))
         found["one image/template"] = parameters(model), alike(parameters(model))
+
+
+def refused_closures(found):
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.LBFGS([weight])
+    with averaging.before_every_step():
+        try:
+            optimizer.step(lambda: weight.sum())
+        except InputError as error:
+            found["closure"] = str(error)
 
 
 def after_fifty_steps(found):
@@ -111,6 +125,7 @@ def main(folder):
     found = {}
     with distributed.session():
         after_five_steps(found)
+        refused_closures(found)
         after_fifty_steps(found)
         whole_programs(found, folder)
         plug_ins(found, folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cases import EQUAL, IN_PARTS, MIXED, ROOT, build, parameters, same_draws_for_every_image, steps
+from cases import EQUAL, IN_PARTS, MIXED, ROOT, build, frozen, parameters, same_draws_for_every_image, steps
 from PIL import Image
 from same import assert_same
 
@@ -96,6 +96,18 @@ def test_images_count_alike_where_processes_have_different_numbers_of_them(name,
         model = build(EQUAL[name], 3)
         steps(model, slice(None), 3)
     assert_same_weights(found[f"short step/{name}"], parameters(model))
+
+
+def test_a_layer_that_does_not_learn_is_passed_over(found):
+    model = frozen(build(EQUAL["template"], 2))
+    start = next(model.netG.parameters()).clone()
+    steps(model, slice(None), 2)
+    assert torch.equal(next(model.netG.parameters()), start)
+    assert_same_weights(found["frozen layer/template"], parameters(model))
+
+
+def test_steps_with_closures_are_refused(found):
+    assert found["closure"].startswith("LBFGS.step(closure): ")
 
 
 def test_a_process_without_images_of_its_own_changes_nothing(found):

@@ -57,6 +57,15 @@ def test_a_loss_that_is_nowhere_is_named():
         averages.take()
 
 
+def test_a_term_that_lies_elsewhere_than_the_model_is_read_as_a_number():
+    model = Model()
+    model.device = torch.device("meta")
+    model.loss_names, model.loss_G = ["G"], torch.tensor(2.0)
+    averages = Averages(model)
+    averages.add(3)
+    assert averages.take() == {"G": 2.0}
+
+
 def test_a_model_with_its_own_way_is_asked_in_it():
     class Own(Model):
         def get_current_losses(self):
