@@ -115,7 +115,8 @@ def session():
     import torch.distributed as dist
 
     round_number, meeting_place = _meet()
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", **meeting_place)
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, **meeting_place)
     _size, _rank, _open = dist.get_world_size(), dist.get_rank(), True
     # A machine that came late, or whose processes all live, has a count of its own.
     _restarted = largest(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))) > 0 or round_number > 1
@@ -126,6 +127,8 @@ def session():
     except InputError as error:
         raise (InputError(f"process {_rank} of {_size}: {error}") if _rank else error) from None
     finally:
+        if dist.is_initialized() and backend == "gloo":  # left to the end of the program its threads may abort it
+            dist.destroy_process_group()
         _size, _rank, _open, _restarted = 1, 0, False, False
 
 
