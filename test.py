@@ -8,8 +8,8 @@ import os
 from data import create_dataset
 from models import create_model, prepare
 from options.test_options import TestOptions
-from util import distributed
 from util.errors import InputError, clear_errors
+from util.processes import distributed
 
 
 def main(cmd_line=None):
@@ -23,8 +23,8 @@ def main(cmd_line=None):
 def run(opt, options):
     # Imported when the flags are understood: torch takes seconds, and -h should not.
     from util.html import HTML
-    from util.memory import explaining_out_of_memory
-    from util.precision import backend_precision
+    from util.numerics.memory import explaining_out_of_memory
+    from util.numerics.precision import backend_precision
 
     dataset = create_dataset(opt)
     model = create_model(opt)
@@ -44,9 +44,9 @@ def run(opt, options):
 
 def translate(opt, dataset, model, page, wanted):
     """The first `wanted` images of the data set, each to its place on the page; returns how many there were."""
-    from util import seeding
-    from util.progress import batch_size, split_batch
-    from util.results import data_roots, save_images
+    from util.numerics import seeding
+    from util.run.progress import batch_size, split_batch
+    from util.show.results import data_roots, save_images
 
     done = 0
     for batch in dataset:

@@ -9,8 +9,10 @@ import sys
 from data import create_dataset
 from models import create_model, prepare
 from options.train_options import TrainOptions
-from util import distributed, run_folder, stop
 from util.errors import clear_errors
+from util.processes import distributed
+from util.run import folder as run_folder
+from util.run import stop
 
 
 def main(cmd_line=None):
@@ -27,16 +29,17 @@ def run(opt, options):
     """Build everything, train, and return the exit code: 0, or what a signal asks for."""
     # Imported when the flags are understood: torch takes seconds, and -h should not.
     from data.worker import naming_dead_workers
-    from util import averaging, memory, parallel, seeding
-    from util.allocator import keep_freed_memory
-    from util.averages import Averages
-    from util.determinism import repeatable
-    from util.precision import backend_precision
-    from util.progress import Progress
-    from util.run_state import Checkpoint
+    from util.numerics import memory, seeding
+    from util.numerics.allocator import keep_freed_memory
+    from util.numerics.determinism import repeatable
+    from util.numerics.precision import backend_precision
+    from util.processes import agreement, gradients
+    from util.run.checkpoint import Checkpoint
+    from util.run.loss_means import Averages
+    from util.run.progress import Progress
     from util.visualizer import Visualizer
 
-    distributed.together(lambda: parallel.check_same_options(opt))
+    distributed.together(lambda: agreement.check_same_options(opt))
     keep_freed_memory()
     dataset = create_dataset(opt)
     print(f"The number of training images = {len(dataset)}")
@@ -49,11 +52,11 @@ def run(opt, options):
         backend_precision(opt.precision),
         memory.explaining_out_of_memory(opt),
         naming_dead_workers(),
-        averaging.before_every_step(),
+        gradients.before_every_step(),
         stop.listening(opt.max_time) as stopping,
     ):
         prepare(model, dataset, opt)
-        parallel.say_batch(model)
+        agreement.say_batch(model)
         progress, averages = Progress(opt, len(dataset), dataset.batches_per_epoch()), Averages(model)
         checkpoint = Checkpoint(opt, model, progress, averages)
         checkpoint.begin()
@@ -68,9 +71,9 @@ def run(opt, options):
 
 
 def train(opt, dataset, model, progress, averages, checkpoint, visualizer, stopping):
-    from util.compiling import begin_step
-    from util.health import Health
-    from util.watch import Watch
+    from util.numerics.compiling import begin_step
+    from util.run.watch import Watch
+    from util.show.health import Health
 
     watch = Watch(opt, model, progress, checkpoint, visualizer.warn)
     health = Health(visualizer.warn)

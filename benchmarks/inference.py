@@ -22,8 +22,8 @@ from data import create_dataset
 from models import create_model, prepare
 from options.test_options import TestOptions
 from options.train_options import TrainOptions
-from util.progress import split_batch
-from util.results import save_images
+from util.run.progress import split_batch
+from util.show.results import save_images
 
 MODELS = ("cycle_gan@256", "pix2pix@256")
 

@@ -21,8 +21,8 @@ import harness
 import workload
 from workload import MODELS, Setting, Training
 
-from util import distributed
-from util.averaging import Averaging
+from util.processes import distributed
+from util.processes.gradients import Averaging
 
 # Bytes a second, in one direction.
 LINKS = {"NVLink": 450e9, "PCIe 4": 25e9, **{f"{rate} GbE": rate * 1e9 / 8 for rate in (100, 25, 10, 1)}}

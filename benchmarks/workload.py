@@ -18,10 +18,10 @@ from torch.utils.flop_counter import flop_registry
 
 from models import create_model, prepare
 from options.train_options import TrainOptions
-from util import seeding
-from util.allocator import keep_freed_memory
-from util.compiling import begin_step
-from util.precision import backend_precision
+from util.numerics import seeding
+from util.numerics.allocator import keep_freed_memory
+from util.numerics.compiling import begin_step
+from util.numerics.precision import backend_precision
 
 # Side of the images and images in a batch, unless --models says more: name@size or name@sizexbatch.
 USUAL = {"pix2pix": (256, 1), "cycle_gan": (128, 1), "stargan": (128, 4)}
@@ -197,7 +197,7 @@ def _count(setting, words):
     to_meta(model)
     training.batch = {key: value.to("meta") if key in "AB" else value for key, value in training.batch.items()}
     # Shapes without numbers are neither finite nor not. As if not, the optimizers leave them alone.
-    finite = mock.patch("util.finite.not_finite", lambda tensors: torch.ones(()))
+    finite = mock.patch("util.numerics.finite.not_finite", lambda tensors: torch.ones(()))
     with finite, MultiplyAdds() as counter:
         training.steps(training.cycle)
     return counter.total / training.cycle

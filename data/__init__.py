@@ -40,7 +40,7 @@ def create_dataset(opt):
     """What the training loop iterates over: batches of the data set that ``opt.dataset_mode`` names."""
     from data.headers import check_headers
     from data.loader import CustomDatasetDataLoader
-    from util import distributed
+    from util.processes import distributed
 
     loader = distributed.together(lambda: CustomDatasetDataLoader(opt))
     if opt.isTrain:

@@ -16,8 +16,9 @@ from data.base_dataset import BaseDataset
 from data.celeba_dataset import CelebADataset
 from data.labelled_folders_dataset import LabelledFoldersDataset
 from data.labelled_folders_options import domain_folder
-from util import distributed, seeding
 from util.errors import InputError
+from util.numerics import seeding
+from util.processes import distributed
 
 
 class CelebAAndFoldersDataset(BaseDataset):

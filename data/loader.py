@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader, Sampler
 from data import find_dataset_using_name
 from data.prefetch import ahead
 from data.worker import Positioned, Refusal, Replaced, collate, naming_dead_workers, start_worker
-from util import distributed, seeding
 from util.errors import InputError
+from util.numerics import seeding
+from util.processes import distributed
 
 
 class PositionSampler(Sampler):

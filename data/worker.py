@@ -13,8 +13,8 @@ import traceback
 import torch
 from torch.utils.data import Dataset, default_collate
 
-from util import seeding
 from util.errors import InputError
+from util.numerics import seeding
 
 MOST_IN_A_ROW = 100  # unreadable images, before it's the folder that is wrong and not an image
 

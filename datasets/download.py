@@ -23,10 +23,10 @@ from fetch import fetch, sha256
 from unpack import unpack
 
 from options.parser import OptionParser
-from util import run_folder
 from util.errors import InputError, clear_errors, nearest
 from util.files import replacing, write_text
 from util.flags import Float
+from util.run import folder as run_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ".downloads"  # beside the target: what has arrived so far, and the checksums of earlier downloads

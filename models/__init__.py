@@ -76,14 +76,14 @@ def create_model(opt):
 
 def prepare(model, dataset, opt):
     """Make a new model ready for the loop: first-batch hook, setup, parallelize, the order that plug-ins expect."""
-    from util import distributed, parallel
+    from util.processes import agreement, distributed
 
     if opt.isTrain:
-        distributed.together(lambda: parallel.check_parts(model))
+        distributed.together(lambda: agreement.check_parts(model))
     if wants_first_batch(model):
         model.data_dependent_initialize(next(iter(dataset)))
     distributed.together(lambda: model.setup(opt))
     if opt.isTrain:
-        distributed.together(lambda: parallel.check_norms(model))
-        parallel.share_weights(model)
+        distributed.together(lambda: agreement.check_norms(model))
+        agreement.share_weights(model)
     model.parallelize()

@@ -12,12 +12,13 @@ from models.architectures.channels_last import to_channels_last
 from models.architectures.checkpointing import checkpoint_blocks
 from models.builders import Builders
 from models.parts import Parts
-from util import averaging, checkpoint, distributed, run_state, warm_start
-from util.compiling import compile_networks
-from util.determinism import pad_exactly
 from util.errors import InputError
-from util.finite import Updates
-from util.precision import Precision
+from util.numerics.compiling import compile_networks
+from util.numerics.determinism import pad_exactly
+from util.numerics.finite import Updates
+from util.numerics.precision import Precision
+from util.processes import distributed, gradients
+from util.run import checkpoint, warm_start, weights
 
 
 class RunFolder(str):
@@ -54,7 +55,7 @@ class BaseModel(Builders, Parts, ABC):
         self.image_paths = []
         self.metric = 0  # what --lr_policy plateau follows
         self.updates = Updates()
-        self.averagings = averaging.Averagings()
+        self.averagings = gradients.Averagings()
         self.precision = Precision(getattr(opt, "precision", "fp32"), opt.device)
         # Images of one size let cuDNN pick its fastest kernels once; scale_width makes a new size for every image.
         exactly = getattr(opt, "deterministic", False)
@@ -112,7 +113,7 @@ class BaseModel(Builders, Parts, ABC):
             optimizer.zero_grad(set_to_none=True)
         loss = self.learn(phase, optimizers, loss_function)
         self.precision.unscale(phase, optimizers)
-        with averaging.averaged():
+        with gradients.averaged():
             parameters, bad = self.updates.apply(loss, optimizers)
         self.updates.note(parameters, self.precision.update(phase, loss, bad))
         self.set_requires_grad(frozen, True)
@@ -145,9 +146,9 @@ class BaseModel(Builders, Parts, ABC):
         if self.isTrain:
             self.schedulers = [networks.get_scheduler(optimizer, opt) for optimizer in self.optimizers]
         if not self.isTrain or self._continues_from_exports(opt):
-            self.load_networks(checkpoint.tag_of(opt))
+            self.load_networks(weights.tag_of(opt))
         elif getattr(opt, "init_from", None):
-            warm_start.fill(self.networks_by_name(), opt.init_from, checkpoint.tag_of(opt))
+            warm_start.fill(self.networks_by_name(), opt.init_from, weights.tag_of(opt))
         self.print_networks(opt.verbose)
         for net in self.networks_by_name().values():
             self.precision.prepare(net)
@@ -170,7 +171,7 @@ class BaseModel(Builders, Parts, ABC):
     def _continues_from_exports(self, opt):
         """--continue_train without a state of the whole run, or in a plug-in that loads in its own way."""
         own_way = type(self).load_networks is not BaseModel.load_networks
-        return opt.continue_train and (own_way or opt.pretrained_name or not run_state.find(self.save_dir))
+        return opt.continue_train and (own_way or opt.pretrained_name or not checkpoint.find(self.save_dir))
 
     def parallelize(self):
         """Called after setup(); the originals wrapped networks here. Ours need no wrapper."""
@@ -233,7 +234,7 @@ class BaseModel(Builders, Parts, ABC):
     def save_networks(self, epoch):
         """Write ``<epoch>_net_<name>.pth`` for every network; `epoch` is a number, "latest" or "iter_<images>"."""
         for name, net in self.networks_by_name().items():
-            checkpoint.save_weights(net, os.path.join(self.save_dir, f"{epoch}_net_{name}.pth"))
+            weights.save_weights(net, os.path.join(self.save_dir, f"{epoch}_net_{name}.pth"))
 
     def load_networks(self, epoch):
         """Fill every network from ``<epoch>_net_<name>.pth``."""
@@ -243,7 +244,7 @@ class BaseModel(Builders, Parts, ABC):
         for name, net in self.networks_by_name().items():
             path = os.path.join(folder, f"{epoch}_net_{name}.pth")
             print(f"loading the model from {path}")
-            checkpoint.load_weights(net, path)
+            weights.load_weights(net, path)
 
     def __patch_instance_norm_state_dict(self, state_dict, module, keys, i=0):
         """Plug-ins with a load_networks() of their own call this for every key of a state dict."""

@@ -12,8 +12,9 @@ from models import networks
 from models.builders import adam
 from models.economies import apart, run_batches
 from models.tables import GENERATORS
-from util import distributed, seeding
 from util.errors import InputError
+from util.numerics import seeding
+from util.processes import distributed
 
 
 class Contrastive:

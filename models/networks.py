@@ -28,7 +28,7 @@ from models.architectures.unet import UnetGenerator, UnetSkipConnectionBlock
 from models.losses import CosinePatchNCELoss, GANLoss, PatchNCELoss, patch_nce
 from models.schedules import get_scheduler
 from models.tables import DISCRIMINATORS, GENERATORS, NOT_YET, PROJECTORS
-from util.precision import full_precision
+from util.numerics.precision import full_precision
 
 __all__ = [
     "CosinePatchNCELoss",

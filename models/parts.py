@@ -7,8 +7,8 @@ don't see each other are treated as in one batch; batch norm and dropout see a p
 
 import torch
 
-from util import seeding
-from util.averages import current_losses
+from util.numerics import seeding
+from util.run.loss_means import current_losses
 
 
 class Parts:

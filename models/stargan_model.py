@@ -24,9 +24,11 @@ from models.builders import adam
 from models.economies import run_batches
 from models.stargan_options import add_options, check_options
 from models.stargan_targets import Targets
-from util import checkpoint, distributed, seeding
 from util.errors import InputError
-from util.precision import full_precision
+from util.numerics import seeding
+from util.numerics.precision import full_precision
+from util.processes import distributed
+from util.run import weights
 
 SHOWN = 8  # rows of the pictures during training
 
@@ -185,7 +187,7 @@ class StarGANModel(BaseModel):
     def recognise(self):
         """(N, attributes) of 0 and 1: what the critic takes the input for."""
         if self.netD is None:
-            path = os.path.join(self.save_dir, f"{checkpoint.tag_of(self.opt)}_net_D.pth")
+            path = os.path.join(self.save_dir, f"{weights.tag_of(self.opt)}_net_D.pth")
             if not os.path.exists(path):
                 target = next(filter(self.targets.needs_attributes, self.wanted))
                 raise InputError(
@@ -194,7 +196,7 @@ class StarGANModel(BaseModel):
                 )
             print(f"no labels: the attributes to keep and to flip are those that the critic sees ({path})")
             self.netD = self.make_critic().to(self.device)
-            checkpoint.load_weights(self.netD, path)
+            weights.load_weights(self.netD, path)
         return (self.netD(self.real_A)[1][:, : len(self.targets.attributes)] > 0).float()
 
     def compute_visuals(self):

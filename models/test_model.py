@@ -4,8 +4,9 @@ import os
 
 from models.base_model import BaseModel
 from models.test_options import add_options
-from util import checkpoint, run_folder
 from util.errors import InputError
+from util.run import folder as run_folder
+from util.run import weights
 
 
 class TestModel(BaseModel):
@@ -27,7 +28,7 @@ class TestModel(BaseModel):
     def _find_suffix(self):
         """ "" if there is a net_G; else _A or _B, whichever goes in the direction that was asked for."""
         opt = self.opt
-        tag = checkpoint.tag_of(opt)
+        tag = weights.tag_of(opt)
         names = {name for name in ("G", "G_A", "G_B") if os.path.exists(self.save_dir / f"{tag}_net_{name}.pth")}
         if "G" in names or not names:
             return ""

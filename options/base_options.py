@@ -14,9 +14,9 @@ from data.tables import PREPROCESS
 from models.tables import DISCRIMINATORS, GENERATORS, INITS, NORMS
 from options import checks, saved
 from options.parser import OptionParser
-from util import distributed
 from util.errors import InputError
 from util.flags import SWITCH, Float, Int, count, words
+from util.processes import distributed
 
 
 class BaseOptions:
@@ -136,7 +136,10 @@ class BaseOptions:
             raise InputError("--dataroot: missing; give the folder with the images")
         self.finish(opt, given)
         checks.check(opt, given)
-        from util import device, precision  # torch takes seconds to import; a mistyped flag should not wait for it
+        from util.numerics import (  # torch takes seconds to import; a mistyped flag should not wait for it
+            device,
+            precision,
+        )
 
         opt.device, opt.gpu_ids = device.resolve(opt.device, opt.gpu_ids)
         opt.precision = precision.settle(opt.precision, opt.device)

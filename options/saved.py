@@ -8,8 +8,8 @@ import secrets
 
 import data
 from options import checks
-from util import run_folder
 from util.files import write_text
+from util.run import folder as run_folder
 
 # What belongs to one invocation or one machine; everything else a test takes over from the trained run.
 NOT_RESTORED = (

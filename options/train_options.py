@@ -5,9 +5,10 @@ import os
 from models.tables import GAN_MODES, SCHEDULES
 from options import checks, saved
 from options.base_options import BaseOptions
-from util import distributed, run_folder
 from util.errors import InputError, nearest
 from util.flags import SWITCH, Float, Int, words
+from util.processes import distributed
+from util.run import folder as run_folder
 
 # What --scale_lr makes of the images of a step, in units of --batch_size.
 LR_SCALES = {"none": lambda times: 1.0, "linear": lambda times: times, "sqrt": lambda times: times**0.5}

@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from models import create_model
 from options.parser import OptionParser
 from options.train_options import TrainOptions
-from util import checkpoint
 from util.domains import SELECTED
 from util.errors import InputError, clear_errors
 from util.flags import Int
+from util.run import weights
 
 
 def generator_sizes(state, path):
@@ -58,11 +58,11 @@ def domain_words(options, width):
 def import_run(options):
     """Write the run's folder; returns it."""
     paths = {"G": options.generator, "D": options.generator.replace("-G.ckpt", "-D.ckpt")}
-    states = {"G": checkpoint.strip_prefixes(checkpoint.read_tensors(paths["G"]))}
+    states = {"G": weights.strip_prefixes(weights.read_tensors(paths["G"]))}
     sizes, width = generator_sizes(states["G"], paths["G"])
     sizes["image_size"] = options.image_size
     if paths["D"] != paths["G"] and os.path.isfile(paths["D"]):
-        states["D"] = checkpoint.strip_prefixes(checkpoint.read_tensors(paths["D"]))
+        states["D"] = weights.strip_prefixes(weights.read_tensors(paths["D"]))
         sizes |= critic_sizes(states["D"], paths["D"])
     where = ["--dataroot", ".", "--checkpoints_dir", options.checkpoints_dir, "--name", options.name, "--device", "cpu"]
     numbers = [word for flag, value in sizes.items() for word in (f"--{flag}", str(value))]
@@ -71,8 +71,8 @@ def import_run(options):
     model = create_model(opt)
     for name in states:
         net = getattr(model, f"net{name}")
-        checkpoint.load_weights(net, paths[name])
-        checkpoint.save_weights(net, os.path.join(model.save_dir, f"latest_net_{name}.pth"))
+        weights.load_weights(net, paths[name])
+        weights.save_weights(net, os.path.join(model.save_dir, f"latest_net_{name}.pth"))
     run.save()
     if "D" not in states:
         print(f"{paths['D']}: not there, so nothing can tell the attributes of images without labels")

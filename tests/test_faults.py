@@ -17,8 +17,10 @@ from test_programs import CYCLE_GAN, ROOT, train, translate, unpaired, where  # 
 from test_resume import assert_same_run, harm_it
 
 import train as train_program
-from util import checkpoint, files, manifest, run_folder, run_state
+from util import files
 from util.errors import InputError
+from util.run import checkpoint, manifest, weights
+from util.run import folder as run_folder
 
 FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 KILLS = 24
@@ -100,8 +102,8 @@ def test_a_run_killed_again_and_again_at_random_moments_loses_nothing(unpaired, 
             assert os.WEXITSTATUS(ended) == 0, (tmp_path / "broken.txt").read_text()[-2000:]
             break
         kills += 1
-        for found in run_state.find(str(folder))[:1]:
-            assert run_state.damage(str(folder), found) is None
+        for found in checkpoint.find(str(folder))[:1]:
+            assert checkpoint.damage(str(folder), found) is None
     with capsys.disabled():
         print(f" [{kills} kills at random moments, {within} of them inside a save]", end="")
     assert kills >= 20
@@ -187,7 +189,7 @@ def test_a_second_ctrl_c_leaves_at_once(unpaired, tmp_path):  # noqa: F811
 def test_the_second_ctrl_c_kills_and_the_first_signal_gives_the_reason():
     program = (
         "import os, signal, time\n"
-        "from util import stop\n"
+        "from util.run import stop\n"
         "with stop.listening() as stopping:\n"
         "    for name in ('SIGTERM', 'SIGUSR1', 'SIGINT'):\n"
         "        os.kill(os.getpid(), getattr(signal, name))\n"
@@ -216,11 +218,11 @@ def file_size_limit(size):
 def test_a_write_that_fails_names_path_and_bytes_and_touches_nothing(tmp_path):
     net = torch.nn.Linear(400, 400)
     path = tmp_path / "latest_net_G.pth"
-    checkpoint.save_weights(net, path)
+    weights.save_weights(net, path)
     before, tries = path.read_bytes(), 0
     for size in (0, 1, 4096, 100_000, 640_000):
         with file_size_limit(size), pytest.raises(InputError) as caught:
-            checkpoint.save_weights(net, path)
+            weights.save_weights(net, path)
         assert str(path) in str(caught.value) and "(File too large); 641,600 bytes are needed and " in str(caught.value)
         assert "bytes are free" in str(caught.value) and "\n" not in str(caught.value)
         assert path.read_bytes() == before
@@ -285,10 +287,10 @@ def small_disk(tmp_path):
 def test_a_full_disk_keeps_the_old_checkpoint(small_disk, monkeypatch):
     net = torch.nn.Linear(300, 300)  # 361,200 bytes: a second one fits, a third does not
     for name in ("1_net_G.pth", "latest_net_G.pth"):
-        checkpoint.save_weights(net, small_disk / name)
+        weights.save_weights(net, small_disk / name)
     before = (small_disk / "latest_net_G.pth").read_bytes()
     with pytest.raises(InputError, match=r"No space left.*361,200 bytes are needed and [\d,]+ bytes are free"):
-        checkpoint.save_weights(net, small_disk / "latest_net_G.pth")
+        weights.save_weights(net, small_disk / "latest_net_G.pth")
     assert (small_disk / "latest_net_G.pth").read_bytes() == before
     assert len(os.listdir(small_disk)) == 2
 

@@ -20,9 +20,10 @@ from test_programs import CYCLE_GAN, PIX2PIX, ROOT, picture, train, translate, u
 from options.test_options import TestOptions
 from options.train_options import TrainOptions
 from test import results_folder
-from util import manifest, run_folder
 from util.errors import InputError
 from util.flags import Float, Int
+from util.run import folder as run_folder
+from util.run import manifest
 
 BOTH = {"train": TrainOptions, "test": TestOptions}
 
@@ -192,8 +193,8 @@ def test_hostile_file_names_reach_the_pages_as_text(layout, tmp_path, capsys):
 
 
 def test_hostile_labels_reach_the_dashboard_as_text():
-    from util.sinks.pictures import label_table
-    from util.sinks.visdom_windows import Windows
+    from util.show.sinks.pictures import label_table
+    from util.show.sinks.visdom_windows import Windows
 
     class Client:
         def __init__(self):

@@ -16,10 +16,11 @@ from test_programs import CYCLE_GAN, PIX2PIX, ROOT, paired, train, unpaired, wei
 
 from data import worker
 from models.cycle_gan_model import CycleGANModel
-from util import determinism, finite, run_state
 from util.errors import InputError
-from util.health import Health, critics
-from util.watch import Watch
+from util.numerics import determinism, finite
+from util.run import checkpoint
+from util.run.watch import Watch
+from util.show.health import Health, critics
 
 SHORT = ("--seed", "5", "--n_epochs_decay", "0", "--save_latest_freq", "1")
 
@@ -51,7 +52,7 @@ def test_stop_names_network_loss_images_and_place_and_keeps_the_last_checkpoint(
     for part in ("update of G_A, G_B", "cycle_A nan", "epoch 1, 3 images seen", "latest_state.pth", "--lr"):
         assert part in line
     assert re.search(r"images: \S+trainA/\d.png, \S+trainB/\d.png", line)
-    assert run_state.read_state(run / "latest_state.pth")["progress"]["total_iters"] == 2
+    assert checkpoint.read_state(run / "latest_state.pth")["progress"]["total_iters"] == 2
     assert all_finite(run)
 
 
@@ -69,7 +70,7 @@ def test_skip_leaves_the_update_out_and_goes_on(unpaired, tmp_path, monkeypatch,
     spoil(monkeypatch, 2, 3)
     run = train(unpaired, tmp_path, *CYCLE_GAN, *SHORT, "--on_nan", "skip")
     assert all_finite(run)
-    steps = run_state.read_state(run / "latest_state.pth")["model"]["optimizers"]
+    steps = checkpoint.read_state(run / "latest_state.pth")["model"]["optimizers"]
     assert [float(own["state"][0]["step"]) for own in steps] == [2.0, 4.0]  # G made two of four, D all of them
     said = [line for line in capsys.readouterr().out.splitlines() if "--on_nan skip" in line]
     assert len(said) == 2
@@ -84,7 +85,7 @@ def test_skip_speaks_at_most_every_print_freq(unpaired, tmp_path, monkeypatch, c
 
 
 def test_skip_gives_up_where_nothing_else_happens(unpaired, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("util.watch.MOST_SKIPS_IN_A_ROW", 3)
+    monkeypatch.setattr("util.run.watch.MOST_SKIPS_IN_A_ROW", 3)
     spoil(monkeypatch, *range(1, 9))
     with pytest.raises(InputError, match="3 batches in a row"):
         train(unpaired, tmp_path, *CYCLE_GAN, *SHORT, "--on_nan", "skip")
@@ -97,7 +98,7 @@ def test_rollback_takes_the_newest_state_and_goes_on_with_the_next_batches(unpai
     printed = capsys.readouterr().out
     assert printed.count("--on_nan rollback:") == 1
     assert "(epoch: 1, iters: 3," in printed
-    state = run_state.read_state(run / "latest_state.pth")
+    state = checkpoint.read_state(run / "latest_state.pth")
     assert state["progress"]["total_iters"] == 8
     assert [float(own["state"][0]["step"]) for own in state["model"]["optimizers"]] == [7.0, 7.0]
     assert all_finite(run)
@@ -184,7 +185,7 @@ def test_decided_on_the_device_a_bad_last_batch_is_known_before_it_is_saved(unpa
     with pytest.raises(InputError, match="epoch 1, 4 images seen"):
         train(unpaired, tmp_path, *CYCLE_GAN, *SHORT)
     run = tmp_path / "runs" / "run"
-    assert run_state.read_state(run / "latest_state.pth")["progress"]["total_iters"] == 3
+    assert checkpoint.read_state(run / "latest_state.pth")["progress"]["total_iters"] == 3
 
 
 @pytest.mark.parametrize("policy", ["skip", "rollback"])
@@ -195,7 +196,7 @@ def test_decided_on_the_device_the_run_goes_on_also_from_a_state_of_the_host(pol
     words = ("--continue_train", "--n_epochs", "2", "--on_nan", policy, "--save_latest_freq", "1000")
     run = train(unpaired, tmp_path, *words)
     assert all_finite(run)
-    steps = run_state.read_state(run / "latest_state.pth")["model"]["optimizers"]
+    steps = checkpoint.read_state(run / "latest_state.pth")["model"]["optimizers"]
     # 4 of the first epoch; then G misses the second, or both go back to the 4 after the third, in which it is known
     expected = [7.0, 8.0] if policy == "skip" else [5.0, 5.0]
     assert [float(own["state"][0]["step"]) for own in steps] == expected
@@ -368,7 +369,7 @@ def test_deterministic_trains_to_the_same_weights_on_the_cpu(paired, tmp_path, c
 
 def test_a_skipped_batch_leaves_no_trace_in_pools_and_statistics():
     from util.image_pool import ImagePool
-    from util.watch import mend
+    from util.run.watch import mend
 
     pool, norm = ImagePool(3), torch.nn.BatchNorm2d(2)
     pool.images = [torch.ones(1, 2, 2, 2), torch.full((1, 2, 2, 2), np.nan)]

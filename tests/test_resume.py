@@ -13,8 +13,8 @@ from same import assert_same
 from test_programs import CYCLE_GAN, PIX2PIX, ROOT, SMALL, paired, train, unpaired, weights, where  # noqa: F401
 
 import train as train_program
-from util import run_state, stop
 from util.errors import InputError
+from util.run import checkpoint, stop
 
 
 def stop_after(monkeypatch, steps):
@@ -35,7 +35,7 @@ def losses(run):
 
 
 def assert_same_run(a, b):
-    first, second = (run_state.read_state(run / "latest_state.pth") for run in (a, b))
+    first, second = (checkpoint.read_state(run / "latest_state.pth") for run in (a, b))
     assert_same(first, second)
     assert losses(a) == losses(b)
 
@@ -107,7 +107,7 @@ def test_a_flag_that_contradicts_the_networks_is_refused(unpaired, tmp_path):  #
 def test_schedule_and_rate_may_change(unpaired, tmp_path):  # noqa: F811
     run = train(unpaired, tmp_path, *CYCLE_GAN)
     train(unpaired, tmp_path, "--continue_train", "--n_epochs_decay", "3", "--lr", "0.001")
-    state = run_state.read_state(run / "latest_state.pth")
+    state = checkpoint.read_state(run / "latest_state.pth")
     assert state["progress"]["epoch"] == 5
     rate = state["model"]["optimizers"][0]["param_groups"][0]["lr"]
     assert rate == pytest.approx(0.001 * (1 - 4 / 4), abs=1e-12)
@@ -189,7 +189,7 @@ def test_keep_last_prunes_the_older_epochs(unpaired, tmp_path):  # noqa: F811
 
 
 def test_a_second_process_in_the_same_folder_is_refused(unpaired, tmp_path):  # noqa: F811
-    from util.run_folder import owning
+    from util.run.folder import owning
 
     with owning(str(tmp_path / "runs" / "run")), pytest.raises(InputError, match="another process"):
         train(unpaired, tmp_path, *CYCLE_GAN)
@@ -212,7 +212,7 @@ def test_a_signal_saves_and_leaves_with_its_code(name, code, unpaired, tmp_path)
     assert process.returncode == code, printed
     assert f"{name} received" in printed
     assert (run / "latest_state.pth").exists()
-    assert run_state.damage(str(run), run_state.find(str(run))[0]) is None
+    assert checkpoint.damage(str(run), checkpoint.find(str(run))[0]) is None
 
 
 def test_max_time_saves_and_ends_well(unpaired, tmp_path):  # noqa: F811

@@ -10,15 +10,15 @@ import sys
 from tqdm import tqdm
 
 from util.html import HTML
-from util.log import LossLog, loss_line, loss_record
-from util.results import clean_name, save_images
+from util.show.log import LossLog, loss_line, loss_record
+from util.show.results import clean_name, save_images
 from util.util import save_image, tensor2im
 
 __all__ = ["Visualizer", "save_images"]
 
 
 class Visualizer:
-    """Reports losses and pictures of a run; dashboards (``util.sinks``) get the same numbers and pictures.
+    """Reports losses and pictures of a run; dashboards (``util.show.sinks``) get the same numbers and pictures.
 
     Training pages of the original family call two of the methods in two ways, told apart by their arguments.
     """
@@ -45,7 +45,7 @@ class Visualizer:
             self._open(run_dir)
 
     def _open(self, run_dir):
-        from util.sinks import open_sinks
+        from util.show.sinks import open_sinks
 
         resumed = getattr(self.opt, "continue_train", False)
         self.log = LossLog(run_dir, resumed)

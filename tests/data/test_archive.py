@@ -20,8 +20,8 @@ from data.image_folder import ImageFolder, make_dataset
 from data.loader import CustomDatasetDataLoader
 from datasets import parts
 from scripts import check_data
-from util import results
 from util.errors import InputError
+from util.show import results
 
 
 @pytest.fixture(autouse=True)

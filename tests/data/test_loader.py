@@ -16,8 +16,8 @@ from data_help import make_opt, picture, save, save_tree
 from data import create_dataset
 from data.base_dataset import BaseDataset
 from data.loader import CustomDatasetDataLoader
-from util import seeding
 from util.errors import InputError
+from util.numerics import seeding
 
 ROOT = Path(__file__).parents[2]
 

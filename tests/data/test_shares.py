@@ -3,7 +3,8 @@
 import pytest
 
 from data.loader import PositionSampler
-from util import distributed, seeding
+from util.numerics import seeding
+from util.processes import distributed
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from parity_tools import uniform
 
 from models import create_model, losses, prepare
 from options.train_options import TrainOptions
-from util import distributed, seeding
+from util.numerics import seeding
+from util.processes import distributed
 
 STEPS = 5
 NETS = (

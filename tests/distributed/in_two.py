@@ -12,9 +12,10 @@ from cases import EQUAL, IN_PARTS, MIXED, ROOT, build, frozen, parameters, same_
 import data
 import models
 import train
-from util import averaging, distributed, stop
 from util.errors import InputError
 from util.image_pool import ImagePool
+from util.processes import distributed, gradients
+from util.run import stop
 
 PLUGINS = ROOT / "tests" / "plugins"
 
@@ -56,7 +57,7 @@ def after_five_steps(found):
 def refused_closures(found):
     weight = torch.nn.Parameter(torch.ones(2))
     optimizer = torch.optim.LBFGS([weight])
-    with averaging.before_every_step():
+    with gradients.before_every_step():
         try:
             optimizer.step(lambda: weight.sum())
         except InputError as error:

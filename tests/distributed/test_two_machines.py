@@ -16,7 +16,8 @@ from same import assert_same
 from test_two_processes import ROOT, TINY, environment, photos, records, wait_for
 from torch.distributed import TCPStore
 
-from util import distributed, run_state
+from util.processes import distributed
+from util.run import checkpoint
 
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
 PREFIX = f"metamer{os.getpid()}"
@@ -105,7 +106,7 @@ class Run:
             self.processes.append(machine.start(output, *launcher, *program))
 
     def state(self):
-        return run_state.read_state(self.folder / "run" / "latest_state.pth")
+        return checkpoint.read_state(self.folder / "run" / "latest_state.pth")
 
     def text(self):
         return "\n".join(output.read_text() for output in self.outputs)

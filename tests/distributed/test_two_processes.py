@@ -16,8 +16,9 @@ from PIL import Image
 from same import assert_same
 
 import train as train_program
-from util import distributed, run_state
 from util.errors import InputError
+from util.processes import distributed
+from util.run import checkpoint
 
 HERE = Path(__file__).parent
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
@@ -138,9 +139,9 @@ def test_a_signal_to_one_stops_all_in_the_same_step(found):
 
 def test_stopped_and_continued_by_as_many_is_the_run_that_never_stopped(folder):
     straight, continued = (folder / "runs" / name for name in ("straight", "continued"))
-    assert_same(*(run_state.read_state(run / "latest_state.pth") for run in (straight, continued)))
+    assert_same(*(checkpoint.read_state(run / "latest_state.pth") for run in (straight, continued)))
     assert records(straight) == records(continued)
-    stopped = run_state.read_state(folder / "runs/stopped/latest_state.pth")
+    stopped = checkpoint.read_state(folder / "runs/stopped/latest_state.pth")
     assert (stopped["progress"]["epoch"], stopped["progress"]["total_iters"]) == (1, 7)
     assert len(stopped["processes"]) == 2
 
@@ -168,7 +169,7 @@ def test_one_process_goes_on_at_the_next_epoch(folder, tmp_path, capsys):
     train_program.main([*where, "--continue_train", "--n_epochs_decay", "2", "--device", "cpu"])
     output = capsys.readouterr().out
     assert "saved by 2 processes, continued by 1" in output
-    after = run_state.read_state(tmp_path / "straight" / "latest_state.pth")["progress"]
+    after = checkpoint.read_state(tmp_path / "straight" / "latest_state.pth")["progress"]
     assert (after["epoch"], after["total_iters"], after["epoch_iter"]) == (5, 28, 0)
     assert [point[:3] for point in records(tmp_path / "straight")][-3:] == [(4, 3, 24), (4, 5, 26), (4, 7, 28)]
 
@@ -179,7 +180,7 @@ def test_four_go_on_where_two_stopped_inside_an_epoch(folder, tmp_path):
     where = ["--dataroot", str(folder / "photos"), "--checkpoints_dir", str(tmp_path), "--name", "run"]
     done = run(4, *where, "--continue_train", "--device", "cpu")
     assert done.returncode == 0, done.stderr[-3000:]
-    after = run_state.read_state(tmp_path / "run" / "latest_state.pth")
+    after = checkpoint.read_state(tmp_path / "run" / "latest_state.pth")
     assert (after["progress"]["epoch"], after["progress"]["total_iters"]) == (4, 21)
     assert len(after["processes"]) == 4
 
@@ -246,7 +247,7 @@ def test_a_killed_process_ends_the_job_or_it_starts_again_from_the_last_checkpoi
     assert code == 0, text[-3000:]
     assert "started again by the launcher: going on from the last checkpoint" in text
     assert text.count("resumed from") == 1
-    after = run_state.read_state(runs / "run" / "latest_state.pth")["progress"]
+    after = checkpoint.read_state(runs / "run" / "latest_state.pth")["progress"]
     assert (after["epoch"], after["total_iters"]) == (7, 96)
     assert [line[2] for line in records(runs / "run")] == list(range(2, 97, 2))  # no point twice, none missing
 

@@ -6,7 +6,7 @@ from test_golden_curves import MODELS, batch
 
 from models import create_model, prepare
 from options.train_options import TrainOptions
-from util import compiling, seeding
+from util.numerics import compiling, seeding
 
 QUICK = ("pix2pix", "stargan", "template")
 

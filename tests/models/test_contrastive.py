@@ -11,8 +11,8 @@ from models import create_model, networks, prepare
 from models.contrast import parse_layers
 from options.test_options import TestOptions
 from options.train_options import TrainOptions
-from util import seeding
 from util.errors import InputError
+from util.numerics import seeding
 
 NAMES = ("cut", "fastcut", "dclgan", "simdcl")
 SMALL = (*("--ngf", "2", "--ndf", "2", "--netG", "resnet_6blocks", "--load_size", "32", "--crop_size", "32"),

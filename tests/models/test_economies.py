@@ -9,7 +9,7 @@ from torch import nn
 from models import create_model, prepare
 from models.economies import apart, run_batches
 from options.train_options import TrainOptions
-from util import seeding
+from util.numerics import seeding
 
 SMALL = ("--ngf 2 --ndf 2 --netG resnet_4blocks --load_size 32 --crop_size 32 --init_gain 1 --pool_size 0 --seed 0 "
          "--n_layers_D 2 --netD n_layers")  # fmt: skip

@@ -17,7 +17,7 @@ from parity_tools import uniform
 
 from models import create_model, prepare
 from options.train_options import TrainOptions
-from util import seeding
+from util.numerics import seeding
 
 CURVES = Path(__file__).parent / "golden_curves.json"
 STEPS = {1: 1e-3, 5: 2e-2, 15: 0.15, 30: 0.4}  # step -> relative tolerance

@@ -14,7 +14,7 @@ from test_golden_curves import MODELS, NETS, batch
 
 from models import create_model, prepare
 from options.train_options import TrainOptions
-from util import seeding
+from util.numerics import seeding
 
 WINDOW = 50
 RECONSTRUCTION, ADVERSARIAL, SMALL = 0.08, 0.25, 0.15  # relative, relative, or absolute

@@ -5,8 +5,8 @@ import torch
 from distributed.cases import EQUAL, IN_PARTS, batch, build, parameters, same_draws_for_every_image, steps
 
 from models.base_model import BaseModel
-from util import seeding
 from util.errors import InputError
+from util.numerics import seeding
 
 
 @pytest.mark.parametrize("name", IN_PARTS)

@@ -6,8 +6,8 @@ import torch
 from options import checks
 from options.test_options import TestOptions
 from options.train_options import TrainOptions
-from util import compiling, device, precision
 from util.errors import InputError
+from util.numerics import compiling, device, precision
 
 RUN = ["--dataroot", "none", "--name", "run"]
 

@@ -12,7 +12,7 @@ import pytest
 
 from datasets import make_shapes
 from options.train_options import TrainOptions
-from util import run_state
+from util.run import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "slurm_train.sbatch"
@@ -222,10 +222,10 @@ def test_told_that_its_time_is_over_a_run_is_saved_and_goes_on_when_it_starts_ag
     assert process.returncode == 0, said[-3000:]
     assert f"requeue {os.getpid()}" in (job.folder / "scontrol").read_text()
     assert printed.count("SIGUSR1 received: saving and leaving") == 1
-    saved = run_state.read_state(job.folder / "run" / "latest_state.pth")["progress"]["total_iters"]
+    saved = checkpoint.read_state(job.folder / "run" / "latest_state.pth")["progress"]["total_iters"]
 
     epochs = str(saved // 8 + 2)
     assert job.run(*words, "--n_epochs", epochs, **here, SLURM_RESTART_COUNT=1, limit=200) == 0, job.said[-3000:]
-    after = run_state.read_state(job.folder / "run" / "latest_state.pth")["progress"]["total_iters"]
+    after = checkpoint.read_state(job.folder / "run" / "latest_state.pth")["progress"]["total_iters"]
     assert after == 8 * int(epochs) > saved
     assert "resumed from" in job.printed

@@ -38,7 +38,7 @@ class Sink:
 @pytest.fixture
 def sink(monkeypatch):
     sink = Sink()
-    monkeypatch.setattr("util.sinks.open_sinks", lambda opt: [sink], raising=False)
+    monkeypatch.setattr("util.show.sinks.open_sinks", lambda opt: [sink], raising=False)
     return sink
 
 
@@ -260,7 +260,7 @@ def test_a_full_disk_costs_one_warning_and_not_the_run(make, monkeypatch, capsys
     visualizer = make()
     capsys.readouterr()
     monkeypatch.setattr("util.visualizer.save_image", failing)
-    monkeypatch.setattr("util.log._append_line", failing)
+    monkeypatch.setattr("util.show.log._append_line", failing)
     for epoch in (1, 2, 3):
         visualizer.reset()
         visualizer.display_current_results(visuals(), epoch, True)

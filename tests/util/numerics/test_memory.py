@@ -1,0 +1,118 @@
+"""Out of memory: one line with numbers and the next flags to try, and every other error as it was."""
+
+import types
+
+import pytest
+import torch
+
+from util.errors import InputError
+from util.numerics import memory
+
+CUDA = (
+    "CUDA out of memory. Tried to allocate 1.50 GiB. GPU 0 has a total capacity of 139.80 GiB of which 310.00 MiB is "
+    "free. Of the allocated memory 130.00 GiB is allocated by PyTorch"
+)
+WINDOWS = (
+    "[enforce fail at alloc_cpu.cpp:114] data. DefaultCPUAllocator: not enough memory: you tried to allocate 64 bytes."
+)
+MPS = "MPS backend out of memory (MPS allocated: 8.00 GB, max allowed: 9.07 GB). Tried to allocate 256.00 MB on pool."
+
+
+def options(**changes):
+    usual = {
+        "device": torch.device("cpu"),
+        "isTrain": True,
+        "batch_size": 4,
+        "accumulate": 1,
+        "grad_checkpoint": False,
+        "precision": "fp32",
+        "preprocess": "resize_and_crop",
+        "load_size": 286,
+        "crop_size": 256,
+    }
+    return types.SimpleNamespace(**{**usual, **changes})
+
+
+def line_for(error, **changes):
+    with pytest.raises(InputError) as caught, memory.explaining_out_of_memory(options(**changes)):
+        raise error
+    return str(caught.value)
+
+
+def test_a_tensor_too_large_for_this_machine_becomes_one_line():
+    with pytest.raises(InputError) as caught, memory.explaining_out_of_memory(options()):
+        torch.empty(2**52, dtype=torch.uint8)
+    message = str(caught.value)
+    assert message.startswith("cpu: out of memory (4194304.00 GiB more were asked for")
+    assert "--batch_size 4, --crop_size 256, --precision fp32" in message
+    assert "Try, in this order: --batch_size 2 --accumulate 2" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(("text", "asked"), [(CUDA, 1.5 * 2**30), (WINDOWS, 64), (MPS, 2**28)])
+def test_every_allocators_words_are_understood(text, asked):
+    assert memory.asked_for(RuntimeError(text)) == asked
+    assert "out of memory" in line_for(torch.OutOfMemoryError(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when"]
+)
+def test_libraries_that_name_no_size_count_too(text):
+    assert "asked for" not in line_for(RuntimeError(text))
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("shapes (3) and (4) differ"), KeyError("memory"), InputError("--lr: no")]
+)
+def test_other_errors_stay_what_they_are(error):
+    with pytest.raises(type(error)) as caught, memory.explaining_out_of_memory(options()):
+        raise error
+    assert caught.value is error
+
+
+def test_the_flags_come_in_order_with_numbers():
+    assert memory.next_flags(options()) == [
+        "--batch_size 2 --accumulate 2 (the same step in parts)",
+        "--grad_checkpoint (slower)",
+        "--precision bf16",
+        "--crop_size 128",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"batch_size": 1}, ["--grad_checkpoint (slower)", "--precision bf16", "--crop_size 128"]),
+        (
+            {"batch_size": 3, "accumulate": 2, "grad_checkpoint": True, "precision": "bf16"},
+            ["--batch_size 1 --accumulate 4 (the same step in parts)", "--crop_size 128"],
+        ),
+        ({"isTrain": False, "batch_size": 16}, ["--batch_size 8", "--precision bf16", "--crop_size 128"]),
+        ({"isTrain": False, "batch_size": 1, "precision": "fp16", "crop_size": 32}, ["another --device"]),
+    ],
+)
+def test_what_is_used_already_is_not_advised(changes, advice):
+    found = memory.next_flags(options(**changes))
+    assert len(found) == len(advice)
+    assert all(one.startswith(other) for one, other in zip(found, advice))
+
+
+@pytest.mark.parametrize(
+    ("changes", "flag"),
+    [({"preprocess": "resize"}, "--load_size 140"), ({"image_size": 128}, "--image_size 64"), ({}, "--crop_size 128")],
+)
+def test_the_size_is_that_of_the_flag_in_use(changes, flag):
+    assert memory.next_flags(options(**changes))[-1] == flag
+
+
+def test_numbers_that_nobody_knows_are_left_out():
+    text = memory.explain(options(), None, None, None)
+    assert text.startswith("cpu: out of memory, with --batch_size 4")
+    text = memory.explain(options(), 3 * 2**20, 2**30, 2**33)
+    assert "(3 MiB more were asked for, 1.00 GiB of 8.00 GiB are free)" in text
+
+
+def test_the_peak_is_said_where_somebody_counts_it():
+    assert memory.peak(torch.device("cpu")).startswith("peak memory on cpu: ")
+    assert memory.peak(torch.device("mps")) is None

@@ -1,0 +1,31 @@
+"""Draws by position: each process its own, and those of a whole step the same everywhere."""
+
+import torch
+
+from util.numerics import seeding
+
+
+def draws(rank, part=0, images_seen=7):
+    seeding.seed_step(3, images_seen, rank)
+    if part:
+        seeding.seed_part(part)
+    return torch.rand(3).tolist(), torch.rand(3, generator=seeding.shared("cpu")).tolist()
+
+
+def test_processes_draw_differently_for_images_and_alike_for_the_step():
+    own, shared = draws(0)
+    other, other_shared = draws(1)
+    assert own != other and shared == other_shared != own
+
+
+def test_parts_draw_differently_for_images_and_alike_for_the_step():
+    own, shared = draws(0)
+    other, other_shared = draws(0, part=1)
+    assert own != other and shared == other_shared
+    assert draws(0, part=1) == (other, other_shared)
+
+
+def test_the_shared_draws_go_on_within_a_step_and_change_from_step_to_step():
+    _, first = draws(0)
+    assert torch.rand(3, generator=seeding.shared("cpu")).tolist() != first
+    assert draws(0)[1] == first != draws(0, images_seen=8)[1]

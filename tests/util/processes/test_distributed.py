@@ -1,0 +1,105 @@
+"""One process alone: everything answers, and torch.distributed is not even imported. Two: see tests/distributed."""
+
+import subprocess
+import sys
+from argparse import Namespace
+
+import pytest
+import torch
+
+from options.train_options import TrainOptions
+from util.errors import InputError
+from util.numerics import device
+from util.processes import agreement, distributed, gradients
+
+
+def test_one_process_agrees_with_itself():
+    assert (distributed.processes(), distributed.rank(), distributed.weight()) == (1, 0, 1.0)
+    assert distributed.first_does(lambda: 3) == distributed.together(lambda: 3) == distributed.agreed(3) == 3
+    assert distributed.gather("x") == ["x"] and distributed.largest(2) == 2 and distributed.totals([1, 2]) == [1, 2]
+    rows = torch.ones(2, 3)
+    assert distributed.with_others(rows) is rows and distributed.joined(rows) == (rows, 0)
+    assert distributed.only_first(lambda: "here") == "here"
+    assert gradients.Averagings().of([object()]) is None
+
+
+def test_it_comes_without_torch():
+    program = "import sys; from util.processes import distributed; distributed.agreed(1); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_an_absent_object_takes_every_call():
+    absent = distributed.Absent()
+    assert absent.plot(1, x=2) is None
+    with pytest.raises(TypeError):
+        len(absent)
+
+
+@pytest.mark.parametrize(
+    ("count", "turn", "gpu_ids", "expected"), [(2, 1, None, 1), (4, 0, "2,3", 2), (4, 1, "2,3", 3)]
+)
+def test_each_process_has_the_gpu_of_its_turn(count, turn, gpu_ids, expected, monkeypatch):
+    pretend_gpus(monkeypatch, count, turn)
+    assert device.resolve(None, gpu_ids) == (torch.device("cuda", expected), [expected])
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    pretend_gpus(monkeypatch, 2, turn=2)
+    with pytest.raises(InputError, match=r"only 2 GPUs to use: give torchrun --nproc_per_node 2, or --device cpu"):
+        device.resolve(None, None)
+    assert device.resolve("cpu", None) == (torch.device("cpu"), [])
+
+
+def test_several_gpus_without_a_launcher_come_back_to_be_launched(monkeypatch):
+    pretend_gpus(monkeypatch, 4)
+    assert device.resolve(None, "1,3")[1] == [1, 3]
+    for wrong in ("1,1", "0,9", "a"):
+        with pytest.raises(InputError, match="--gpu_ids|CUDA devices"):
+            device.resolve(None, wrong)
+
+
+def pretend_gpus(monkeypatch, count, turn=None):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda index: None)
+    if turn is not None:
+        for name, value in {"RANK": turn, "WORLD_SIZE": count, "LOCAL_RANK": turn}.items():
+            monkeypatch.setenv(name, str(value))
+
+
+@pytest.mark.parametrize(("word", "factor"), [("none", 1), ("linear", 6), ("sqrt", 6**0.5)])
+def test_rates_grow_with_the_images_of_a_step(word, factor, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(distributed, "_size", 3)
+    options = parsed(tmp_path, monkeypatch, "--scale_lr", word, "--accumulate", "2")
+    assert options.opt.lr == pytest.approx(0.0002 * factor)
+    options.save()
+    assert '"lr": 0.0002,' in (tmp_path / "run" / "train_opt.json").read_text(), "a run that goes on scales it anew"
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(1))], lr=options.opt.lr)
+    capsys.readouterr()
+    agreement.say_batch(Namespace(opt=options.opt, optimizers=[optimizer]))
+    assert capsys.readouterr().out == (
+        f"3 processes x 4 images x 2 parts: global batch 24, learning rate {0.0002 * factor:g} (--scale_lr {word})\n"
+    )
+
+
+def test_a_wrong_word_of_scale_lr_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="--scale_lr linaer: choose none, linear, sqrt; did you mean 'linear'"):
+        parsed(tmp_path, monkeypatch, "--scale_lr", "linaer")
+
+
+def parsed(tmp_path, monkeypatch, *words):
+    monkeypatch.setattr(distributed, "agreed", lambda value: value)
+    where = ["--dataroot", "none", "--device", "cpu", "--checkpoints_dir", str(tmp_path), "--name", "run"]
+    options = TrainOptions([*where, "--batch_size", "4", *words])
+    options.parse()
+    return options
+
+
+def test_a_test_in_many_processes_is_refused(monkeypatch, tmp_path):
+    import test as test_program
+
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="test.py works in one process"):
+        test_program.main(["--dataroot", "none", "--device", "cpu", "--checkpoints_dir", str(tmp_path)])

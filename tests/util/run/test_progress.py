@@ -1,0 +1,75 @@
+"""Counting, frequencies, positions and batches in parts."""
+
+from argparse import Namespace
+
+import torch
+
+from util.run.progress import Progress, batch_size, split_batch
+
+
+def run(batches, images_per_epoch, **options):
+    opt = Namespace(**{"n_epochs": 1, "n_epochs_decay": 0, "epoch_count": 1, "seed": 3, **options})
+    progress = Progress(opt, images_per_epoch)
+    for _ in progress.epochs():
+        for data in progress.batches(batches):
+            yield progress, data
+
+
+def image_batches(*sizes):
+    return [{"A": torch.zeros(n, 1, 2, 2), "A_paths": ["p"] * n} for n in sizes]
+
+
+def test_images_are_counted_not_batches_times_batch_size():
+    assert [progress.total_iters for progress, _ in run(image_batches(2, 2, 1), 5)] == [2, 4, 5]
+
+
+def test_frequencies_mean_at_least_every_so_many_images():
+    fired = [progress.total_iters for progress, _ in run(image_batches(*[3] * 100), 300) if progress.every(100)]
+    assert fired == [102, 201, 300]
+    fired = [progress.total_iters for progress, _ in run(image_batches(*[6] * 500), 3000) if progress.every(400)]
+    assert len(fired) == 7
+
+
+def test_a_step_draws_the_same_numbers_wherever_the_run_began():
+    draws = [float(torch.rand(1)) for _ in run(image_batches(1, 1, 1, 1), 4)]
+    again = [float(torch.rand(1)) for _ in run(image_batches(1, 1, 1, 1), 4)]
+    other = [float(torch.rand(1)) for _ in run(image_batches(1, 1, 1, 1), 4, seed=4)]
+    assert draws == again
+    assert len(set(draws)) == 4
+    assert draws != other
+
+
+def test_epochs_start_at_epoch_count_and_end_with_the_schedule(capsys):
+    epochs = [progress.epoch for progress, _ in run(image_batches(1), 1, n_epochs=3, n_epochs_decay=2, epoch_count=4)]
+    assert epochs == [4, 5]
+    assert "End of epoch 5 / 5 \t Time Taken:" in capsys.readouterr().out
+
+
+def test_a_batch_in_parts_keeps_values_that_are_not_per_image():
+    data = {"A": torch.arange(3.0), "A_paths": ["a", "b", "c"], "note": "same for all"}
+    parts = split_batch(data, one_by_one=True)
+    assert [part["A_paths"] for part in parts] == [["a"], ["b"], ["c"]]
+    assert [part["note"] for part in parts] == ["same for all"] * 3
+    assert [part["A"].tolist() for part in split_batch(data, limit=2)] == [[0.0, 1.0]]
+    assert split_batch(data, limit=5)[0] is data
+    assert batch_size(data) == 3
+
+
+def counted(n_iters, batches=3, **options):
+    """[(epoch, iterations, whether the rate is due)] of a run that counts iterations, of so many batches an epoch."""
+    opt = Namespace(n_iters=n_iters, n_iters_decay=0, lr_update_step=2, epoch_count=1, seed=3, batch_size=2, **options)
+    progress = Progress(opt, 2 * batches, batches)
+    for epoch in progress.epochs():
+        for _ in progress.batches(image_batches(*[2] * batches)):
+            yield epoch, progress.iterations, progress.rate_is_due(), progress.last_epoch
+
+
+def test_a_run_of_iterations_ends_inside_an_epoch():
+    assert [position[:2] for position in counted(5)] == [(1, 1), (1, 2), (1, 3), (2, 4), (2, 5)]
+    assert [due for _, _, due, _ in counted(5)] == [False, True, False, True, False]
+    assert {last for *_, last in counted(5)} == {2}
+    assert {last for *_, last in counted(6)} == {2} and {last for *_, last in counted(7)} == {3}
+
+
+def test_a_run_of_epochs_updates_no_rate_in_between():
+    assert not any(progress.rate_is_due() for progress, _ in run(image_batches(2, 2), 4))

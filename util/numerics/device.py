@@ -1,0 +1,96 @@
+"""Which device a process uses, from --device, the older --gpu_ids and its number among those on this machine."""
+
+import torch
+
+from util.errors import InputError
+from util.processes import distributed
+
+
+def resolve(device, gpu_ids):
+    """(torch.device, gpu_ids) from the two flags' texts; gpu_ids is [] on everything but CUDA, else [index].
+
+    None, or auto, takes CUDA if there is one, then Apple's mps, then the CPU. Of several --gpu_ids each process takes
+    the one that is its turn; a process that nobody launched gets them all back, to launch the others.
+    """
+    ids = _from_gpu_ids(gpu_ids)
+    if device in (None, "auto"):
+        wanted = _best() if ids is None else torch.device("cuda" if ids else "cpu")
+    else:
+        wanted = _parse(device)
+    if ids is not None and not _agree(wanted, ids):
+        raise InputError(f"--device {device} contradicts --gpu_ids {gpu_ids}: give one of them")
+    if wanted.type != "cuda":
+        _check(wanted)
+        if wanted.type == "mps" and distributed.launched_several():
+            raise InputError("--device mps: PyTorch has no exchange between processes for it; use one, or --device cpu")
+        return wanted, []
+    ids = ids or ([wanted.index] if wanted.index is not None else _default_ids())
+    for index in ids:
+        _check(torch.device("cuda", index))
+    if len(ids) > 1 and not distributed.launched():
+        return torch.device("cuda", ids[0]), ids
+    index = _own(ids)
+    torch.cuda.set_device(index)
+    return torch.device("cuda", index), [index]
+
+
+def _own(ids):
+    """The GPU of this process: that of its turn, or the only one."""
+    turn = distributed.local_rank()
+    if turn is None:
+        return ids[0]
+    if turn >= len(ids):
+        raise InputError(
+            f"this machine has process {turn} and up, but only {len(ids)} GPU{'s' * (len(ids) > 1)} to use: give "
+            f"torchrun --nproc_per_node {len(ids)}, or --device cpu"
+        )
+    return ids[turn]
+
+
+def _default_ids():
+    if distributed.launched():
+        return list(range(torch.cuda.device_count()))
+    return [torch.cuda.current_device() if torch.cuda.is_available() else 0]
+
+
+def _agree(device, ids):
+    return device.type == ("cuda" if ids else "cpu") and (device.index is None or ids == [device.index])
+
+
+def _from_gpu_ids(text):
+    """None where nothing is said, [] for the CPU, else the GPUs' numbers."""
+    if text is None or text == "":
+        return None
+    try:
+        ids = [int(word) for word in str(text).split(",") if word.strip()]
+    except ValueError:
+        raise InputError(f"--gpu_ids {text}: numbers, as in --gpu_ids 0 or --gpu_ids 0,1; -1 for the CPU") from None
+    ids = [i for i in ids if i >= 0]
+    if len(set(ids)) < len(ids):
+        raise InputError(f"--gpu_ids {text}: each GPU once")
+    return ids
+
+
+def _parse(text):
+    try:
+        device = torch.device(text)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        raise InputError(f"--device {text}: choose auto, cpu, cuda, cuda:N or mps")
+    return torch.device("cpu") if device.type == "cpu" else device
+
+
+def _best():
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
+
+
+def _check(device):
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"--device {device}: PyTorch finds no CUDA device here; use --device cpu")
+    if device.type == "cuda" and device.index >= torch.cuda.device_count():
+        raise InputError(f"--device {device}: there are only {torch.cuda.device_count()} CUDA devices (from 0)")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise InputError("--device mps: not available here; use --device cpu")

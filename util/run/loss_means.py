@@ -1,0 +1,87 @@
+"""Losses averaged over what lies between two printed points, on their device: nothing waits for it before that."""
+
+from collections import OrderedDict
+
+import torch
+
+from util.processes import distributed
+
+
+class Averages:
+    """``add()`` after every step, ``take()`` where losses are printed.
+
+    A step counts by its images. A loss that a step does not compute counts with its last value. A model with a
+    get_current_losses() of its own is asked by that, for the moment of printing.
+    """
+
+    def __init__(self, model):
+        self.model = model
+        self._has_own_way = type(model).get_current_losses.__qualname__ != "BaseModel.get_current_losses"
+        self._clear()
+
+    def _clear(self):
+        self._tensors = {}  # names -> (their sums in one tensor, images that went into it)
+        self._numbers = {}  # name -> (sum, images), of losses that are plain numbers
+
+    def add(self, images):
+        """The losses of a step that had so many images (of this process)."""
+        found = {} if self._has_own_way else current_losses(self.model)
+        # A term that is switched off may be a tensor on the CPU, or a number: that can be read without waiting.
+        names = tuple(name for name, value in found.items() if is_on(self.model.device, value))
+        if names:
+            values = torch.stack([found[name].detach().float().mean() for name in names]) * images
+            before, count = self._tensors.get(names, (0, 0))
+            self._tensors[names] = before + values, count + images
+        for name in found.keys() - names:
+            before, count = self._numbers.get(name, (0, 0))
+            self._numbers[name] = before + float(found[name]) * images, count + images
+
+    def take(self):
+        """Name -> mean over the images of all processes since the last call. Collective."""
+        if self._has_own_way:
+            return mean_over_processes(self.model.get_current_losses())
+        sums, counts = {}, {}
+        for name, value, count in self._parts():
+            sums[name], counts[name] = sums.get(name, 0) + value, counts.get(name, 0) + count
+        self._clear()
+        sums, counts = distributed.sums(sums), distributed.sums(counts)
+        if any(counts.get(name, 0) == 0 for name in names_of(self.model)):
+            return mean_over_processes(self.model.get_current_losses())  # says which attribute is not there
+        return OrderedDict((name, sums[name] / counts[name]) for name in names_of(self.model))
+
+    def _parts(self):
+        for names, (values, count) in self._tensors.items():
+            yield from ((name, value, count) for name, value in zip(names, values.tolist()))
+        yield from ((name, value, count) for name, (value, count) in self._numbers.items())
+
+    def state_dict(self):
+        """What has been added up so far; a resumed run's next point is then the same."""
+        tensors = [[list(names), values.tolist(), count] for names, (values, count) in self._tensors.items()]
+        return {"tensors": tensors, "numbers": {name: list(pair) for name, pair in self._numbers.items()}}
+
+    def load_state_dict(self, state):
+        device = self.model.device
+        self._tensors = {
+            tuple(names): (torch.tensor(values, device=device), count) for names, values, count in state["tensors"]
+        }
+        self._numbers = {name: tuple(pair) for name, pair in state["numbers"].items()}
+
+
+def is_on(device, value):
+    return isinstance(value, torch.Tensor) and value.device.type == device.type
+
+
+def names_of(model):
+    return [name for name in model.loss_names if isinstance(name, str)]
+
+
+def current_losses(model):
+    """Name -> the model's loss as it is, tensor or number; without those that it has not computed yet."""
+    found = {name: getattr(model, "loss_" + name.replace("/", "_"), None) for name in names_of(model)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def mean_over_processes(losses):
+    """Collective."""
+    total = distributed.sums({name: value * distributed.weight() for name, value in losses.items()})
+    return OrderedDict((name, total[name]) for name in losses)

@@ -1,0 +1,199 @@
+"""After every batch: did its updates go well? If not, stop, leave it out or roll back, as --on_nan says."""
+
+from typing import Any, NamedTuple
+
+import torch
+
+from util.errors import InputError
+from util.image_pool import ImagePool
+from util.processes import distributed
+from util.run import checkpoint
+from util.run.loss_means import current_losses, mean_over_processes
+
+MOST_ROLLBACKS = 3
+MOST_SKIPS_IN_A_ROW = 100
+
+
+class Report(NamedTuple):
+    """What is known about a batch; `flags` may still be on their way from the device until `arrived`."""
+
+    parameters: list
+    flags: torch.Tensor
+    arrived: Any  # a CUDA event, or None
+    losses: dict
+    paths: list
+    where: str
+
+
+class Watch:
+    """Asks after every batch whether its updates went well, and does what --on_nan says if one did not.
+
+    On CUDA the answer is about the batch before. Models with a backward() of their own are judged by their losses,
+    when these are printed and before a checkpoint is written.
+    """
+
+    def __init__(self, opt, model, progress, checkpoint, say=print):
+        self.opt, self.model, self.progress, self.checkpoint, self.say = opt, model, progress, checkpoint, say
+        self.skipped = self.in_a_row = self.rollbacks = 0
+        self._paths = None  # of the last batch
+        self._guarded = False  # whether the model's updates are ours
+        self._pending = None
+        self._next_word = 0  # --on_nan skip speaks again from so many images on
+
+    def look(self, data):
+        """After each batch; `data` is what the model was given."""
+        before, self._pending = self._pending, None
+        self._paths = paths_of(data)
+        made = self.model.updates.take()
+        if made:
+            self._guarded = True
+            self._pending = self._report(made)
+        elif not self._guarded and getattr(self.opt, "precision", None) == "fp16":
+            error = InputError(
+                f"--precision fp16: --model {self.opt.model} makes its steps by itself, so its gradients can't be "
+                "scaled; use --precision bf16"
+            )
+            raise distributed.in_unison(error)
+        if before is not None:
+            self._judge(before)
+        if self._pending is not None and self._pending.arrived is None:
+            self.settle()
+
+    def settle(self):
+        """Wait for what is pending; called before anything is saved."""
+        report, self._pending = self._pending, None
+        if report is not None:
+            self._judge(report)
+        if not self._guarded and self._paths is not None:
+            self.losses(mean_over_processes({name: float(value) for name, value in self._losses().items()}))
+
+    def losses(self, losses):
+        """Judge a model that makes its updates itself by the numbers it prints."""
+        bad = [f"{name} {value}" for name, value in losses.items() if not abs(value) < float("inf")]
+        if not bad or self._guarded:
+            return
+        paths = shown(everywhere(self._paths))
+        what = f"{self._where()}: not a finite number in the losses: {', '.join(bad)}; images: {paths}"
+        if self.opt.on_nan != "rollback":
+            raise self._stop(what)
+        self._roll_back(what)
+
+    def _report(self, made):
+        flags, arrived = torch.stack([bad for _, bad in made]), None
+        if flags.is_cuda:
+            flags = flags.to("cpu", non_blocking=True)  # into pinned memory; an event says when it is there
+            arrived = torch.cuda.Event()
+            arrived.record()
+        parameters = [own for own, _ in made]
+        return Report(parameters, flags, arrived, self._losses(), self._paths, self._where())
+
+    def _losses(self):
+        """The model's losses as they are, still on the device."""
+        found = current_losses(self.model)
+        return {name: value.detach() for name, value in found.items() if isinstance(value, torch.Tensor)}
+
+    def _judge(self, report):
+        if report.arrived is not None:
+            report.arrived.synchronize()
+        if not report.flags.any():
+            self.in_a_row = 0
+            return
+        what = f"{report.where}: {self._describe(report)}; images: {shown(everywhere(report.paths))}"
+        if self.opt.on_nan == "stop":
+            raise self._stop(what)
+        if self.opt.on_nan == "rollback":
+            self._roll_back(what)
+        else:
+            self._skip(what)
+
+    def _describe(self, report):
+        held = {id(p) for parameters, bad in zip(report.parameters, report.flags) if bad for p in parameters}
+        nets = [
+            name for name, net in self.model.networks_by_name().items() if any(id(p) in held for p in net.parameters())
+        ]
+        losses = {name: float(value) for name, value in report.losses.items()}
+        bad = [f"{name} {value}" for name, value in losses.items() if not abs(value) < float("inf")]
+        cause = f"losses: {', '.join(bad)}" if bad else "the losses are finite, their gradients are not"
+        return f"not a finite number in the update of {', '.join(nets)} ({cause})"
+
+    def _skip(self, what):
+        mend(self.model)
+        self.skipped += 1
+        self.in_a_row += 1
+        if self.in_a_row >= MOST_SKIPS_IN_A_ROW:
+            raise self._stop(f"{what}; that makes {self.in_a_row} batches in a row")
+        if self.progress.total_iters >= self._next_word:
+            self._next_word = self.progress.total_iters + self.opt.print_freq
+            self.say(f"--on_nan skip: {what}; the update is left out, as in {self.skipped} batches so far")
+
+    def _roll_back(self, what):
+        if self.rollbacks == MOST_ROLLBACKS:
+            raise self._stop(f"{what}; after {self.rollbacks} rollbacks")
+        found, state = distributed.first_does(lambda: with_state(newest_state(self.checkpoint.folder)))
+        if found is None:
+            raise self._stop(f"{what}; there is no checkpoint to go back to yet")
+        self.rollbacks += 1
+        self._pending = None  # an answer about weights that are gone
+        restore(self.model, state, found.path)
+        self.say(f"--on_nan rollback: {what}; back to the weights of {found.path}, on with the next batches")
+
+    def _stop(self, what):
+        found = newest_state(self.checkpoint.folder)
+        kept = (
+            f"the last checkpoint is {found.path}, --continue_train goes on from it" if found else "no checkpoint yet"
+        )
+        error = InputError(
+            f"{what}; {kept}. Try a lower --lr or another --gan_mode, or look at these images; "
+            "--on_nan skip and --on_nan rollback go on by themselves"
+        )
+        return distributed.in_unison(error)
+
+    def _where(self):
+        return f"epoch {self.progress.epoch}, {self.progress.total_iters} images seen"
+
+
+def newest_state(folder):
+    return next((found for found in checkpoint.find(folder) if not checkpoint.damage(folder, found)), None)
+
+
+def with_state(found):
+    return found, found and checkpoint.read_state(found.path)
+
+
+def everywhere(paths):
+    """Those of all processes. Collective."""
+    return [path for own in distributed.gather(paths) for path in own]
+
+
+def restore(model, state, path):
+    """Networks, moments and pools from a state; learning rates and schedules stay where the run stands."""
+    rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in model.optimizers]
+    state = {**state["model"], "schedulers": []}
+    checkpoint.load_model_state(model, state, path)
+    for optimizer, own in zip(model.optimizers, rates):
+        for group, rate in zip(optimizer.param_groups, own):
+            group["lr"] = rate
+
+
+def mend(model):
+    """Take out what a bad forward pass left behind: images in the pools, running statistics of batch norms."""
+    for pool in vars(model).values():
+        if isinstance(pool, ImagePool):
+            pool.images = [image for image in pool.images if image.isfinite().all()]
+    for net in model.networks_by_name().values():
+        for module in net.modules():
+            mean = getattr(module, "running_mean", None)
+            if mean is not None and not (mean.isfinite().all() and module.running_var.isfinite().all()):
+                module.reset_running_stats()
+
+
+def paths_of(data):
+    """The image files of a batch, from all of its keys that end in _paths."""
+    lists = (value for key, value in data.items() if key.endswith("_paths")) if isinstance(data, dict) else ()
+    paths = (path for value in lists for path in ([value] if isinstance(value, str) else value))
+    return list(dict.fromkeys(map(str, paths)))
+
+
+def shown(paths, most=8):
+    more = f" and {len(paths) - most} more" if len(paths) > most else ""
+    return (", ".join(paths[:most]) or "unknown") + more

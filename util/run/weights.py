@@ -1,0 +1,183 @@
+"""Weights on disk: ``<tag>_net_<name>.pth``, a bare state dict a file, as the original programs write and read it."""
+
+import contextlib
+import os
+import zipfile
+
+import torch
+
+from util.errors import InputError
+from util.files import replacing
+from util.run import manifest
+
+WRAPPERS = ("module.", "_orig_mod.")  # what DataParallel/DDP and torch.compile put before every key
+
+
+def save_weights(net, path):
+    """Write a network's state dict, on the CPU, atomically."""
+    state = {key: value.detach().cpu() for key, value in unwrap(net).state_dict().items()}
+    with replacing(path, sum(value.numel() * value.element_size() for value in state.values())) as file:
+        write_tensors(state, file)
+
+
+def write_tensors(state, file):
+    """torch.save to an open file; raises OSError on a full disk."""
+    with torch_writes():
+        torch.save(state, file)
+
+
+@contextlib.contextmanager
+def torch_writes():
+    """A disk that is full is an OSError, which torch's zip writer hides in a RuntimeError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(word in str(error) for word in ("inline_container", "PytorchStreamWriter", "iostream")):
+            raise
+        hidden = error.__context__
+        raise hidden if isinstance(hidden, OSError) else OSError("the weights did not fit") from error
+
+
+def tag_of(opt):
+    """Which checkpoint the options name: iter_<load_iter>, or the word of --epoch."""
+    return f"iter_{opt.load_iter}" if opt.load_iter > 0 else opt.epoch
+
+
+def load_weights(net, path):
+    """Fill `net` from a file of ours or of the original programs; raises InputError that says what does not fit.
+
+    Prefixes of wrappers are dropped, and so are the running statistics that instance norms kept before PyTorch 0.4,
+    wherever the module itself has none. Only tensors are read: a pickle that would run code is refused.
+    """
+    fit(net, strip_prefixes(read_tensors(path)), path)
+
+
+def fit(net, state, path):
+    """Put a state dict that was read from `path` into a network, or raise an InputError that says what differs."""
+    net = unwrap(net)
+    try:
+        net.load_state_dict(without_instance_norm_leftovers(net, state))
+    except RuntimeError as error:
+        raise InputError(
+            f"{path}: these weights don't fit the network. {explain_mismatch(net, state, error)}"
+        ) from None
+
+
+def read_tensors(path):
+    """The state dict in a file, on the CPU; raises InputError if the file is not what its manifest says."""
+    path = os.fspath(path)
+    if not os.path.isfile(path):
+        raise InputError(f"{path}: no such checkpoint;{_what_is_there(path)}")
+    _check_whole(path)
+    state = read_plain(path)
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise InputError(f"{path}: not the weights of one network (a dictionary of tensors)")
+    return state
+
+
+def read_plain(path, mmap=False):
+    """What torch.load makes of a file that may hold tensors and plain values only; any other raises InputError."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except Exception as error:  # unpickling and unzipping fail in many ways
+        reason = "it holds more than tensors" if "weights_only" in str(error).lower() else "damaged or not a checkpoint"
+        raise InputError(f"{path}: refused, {reason}") from None
+
+
+def unreadable(path):
+    """Why a file that no manifest vouches for can't be used, or None."""
+    try:
+        return manifest.broken_inside(path) or (read_plain(path) and None)
+    except InputError as error:
+        return str(error).removeprefix(f"{path}: ")
+
+
+def _check_whole(path):
+    """Against the manifest beside it, if it has one, and the checksums inside; old and foreign files have neither."""
+    folder, name = os.path.split(path)
+    tag, _, net = name.rpartition("_net_")
+    known = manifest.listed(path, tag) if net else None
+    if (known is None and not zipfile.is_zipfile(path)) or (known and manifest.as_listed(path, tag)):
+        return
+    trouble = unreadable(path) if known else manifest.broken_inside(path)
+    if trouble:
+        others = [f"--load_iter {t[5:]}" if t.startswith("iter_") else f"--epoch {t}" for t in _others(folder, tag)]
+        mend = f"whole in this folder: {', '.join(others)}" if others else "no other checkpoint in this folder is whole"
+        raise InputError(f"{path}: {trouble}; {mend}")
+    if known:
+        print(f"{path}: whole, but not what {tag}_manifest.json lists: replaced since, or its save was interrupted")
+
+
+def _others(folder, tag):
+    return [other for other in manifest.whole_exports(folder) if other != tag][:5]
+
+
+def strip_prefixes(state):
+    """The same tensors without wrappers' prefixes. A plain dict: without ``_metadata``, old batch norms load too."""
+    stripped = {}
+    for key, value in state.items():
+        while key.startswith(WRAPPERS):
+            key = key.split(".", 1)[1]
+        stripped[key] = value
+    return stripped
+
+
+def unwrap(net):
+    """The network itself, if a plug-in put DataParallel, DDP or torch.compile around it."""
+    while True:
+        inner = getattr(net, "module", None) if isinstance(net, _PARALLEL) else getattr(net, "_orig_mod", None)
+        if inner is None:
+            return net
+        net = inner
+
+
+_PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+
+
+def without_instance_norm_leftovers(net, state):
+    """The state without running statistics of those instance norms that keep none themselves."""
+    leftovers = set()
+    for name, module in net.named_modules():
+        if "InstanceNorm" in type(module).__name__ and module.running_mean is None:
+            prefix = f"{name}." if name else ""
+            leftovers |= {prefix + buffer for buffer in ("running_mean", "running_var", "num_batches_tracked")}
+    return {key: value for key, value in state.items() if key not in leftovers}
+
+
+def explain_mismatch(net, state, error):
+    """Which flag probably differs between the network that was saved and the one that was built."""
+    own = net.state_dict()
+    missing, extra = own.keys() - state.keys(), state.keys() - own.keys()
+    shapes = [key for key in own.keys() & state.keys() if own[key].shape != state[key].shape]
+    if not missing and not extra and shapes:
+        key = shapes[0]
+        flags = "--ngf / --ndf" if own[key].shape[1:] != state[key].shape[1:] else "--output_nc or --ngf / --ndf"
+        if key in (next(iter(own)), list(own)[-1]):
+            flags = "--input_nc / --output_nc, " + flags
+        return f"{key} is {tuple(state[key].shape)} in the file and {tuple(own[key].shape)} here: compare {flags}"
+    hint = _hint(missing, extra)
+    lacking, unknown = (", ".join(sorted(keys)[:2]) or "none" for keys in (missing, extra))
+    return f"{len(missing)} keys are missing ({lacking}), {len(extra)} are unknown ({unknown}): {hint}"
+
+
+def _hint(missing, extra):
+    def differ(sign):
+        return any(sign(key) for key in missing) != any(sign(key) for key in extra)
+
+    if differ(lambda key: "running_mean" in key):
+        return "only one of the two has batch normalisation, compare --norm"
+    if differ(lambda key: key.endswith(".filt")):
+        return "only one of the two is antialiased, compare --no_antialias and --no_antialias_up"
+    if differ(lambda key: "conv_block.6.weight" in key):
+        return "dropout moves the layers of a ResNet block, compare --no_dropout"
+    return "compare --netG / --netD, --n_layers_D, --norm and --no_dropout"
+
+
+def _what_is_there(path):
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        return f" there is no run folder {folder}, compare --name and --checkpoints_dir"
+    found = sorted(name for name in os.listdir(folder) if name.endswith(".pth"))
+    if not found:
+        return f" {folder} holds no checkpoints"
+    return f" found there: {', '.join(found[:6])}{' ...' if len(found) > 6 else ''}; compare --epoch and --model"
