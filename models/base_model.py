@@ -80,6 +80,16 @@ class BaseModel(Builders, Parts, ABC):
     def optimize_parameters(self):
         """One step: losses, gradients, updates."""
 
+    generator_names = ()  # names of the networks that translate uses
+
+    def translate(self, images, **condition):
+        """Name -> pictures (N, C, H, W) for images (N, C, H, W), all in [-1, 1]."""
+        paths = [""] * len(images)
+        self.set_input({"A": images, "B": images, "A_paths": paths, "B_paths": paths})
+        self.test()
+        made = self.get_current_visuals()
+        return {name: value for name, value in made.items() if not name.startswith("real")}
+
     def data_dependent_initialize(self, data):
         """Called once with the first batch, before setup(), if a model overrides it: for networks sized by data."""
 

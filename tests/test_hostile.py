@@ -19,11 +19,11 @@ from test_programs import CYCLE_GAN, PIX2PIX, ROOT, picture, train, translate, u
 
 from options.test_options import TestOptions
 from options.train_options import TrainOptions
-from test import results_folder
 from util.errors import InputError
 from util.flags import Float, Int
 from util.run import folder as run_folder
 from util.run import manifest
+from util.show.result_page import folder_of
 
 BOTH = {"train": TrainOptions, "test": TestOptions}
 
@@ -112,7 +112,7 @@ def test_no_name_leaves_its_folder(flag, tmp_path, monkeypatch, capsys):
         inside(opt.checkpoints_dir, os.path.join(opt.checkpoints_dir, opt.name, f"{opt.epoch}_net_G.pth"))
         inside(opt.dataroot, os.path.join(opt.dataroot, opt.phase))
         if not opt.isTrain:
-            inside(opt.results_dir, results_folder(opt))
+            inside(opt.results_dir, folder_of(opt))
     assert not os.listdir(tmp_path)
     assert refused >= STAYING.get(flag, 30)
     with capsys.disabled():

@@ -4,8 +4,10 @@ Nothing stores the state of a generator. Whoever stands at the same position dra
 run repeatable, a resumed run exact, and the pictures independent of the number of data workers.
 """
 
+import contextlib
 import functools
 import random
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -27,6 +29,19 @@ def _seed_all(derived):
     torch.default_generator.manual_seed(derived)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(derived)
+
+
+@contextlib.contextmanager
+def restored() -> Iterator[None]:
+    """The generators of random, numpy and torch continue after the block as if it had drawn nothing."""
+    python, numpy_state = random.getstate(), np.random.get_state()
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy_state)
 
 
 def seed_build(seed):

@@ -166,6 +166,17 @@ def split_batch(data, limit=None, one_by_one=False):
     return [_part(data, images, start, min(start + size, wanted)) for start in range(0, wanted, size)]
 
 
+def samples(dataset, most, one_by_one=False):
+    """The first `most` samples of a data set, in its batches or one by one."""
+    done = 0
+    for batch in dataset:
+        for part in split_batch(batch, limit=most - done, one_by_one=one_by_one):
+            yield part
+            done += batch_size(part)
+        if done >= most:
+            return
+
+
 def _part(data, images, start, stop):
     def sliceable(value):
         return isinstance(value, (torch.Tensor, list, tuple)) and len(value) == images

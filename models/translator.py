@@ -1,0 +1,225 @@
+"""A trained run as a function of an image: what ``test.py``, ``metamer.load`` and the tools call.
+
+translate = Translator.load("checkpoints/horses")
+zebra = translate(Image.open("horse.jpg"))
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import inspect
+import io
+import os
+import threading
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch.nn.functional import pad
+
+import models
+from data.conversion import to_tensor
+from models.base_model import BaseModel
+from models.tables import GENERATORS
+from util.errors import InputError, nearest
+from util.numerics import device as devices
+from util.numerics import seeding
+from util.run import folder as run_folder
+
+BATCH = 8  # images of one size that go through the network at once, where a caller gives no batch_size
+
+# What a run that is not training needs beside the options that it was trained with.
+AT_TEST = {
+    **{"isTrain": False, "phase": "test", "num_test": float("inf"), "eval": False, "model_suffix": "", "load_iter": 0},
+    **{"precision": "fp32", "compile": "none", "channels_last": False, "verbose": False, "serial_batches": True},
+    **{"no_flip": True, "batch_size": 1, "num_threads": 0, "gpu_ids": [], "continue_train": False, "init_from": None},
+}
+
+
+class Translator:
+    """Calls the generators of a model on single images, lists and batches.
+
+    A Translator writes no attribute of a model whose page defines ``translate``, so that several threads may share
+    it. Networks in which samples of a batch influence each other (batch norm, dropout) get the samples one by one,
+    and dropout is seeded alike for each of them: an image gives the same result alone, in a list and in test.py.
+    """
+
+    def __init__(self, model: BaseModel, direction: str | None = None) -> None:
+        self.model = model
+        self.opt = model.opt
+        self.condition = _direction(model, direction)
+        self.alone = model.mixes_samples()
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(cls, run: str | os.PathLike, epoch: str | int = "latest", direction: str | None = None, device="auto"):
+        """The Translator of the run in a folder such as ``checkpoints/horses``.
+
+        `epoch` is "latest", a number or "best"; `direction` ("AtoB" or "BtoA") chooses the generator of a two-sided
+        run, None is the direction of its training; `device` is "auto", "cpu", "cuda", "cuda:N" or "mps". Raises
+        InputError (a ValueError) where the folder, the checkpoint or the direction does not exist.
+        """
+        opt = options_of(run, epoch, device)
+        with contextlib.redirect_stdout(io.StringIO()):  # the progress lines of train.py and test.py
+            model = models.find_model_using_name(opt.model)(opt)
+            model.setup(opt)
+        return cls(model, direction)
+
+    def __call__(self, image: Any, *, batch_size: int | None = None, target: Any = None) -> Any:
+        """The translation of an image, or a list of them for a list: of the same kind and size (see data.conversion).
+
+        `batch_size` images of one size of a list go through the network at once. `target` is what a model with
+        several targets translates to: for stargan an attribute or domain by name ("Blond_Hair", "Male+Young") or
+        attributes with values ({"Blond_Hair": 1, "Male": 0}). Raises TypeError or ValueError for wrong input.
+        """
+        condition = self.condition_for(target)
+        if not isinstance(image, list | tuple):
+            return self._many([image], batch_size, condition)[0]
+        return self._many(list(image), batch_size, condition)
+
+    def run_batch(self, data: dict) -> tuple[dict, list]:
+        """(name -> pictures, paths) of a batch of a data set: what a result page shows, inputs included."""
+        with self._repeatable():
+            self.model.set_input(data)
+            self.model.test()
+            return self.model.get_current_visuals(), self.model.get_image_paths()
+
+    def _many(self, images: list, batch_size: int | None, condition: dict) -> list:
+        if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+            raise ValueError(f"batch_size {batch_size!r}: expected a whole number from 1 on")
+        results: list = []
+        converted = (to_tensor(image, self.input_channels()) for image in images)
+        for group in _groups(converted, batch_size or BATCH):
+            whole_batches = group[0][0].dim() == 4
+            tensors = [tensor for tensor, _ in group]
+            made = self.translate_batch(tensors[0] if whole_batches else torch.stack(tensors), **condition)
+            results += [back(each) for (_, back), each in zip(group, [made] if whole_batches else made)]
+        return results
+
+    def translate_batch(self, images: torch.Tensor, **condition: Any) -> torch.Tensor:
+        """(N, output channels, H, W) for (N, input channels, H, W), both in [-1, 1], of any height and width."""
+        padded = pad_to_multiple(images.to(self.model.device), stride_of(self.opt))
+        parts = padded.split(1) if self.alone else [padded]
+        made = torch.cat([self._first(part, condition) for part in parts])
+        return made[..., : images.shape[-2], : images.shape[-1]]
+
+    def _first(self, images: torch.Tensor, condition: dict) -> torch.Tensor:
+        with self._repeatable(), torch.no_grad():
+            made = self.model.translate(images, **condition)
+        return next(iter(made.values()))
+
+    @contextlib.contextmanager
+    def _repeatable(self) -> Iterator[None]:
+        """Dropout draws the same numbers for each image; the caller's generators are given back as they were.
+
+        Random generators belong to the whole process, and the default ``BaseModel.translate`` of plug-ins writes
+        attributes: both are used by one thread at a time.
+        """
+        if not self.alone and self.model.generator_names:
+            yield
+            return
+        with self._lock, seeding.restored():
+            seeding.seed_step(self.opt.seed or 0, 0)
+            yield
+
+    def condition_for(self, target: Any) -> dict:
+        """The keyword arguments of the model's translate for this direction and target."""
+        if target is None:
+            return self.condition
+        if "target" not in inspect.signature(self.model.translate).parameters:
+            raise ValueError(f"target {target!r}: --model {self.opt.model} translates to one target only; leave it out")
+        return {**self.condition, "target": target}
+
+    def input_channels(self) -> int:
+        """Channels of the images that are translated."""
+        reverse = self.condition.get("direction", self.opt.direction) != self.opt.direction
+        return self.opt.output_nc if reverse else self.opt.input_nc
+
+
+def _groups(images: Iterable, most: int) -> Iterator[list]:
+    """Neighbours of one shape, at most `most` at a time; a tensor (N, C, H, W) is a group by itself."""
+    group: list = []
+    for image in images:
+        if group and (len(group) == most or image[0].dim() == 4 or image[0].shape != group[0][0].shape):
+            yield group
+            group = []
+        group.append(image)
+    if group:
+        yield group
+
+
+def _direction(model: BaseModel, direction: str | None) -> dict:
+    """The condition {"direction": ...} of a model that translates both ways; {} of any other one."""
+    if direction not in (None, "AtoB", "BtoA"):
+        raise InputError(f"direction {direction!r}: choose AtoB or BtoA")
+    if direction is None:
+        return {}
+    if "direction" in inspect.signature(model.translate).parameters:
+        return {"direction": direction}
+    if direction != model.opt.direction:
+        raise InputError(
+            f"direction {direction}: the run '{model.opt.name}' was trained {model.opt.direction} only; leave it out"
+        )
+    return {}
+
+
+def stride_of(opt: Namespace) -> int:
+    """Height and width of a generator's input must be multiples of this number."""
+    return GENERATORS[opt.netG].stride if opt.netG in GENERATORS else 4
+
+
+def pad_to_multiple(images: torch.Tensor, multiple: int) -> torch.Tensor:
+    """Images whose right and lower edge is extended to a multiple: mirrored, or repeated where they are too small."""
+    height, width = images.shape[-2:]
+    right, below = -width % multiple, -height % multiple
+    if not right and not below:
+        return images
+    mode = "reflect" if right < width and below < height else "replicate"
+    return pad(images, (0, right, 0, below), mode=mode)
+
+
+def options_of(run: str | os.PathLike, epoch: str | int, device: str) -> Namespace:
+    """The options with which a trained run translates: its own, and those of a test."""
+    folder = os.path.abspath(os.fspath(run))
+    checkpoints_dir, name = os.path.split(folder)
+    trained = run_folder.read(checkpoints_dir, name)
+    if trained is None:
+        raise InputError(f"{os.fspath(run)}: {_no_run(checkpoints_dir, name)}")
+    opt = Namespace(**{**_defaults_at_test(trained), **trained, **AT_TEST})
+    opt.checkpoints_dir, opt.name, opt.epoch = checkpoints_dir, name, str(epoch)
+    opt.device, opt.gpu_ids = devices.resolve(str(device), None)
+    return opt
+
+
+def _no_run(checkpoints_dir: str, name: str) -> str:
+    if os.path.isdir(os.path.join(checkpoints_dir, name)):
+        return "no trained run, it has no train_opt.json with the options of a training"
+    runs = sorted(each for each in _entries(checkpoints_dir) if run_folder.read(checkpoints_dir, each))
+    there = f"; there are {', '.join(runs)}" if runs else ""
+    return f"no such folder{there}{';' * bool(hint := nearest(name, runs))}{hint}"
+
+
+def _entries(folder: str) -> list[str]:
+    return os.listdir(folder) if os.path.isdir(folder) else []
+
+
+class _Defaults(argparse.ArgumentParser):
+    """Collects the flags that a model has in a test alone; no command line belongs to it."""
+
+    def __init__(self) -> None:
+        super().__init__(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+
+    def parse_known_args(self, args=None, namespace=None):
+        return super().parse_known_args([] if args is None else args, namespace)
+
+    def given(self) -> set[str]:
+        return set()
+
+
+def _defaults_at_test(trained: dict) -> dict:
+    parser = _Defaults()
+    parser.set_defaults(**trained)
+    models.get_option_setter(trained["model"])(parser, False)
+    return vars(parser.parse_known_args()[0])

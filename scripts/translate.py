@@ -1,0 +1,147 @@
+"""Translate image files with a trained run: files, folders and patterns in, files of the same names out.
+
+    python scripts/translate.py checkpoints/horses photos/ holiday.jpg --output zebras
+
+Each image keeps its size, format and bit depth. Files that are in the output folder already are kept, so that a
+stopped command continues where it was; --overwrite makes them again. Exit code: 0 all images were translated, 1 some
+could not be read (they are listed), 2 nothing was done because of a wrong flag or path.
+"""
+
+import glob
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from PIL import Image
+from tqdm import tqdm
+
+from data.image_folder import is_image_file, make_dataset
+from options.parser import OptionParser
+from util.errors import InputError, clear_errors
+from util.files import replacing
+from util.flags import SWITCH, Int
+
+LOSSLESS = {"quality": 95, "subsampling": 0}  # of JPEG, the closest that the format offers
+
+
+class Job(NamedTuple):
+    """An image file and the place of its translation."""
+
+    source: str
+    target: str
+
+
+def read_options(command_line):
+    parser = OptionParser(command_line)
+    add = parser.add_argument
+    add("run", metavar="RUN", help="folder of a trained run, such as checkpoints/horses")
+    add("inputs", nargs="+", metavar="INPUT", help="image files, folders, or patterns such as 'photos/*.jpg'")
+    add("--output", metavar="DIR", help="folder for the translations (required)")
+    add("--device", default="auto", help="auto | cpu | cuda | cuda:N | mps")
+    add("--epoch", default="latest", help="which checkpoint of the run")
+    add("--direction", help="AtoB | BtoA, for runs that translate both ways (none given: as trained)")
+    add("--target", help="for stargan: what to translate to, such as Blond_Hair or Male+Young")
+    add("--batch_size", type=Int(1), default=1, help="images of one size that go through the network at once")
+    add("--overwrite", **SWITCH, default=False, help="make files again that are in --output already")
+    options = parser.parse_or_help()
+    if not options.output:
+        raise InputError("--output: missing; give the folder for the translations")
+    return options
+
+
+def find_jobs(inputs, output):
+    """The Job of every image; below a folder that was given, sub-folders are kept. InputError names what is wrong."""
+    jobs = {}
+    for word in inputs:
+        for source, name in _named_files(word):
+            target = os.path.join(output, name)
+            other = jobs.setdefault(target, source)
+            if os.path.abspath(other) != os.path.abspath(source):
+                raise InputError(f"{source}: its translation would have the name of that of {other}; run them apart")
+            if os.path.exists(target) and os.path.samefile(source, target):
+                raise InputError(f"--output {output}: {source} would be overwritten; choose another folder")
+    return [Job(source, target) for target, source in jobs.items()]
+
+
+def _named_files(word):
+    """(file, name of its translation) of each image that a word of the command line stands for."""
+    if os.path.isdir(word):
+        paths = make_dataset(word)
+        if not paths:
+            raise InputError(f"{word}: no images in this folder")
+        return [(path, os.path.relpath(path, word)) for path in paths]
+    paths = [word] if os.path.exists(word) else sorted(filter(os.path.isfile, glob.glob(word, recursive=True)))
+    if not paths:
+        raise InputError(f"{word}: no such file or folder")
+    files = [path for path in paths if len(paths) == 1 or is_image_file(path)]
+    return [(path, os.path.basename(path)) for path in files]
+
+
+def translate_all(translate, jobs, batch_size, condition):
+    """Translate and write the files, a batch at a time; returns [(file, reason)] of those that failed."""
+    failed = []
+    with tqdm(total=len(jobs), unit="image", disable=None) as bar:
+        for start in range(0, len(jobs), batch_size):
+            batch = jobs[start : start + batch_size]
+            readable = [(job, image) for job in batch if (image := _read(job.source, failed)) is not None]
+            for job, result in _translate(translate, readable, batch_size, condition, failed):
+                save(result, job.target)
+            bar.update(len(batch))
+    return failed
+
+
+def _read(path, failed):
+    from data.conversion import read_upright
+
+    try:
+        return read_upright(path)
+    except InputError as error:
+        failed.append((path, str(error).removeprefix(f"{path}: ")))
+        return None
+
+
+def _translate(translate, readable, batch_size, condition, failed):
+    """(job, result) of each image; where a batch is refused, its images are tried one by one."""
+    try:
+        images = [image for _, image in readable]
+        return list(zip((job for job, _ in readable), translate(images, batch_size=batch_size, **condition)))
+    except ValueError as error:
+        if len(readable) == 1:
+            failed.append((readable[0][0].source, str(error)))
+            return []
+    return [made for each in readable for made in _translate(translate, [each], 1, condition, failed)]
+
+
+def save(image, path):
+    """Write a PIL image whole or not at all, in the format of the path's ending, with its own profile and EXIF data."""
+    kind = Image.registered_extensions().get(os.path.splitext(path)[1].lower(), "PNG")
+    if kind == "JPEG" and image.mode not in ("L", "RGB", "CMYK"):
+        image = image.convert("RGB")
+    settings = LOSSLESS if kind == "JPEG" else {"lossless": True} if kind == "WEBP" else {}
+    notes = {key: image.info[key] for key in ("icc_profile", "exif") if image.info.get(key)}
+    with replacing(path) as file:
+        image.save(file, format=kind, **settings, **notes)
+
+
+def main(command_line=None):
+    options = read_options(sys.argv[1:] if command_line is None else command_line)
+    jobs = find_jobs(options.inputs, options.output)
+    new = [job for job in jobs if options.overwrite or not os.path.exists(job.target)]
+    from models.translator import Translator  # imported when the flags are understood: torch takes seconds
+
+    translate = Translator.load(options.run, options.epoch, options.direction, options.device)
+    condition = {} if options.target is None else {"target": options.target}
+    failed = translate_all(translate, new, options.batch_size, condition)
+    kept = f", kept {len(jobs) - len(new)} that were there (--overwrite makes them again)" * (len(new) < len(jobs))
+    print(f"translated {len(new) - len(failed)} of {len(jobs)} images to {options.output}{kept}")
+    for path, reason in failed:
+        print(f"not translated: {path}: {reason}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    with clear_errors():
+        sys.exit(main())
