@@ -1,0 +1,92 @@
+"""A results folder belongs to one test: replaced as a whole, never mixed, never at the cost of other files."""
+
+import json
+import os
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+
+from util.errors import InputError
+from util.show.result_page import ResultPage, folder_of
+
+
+class Loader(list):
+    """As many items as a data set has."""
+
+    dataset = Namespace(roots=[])
+
+
+def options(tmp_path, **changed):
+    fixed = dict(results_dir=str(tmp_path / "results"), name="run", phase="test", epoch="latest", load_iter=0)
+    shown = dict(aspect_ratio=1.0, display_winsize=64, results_layout="flat", num_test=float("inf"), dataroot="photos")
+    return Namespace(**{**fixed, **shown, **changed})
+
+
+def write_results(opt, names):
+    page = ResultPage(opt, Loader(names))
+    for name in names:
+        page.add({"fake": torch.zeros(1, 3, 4, 4)}, [f"photos/{name}.jpg"], 1)
+    page.close()
+    return folder_of(opt)
+
+
+def pictures(folder):
+    return sorted(os.listdir(os.path.join(folder, "images")))
+
+
+def test_a_second_test_replaces_the_first_as_a_whole(tmp_path):
+    folder = write_results(options(tmp_path), ["a", "b", "c"])
+    assert pictures(folder) == ["a_fake.png", "b_fake.png", "c_fake.png"]
+    assert write_results(options(tmp_path, dataroot="others"), ["d"]) == folder
+    assert pictures(folder) == ["d_fake.png"]
+    assert "a_fake" not in Path(folder, "index.html").read_text()
+    assert os.listdir(os.path.dirname(folder)) == ["test_latest"]
+
+
+def test_the_options_of_the_test_lie_beside_its_page(tmp_path):
+    folder = write_results(options(tmp_path), ["a"])
+    stored = json.loads(Path(folder, "test_opt.json").read_text())
+    assert stored["options"]["name"] == "run" and stored["options"]["num_test"] == "inf"
+    assert stored["files"] == ["images/a_fake.png", "index.html", "page.css", "test_opt.json"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "images/best.png"])
+def test_files_of_another_origin_are_refused_and_kept(tmp_path, name):
+    folder = write_results(options(tmp_path), ["a"])
+    with open(os.path.join(folder, name), "w") as file:
+        file.write("mine")
+    with pytest.raises(InputError, match="another origin") as error:
+        ResultPage(options(tmp_path), Loader("b"))
+    assert name in str(error.value)
+    assert pictures(folder)[0] == "a_fake.png" and os.path.exists(os.path.join(folder, name))
+
+
+def test_a_folder_of_an_earlier_version_is_replaced(tmp_path):
+    folder = write_results(options(tmp_path), ["a"])
+    os.remove(os.path.join(folder, "test_opt.json"))
+    write_results(options(tmp_path), ["b"])
+    assert pictures(folder) == ["b_fake.png"]
+
+
+def test_a_test_that_was_stopped_leaves_the_former_results(tmp_path):
+    folder = write_results(options(tmp_path), ["a"])
+    page = ResultPage(options(tmp_path), Loader("bc"))
+    page.add({"fake": torch.zeros(1, 3, 4, 4)}, ["photos/b.jpg"], 1)
+    assert pictures(folder) == ["a_fake.png"]
+    write_results(options(tmp_path), ["d"])
+    assert os.listdir(os.path.dirname(folder)) == ["test_latest"]  # what was left unfinished is gone
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "results").write_text("a file where the folder should be")
+    with pytest.raises(InputError, match="can't be written"):
+        ResultPage(options(tmp_path), Loader("a"))
+
+
+def test_too_few_images_are_an_error(tmp_path):
+    page = ResultPage(options(tmp_path), Loader("ab"))
+    page.add({"fake": torch.zeros(1, 3, 4, 4)}, ["photos/a.jpg"], 1)
+    with pytest.raises(InputError, match="only 1 of 2"):
+        page.close()
