@@ -29,7 +29,7 @@ from util.files import replacing, write_text
 
 NEEDS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch_export": (), "safetensors": ("safetensors",)}
 TOLERANCE = 1e-3  # largest difference of a value in [-1, 1]; half a level of 8 bits is 4e-3
-SMALLEST, STEPS = 64, ((1, 1), (2, 1), (1, 3))  # sizes of the check: multiples of the smallest size
+SMALLEST, STEPS = 64, ((2, 2), (1, 1), (3, 1))  # sizes of the check, the example's first: multiples of the smallest
 
 
 def read_options(command_line):
@@ -70,17 +70,22 @@ def as_module(translator, condition):
 
 
 def program_of(module, example, multiple):
-    """The torch.export program of a module, for any batch size, height and width if the network allows it."""
+    """(torch.export program of a module, whether it takes any height and width); batches too, if the network allows it."""
     import torch
     from torch.export import Dim
 
     height, width = Dim("rows", min=2) * multiple, Dim("columns", min=2) * multiple
+    reason = ""
     for shapes in ({0: Dim("batch"), 2: height, 3: width}, {2: height, 3: width}, None):
-        with contextlib.suppress(Exception), torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dynamic = {"images": shapes} if shapes else None
-            return torch.export.export(module, (example,), dynamic_shapes=dynamic), shapes is not None
-    raise InputError("this network can't be exported: torch.export does not support one of its operations")
+        try:
+            with torch.no_grad(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                if shapes is None:
+                    return torch.export.export(module, (example[:1],)), False
+                return torch.export.export(module, (example,), dynamic_shapes={"images": shapes}), True
+        except Exception as error:  # torch.export raises many types; the last attempt has the fewest demands
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    raise InputError(f"this network can't be exported: {reason}")
 
 
 def largest_difference(run, module, multiple, channels, dynamic):

@@ -1,0 +1,73 @@
+"""The architecture of a generator, read from the keys and shapes of its state dict."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+State = dict[str, torch.Tensor]
+
+
+def generator_flags(state: State) -> dict[str, object]:
+    """Flag -> value of the ResNet or U-Net generator whose weights these are; ValueError for other networks.
+
+    What weights do not show is left out: a U-Net's dropout has no weights and does not change the keys.
+    """
+    if "model.1.weight" in state and "model.model.0.weight" not in state:
+        return _resnet_flags(state)
+    if "model.model.0.weight" in state:
+        return _unet_flags(state)
+    raise ValueError("neither a ResNet nor a U-Net generator of this family")
+
+
+def _resnet_flags(state: State) -> dict[str, object]:
+    stem, layers = state["model.1.weight"], _layers(state)
+    blocks = {int(match[1]) for key in state if (match := re.match(r"model\.(\d+)\.conv_block\.", key))}
+    if stem.shape[2:] != (7, 7) or not blocks:
+        raise ValueError("neither a ResNet nor a U-Net generator of this family")
+    convolutions = [key for key, value in state.items() if value.dim() == 4]
+    second = {int(match[1]) for key in convolutions if (match := re.match(r"model\.\d+\.conv_block\.(\d+)\.", key))}
+    blurs = [int(match[1]) for key in state if (match := re.match(r"model\.(\d+)\.filt$", key))]
+    # In a block with reflection padding: pad, conv (1), norm, ReLU, [dropout], pad, conv (5, or 6 behind a dropout).
+    return {
+        "netG": f"resnet_{len(blocks)}blocks",
+        "ngf": stem.shape[0],
+        "input_nc": stem.shape[1],
+        "output_nc": state[f"model.{max(layers)}.weight"].shape[0],
+        "normG": _norm(state, "model.2.running_mean", has_bias="model.1.bias" in state),
+        "no_dropout": 6 not in second,
+        "no_antialias": not any(index < min(blocks) for index in blurs),
+        "no_antialias_up": not any(index > max(blocks) for index in blurs),
+    }
+
+
+def _layers(state: State) -> list[int]:
+    return [int(match[1]) for key in state if (match := re.match(r"model\.(\d+)\.weight$", key))]
+
+
+def _unet_flags(state: State) -> dict[str, object]:
+    down = state["model.model.0.weight"]
+    depth = max(key.count("model.") - 1 for key in state if key.endswith("weight"))
+    outer = re.compile(r"model\.model\.3\.weight$")
+    up = next((value for key, value in state.items() if outer.match(key)), None)
+    if up is None or 2**depth not in (128, 256):
+        raise ValueError(f"a U-Net of {depth} halvings: unet_128 has 7 and unet_256 has 8")
+    norm = "model.model.1.model.2.running_mean"
+    return {
+        "netG": f"unet_{2**depth}",
+        "ngf": down.shape[0],
+        "input_nc": down.shape[1],
+        "output_nc": up.shape[1],
+        "normG": _norm(state, norm, has_bias="model.model.0.bias" in state),
+    }
+
+
+def _norm(state: State, statistics: str, has_bias: bool) -> str:
+    """Batch norm has statistics; convolutions in front of instance norm have biases.
+
+    Files from before PyTorch 0.4 hold running statistics of instance norms too, but no weights of them.
+    """
+    if statistics in state and statistics.replace("running_mean", "weight") in state:
+        return "batch"
+    return "instance" if has_bias else "none"

@@ -1,0 +1,102 @@
+"""scripts/translate.py: files and folders in, files of the same names, sizes and depths out."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from runs import CUT, make_run
+
+from metamer import load
+from scripts.translate import main
+from util.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("runs"), *CUT)
+
+
+def picture(path, size=(30, 21), mode="RGB", seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path)
+    return path
+
+
+def translate(run, *words):
+    return main([str(run), *map(str, words), "--device", "cpu"])
+
+
+def test_a_folder_keeps_its_names_sizes_and_sub_folders(run, tmp_path):
+    first = picture(tmp_path / "in" / "a.png")
+    picture(tmp_path / "in" / "sub" / "a.png", (64, 40), "L")
+    picture(tmp_path / "in" / "sub" / "b.webp", (16, 16), seed=3)
+    assert translate(run, tmp_path / "in", "--output", tmp_path / "out") == 0
+    made = {path.relative_to(tmp_path / "out").as_posix(): Image.open(path) for path in tmp_path.rglob("out/**/*.*")}
+    assert {name: (image.size, image.mode) for name, image in made.items()} == {
+        "a.png": ((30, 21), "RGB"),
+        "sub/a.png": ((64, 40), "L"),
+        "sub/b.webp": ((16, 16), "RGB"),
+    }
+    assert np.array_equal(np.asarray(made["a.png"]), np.asarray(load(run, device="cpu")(first)))
+
+
+def test_files_and_patterns(run, tmp_path):
+    for name in ("a1.png", "a2.png", "b.png"):
+        picture(tmp_path / name)
+    assert translate(run, tmp_path / "a*.png", tmp_path / "b.png", "--output", tmp_path / "out") == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a1.png", "a2.png", "b.png"]
+
+
+def test_what_could_not_be_read_is_listed_and_the_rest_is_made(run, tmp_path, capsys):
+    picture(tmp_path / "in" / "good.png")
+    (tmp_path / "in" / "bad.png").write_text("no image")
+    assert translate(run, tmp_path / "in", "--output", tmp_path / "out", "--batch_size", "2") == 1
+    printed = capsys.readouterr()
+    assert "translated 1 of 2 images" in printed.out
+    assert "bad.png: not an image" in printed.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
+
+
+def test_a_stopped_command_continues_where_it_was(run, tmp_path, capsys):
+    picture(tmp_path / "in" / "a.png")
+    picture(tmp_path / "in" / "b.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").write_text("made before")
+    assert translate(run, tmp_path / "in", "--output", tmp_path / "out") == 0
+    assert "kept 1" in capsys.readouterr().out
+    assert (tmp_path / "out" / "a.png").read_text() == "made before"
+    assert translate(run, tmp_path / "in", "--output", tmp_path / "out", "--overwrite") == 0
+    assert Image.open(tmp_path / "out" / "a.png").size == (30, 21)
+
+
+def test_colour_profile_and_exif_data_are_kept(run, tmp_path):
+    image = Image.new("RGB", (20, 20), "red")
+    exif = Image.Exif()
+    exif[0x010F] = "Camera"
+    image.save(tmp_path / "photo.jpg", exif=exif, icc_profile=b"a profile")
+    translate(run, tmp_path / "photo.jpg", "--output", tmp_path / "out")
+    made = Image.open(tmp_path / "out" / "photo.jpg")
+    assert made.getexif()[0x010F] == "Camera" and made.info["icc_profile"] == b"a profile"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere.png", "--output", "out"], "nowhere.png: no such file"),
+        (["in"], "--output: missing"),
+        (["in", "--output", "in"], "would be overwritten"),
+        (["in", "in/sub/a.png", "--output", "out"], "run them apart"),
+        (["empty", "--output", "out"], "no images"),
+        (["in", "--output", "out", "--batch_size", "0"], "--batch_size"),
+        (["in", "--output", "out", "--target", "Male"], "one target only"),
+        (["in", "--output", "out", "--epoch", "9"], "9_net_G.pth"),
+    ],
+)
+def test_wrong_words_write_nothing(run, tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    picture(tmp_path / "in" / "a.png")
+    picture(tmp_path / "in" / "sub" / "a.png")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=said):
+        translate(run, *words)
+    assert not (tmp_path / "out").exists()
