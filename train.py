@@ -19,7 +19,7 @@ def main(cmd_line=None):
     """Read the flags and train, here or in the processes that --gpu_ids asks for; returns the exit code."""
     with distributed.session():
         options = TrainOptions(cmd_line)
-        opt = distributed.together(options.parse)
+        opt = distributed.run_on_all_ranks(options.parse)
         if len(opt.gpu_ids) > 1:
             return distributed.launch(len(opt.gpu_ids), [sys.executable, os.path.abspath(__file__), *options.words()])
         return run(opt, options)
@@ -39,15 +39,15 @@ def run(opt, options):
     from util.run.progress import Progress
     from util.visualizer import Visualizer
 
-    distributed.together(lambda: agreement.check_same_options(opt))
+    distributed.run_on_all_ranks(lambda: agreement.check_same_options(opt))
     keep_freed_memory()
     dataset = create_dataset(opt)
     print(f"The number of training images = {len(dataset)}")
     seeding.seed_build(opt.seed)
-    model = distributed.together(lambda: create_model(opt))
+    model = distributed.run_on_all_ranks(lambda: create_model(opt))
 
     with (
-        distributed.held_by_first(run_folder.owning(os.path.join(opt.checkpoints_dir, opt.name))),
+        distributed.entered_on_rank0(run_folder.owning(os.path.join(opt.checkpoints_dir, opt.name))),
         repeatable(opt.deterministic, opt.device),
         backend_precision(opt.precision),
         memory.explaining_out_of_memory(opt),
@@ -56,12 +56,12 @@ def run(opt, options):
         stop.listening(opt.max_time) as stopping,
     ):
         prepare(model, dataset, opt)
-        agreement.say_batch(model)
+        agreement.print_batch_size(model)
         progress, averages = Progress(opt, len(dataset), dataset.batches_per_epoch()), Averages(model)
         checkpoint = Checkpoint(opt, model, progress, averages)
         checkpoint.begin()
-        distributed.first_does(options.save)
-        visualizer = opt.visualizer = distributed.only_first(lambda: Visualizer(opt, progress.total_iters))
+        distributed.on_rank0(options.save)
+        visualizer = opt.visualizer = distributed.made_on_rank0(lambda: Visualizer(opt, progress.total_iters))
         visualizer.set_dataset_size(len(dataset))
         train(opt, dataset, model, progress, averages, checkpoint, visualizer, stopping)
         visualizer.close()

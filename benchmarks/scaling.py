@@ -21,7 +21,7 @@ import harness
 import workload
 from workload import MODELS, Setting, Training
 
-from util.processes import distributed
+from util.processes import distributed, session
 from util.processes.gradients import Averaging
 
 # Bytes a second, in one direction.
@@ -83,7 +83,7 @@ def print_arithmetic(rows, options):
 
 def alone():
     """Be the only process of the run while the block lasts."""
-    return mock.patch.multiple(distributed, _size=1, _rank=0)
+    return mock.patch.multiple(session, _size=1, _rank=0)
 
 
 def sums_after_the_backward_pass():
@@ -103,7 +103,7 @@ class Measuring:
                 figures = self.take()
         else:
             figures = 0, 0
-        return distributed.agreed(figures)
+        return distributed.value_of_rank0(figures)
 
     def all(self):
         wall, processor = self.take()
@@ -115,10 +115,10 @@ class Measuring:
 
     def take(self):
         """(seconds on the wall, seconds of this process's processor time) of a step."""
-        distributed.largest(0)
+        distributed.maximum(0)
         wall, processor = time.perf_counter(), time.process_time()
         self.training.steps(self.steps)
-        distributed.largest(0)
+        distributed.maximum(0)
         return (time.perf_counter() - wall) / self.steps, (time.process_time() - processor) / self.steps
 
 
@@ -129,8 +129,8 @@ def measure(options):
     torch.set_num_threads(options.threads or 1)
     rows = []
     with distributed.session():
-        number = distributed.processes()
-        distributed.weigh(1, number)
+        number = distributed.world_size()
+        distributed.set_step_images(1, number)
         for setting in options.models:
             measuring = Measuring(setting, options)
             tasks = {"1": measuring.one, "overlap": measuring.all, "after": measuring.all_without_overlap}

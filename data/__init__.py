@@ -42,9 +42,9 @@ def create_dataset(opt):
     from data.loader import CustomDatasetDataLoader
     from util.processes import distributed
 
-    loader = distributed.together(lambda: CustomDatasetDataLoader(opt))
+    loader = distributed.run_on_all_ranks(lambda: CustomDatasetDataLoader(opt))
     if opt.isTrain:
-        distributed.first_does(lambda: check_headers(loader.dataset, getattr(opt, "skip_bad_images", False)))
+        distributed.on_rank0(lambda: check_headers(loader.dataset, getattr(opt, "skip_bad_images", False)))
     return loader.load_data()
 
 

@@ -40,14 +40,14 @@ class PositionSampler(Sampler):
     def images_of(self, step):
         """(own, everywhere): images of the epoch's step of that number, from 0."""
         everywhere = min(self.step_size, self.visits - step * self.step_size)
-        return distributed.share(everywhere)[1], everywhere
+        return distributed.own_share(everywhere)[1], everywhere
 
     def __iter__(self):
         order_of = getattr(self.dataset, "visiting_order", self._usual_order)
         order = order_of(self.seed, self.epoch, shuffled=not self.serial)
         for step in range(self.start, self.steps):
             begin = step * self.step_size
-            first, own = distributed.share(self.images_of(step)[1])
+            first, own = distributed.own_share(self.images_of(step)[1])
             begin += first if own else 0
             yield [(self.epoch, index) for index in order[begin : begin + max(own, 1)]]
 

@@ -79,11 +79,11 @@ def prepare(model, dataset, opt):
     from util.processes import agreement, distributed
 
     if opt.isTrain:
-        distributed.together(lambda: agreement.check_parts(model))
+        distributed.run_on_all_ranks(lambda: agreement.check_parts(model))
     if wants_first_batch(model):
         model.data_dependent_initialize(next(iter(dataset)))
-    distributed.together(lambda: model.setup(opt))
+    distributed.run_on_all_ranks(lambda: model.setup(opt))
     if opt.isTrain:
-        distributed.together(lambda: agreement.check_norms(model))
+        distributed.run_on_all_ranks(lambda: agreement.check_norms(model))
         agreement.share_weights(model)
     model.parallelize()

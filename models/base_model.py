@@ -140,7 +140,7 @@ class BaseModel(Builders, Parts, ABC):
             total = total + loss.detach() * share
         if averages:
             averages.finish()
-        return distributed.mean(total)
+        return distributed.mean_over_ranks(total)
 
     def set_requires_grad(self, nets, requires_grad=False):
         """Switch gradients of one network or several; None among them is passed over."""

@@ -98,7 +98,7 @@ class Contrastive:
         """PatchNCE of the vectors of every layer, averaged."""
         images = len(self.real_A)
         if self.criterionNCE.one_group:  # negatives are all patches of the step, those in other processes too
-            k = [distributed.with_others(k_i) for k_i in k]
+            k = [distributed.concatenate_own_first(k_i) for k_i in k]
         return sum(self.criterionNCE(q_i, k_i, images).mean() for q_i, k_i in zip(q, k)) / len(q)
 
     def gan_loss(self, netD, fake):

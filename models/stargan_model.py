@@ -97,7 +97,7 @@ class StarGANModel(BaseModel):
 
     def draw_target_labels(self, labels):
         """Where each image is to go: the labels of the step, of all processes, in another order; maybe its own."""
-        everywhere, first = distributed.joined(labels)
+        everywhere, first = distributed.concatenate_in_rank_order(labels)
         order = torch.randperm(len(everywhere), generator=seeding.shared(labels.device), device=labels.device)
         return everywhere[order[first : first + len(labels)]]
 

@@ -29,7 +29,7 @@ class BaseOptions:
         self.cmd_line = cmd_line
         self.parser = None
         self.opt = None
-        self.drawn_seed = distributed.agreed(saved.draw_seed())  # for a run that is given none
+        self.drawn_seed = distributed.value_of_rank0(saved.draw_seed())  # for a run that is given none
         self.as_given = {}  # values as the flags have them, where the run works with others
 
     def initialize(self, parser):

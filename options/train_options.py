@@ -105,7 +105,7 @@ def goes_on(opt):
     """Whether the launcher has started a run again that had made checkpoints by then (torchrun --max_restarts)."""
     if not distributed.restarted():
         return False
-    return distributed.agreed(bool(run_folder.states(os.path.join(opt.checkpoints_dir, checks.full_name(opt)))))
+    return distributed.value_of_rank0(bool(run_folder.states(os.path.join(opt.checkpoints_dir, checks.full_name(opt)))))
 
 
 def scale_rates(opt):

@@ -70,7 +70,7 @@ def as_module(translator, condition):
 
 
 def program_of(module, example, multiple):
-    """(torch.export program of a module, whether it takes any height and width); batches too, if the network allows it."""
+    """(torch.export program of a module, whether it takes any height, width and, where possible, batch size)."""
     import torch
     from torch.export import Dim
 

@@ -4,14 +4,14 @@ import pytest
 
 from data.loader import PositionSampler
 from util.numerics import seeding
-from util.processes import distributed
+from util.processes import distributed, session
 
 
 @pytest.fixture
 def as_process(monkeypatch):
     def become(rank, size):
-        monkeypatch.setattr(distributed, "_rank", rank)
-        monkeypatch.setattr(distributed, "_size", size)
+        monkeypatch.setattr(session, "_rank", rank)
+        monkeypatch.setattr(session, "_size", size)
 
     return become
 
@@ -53,7 +53,7 @@ def test_shares_are_even(as_process):
             shares = []
             for rank in range(size):
                 as_process(rank, size)
-                shares.append(distributed.share(images))
+                shares.append(distributed.own_share(images))
             assert [first for first, _ in shares] == [sum(n for _, n in shares[:rank]) for rank in range(size)]
             numbers = [number for _, number in shares]
             assert sum(numbers) == images and max(numbers) - min(numbers) <= 1

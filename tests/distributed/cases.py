@@ -97,7 +97,7 @@ def steps(model, own, images, count=STEPS, counted=None):
     """Train on `count` batches of so many images, of which this process has `own`, and counts them or `counted`."""
     dtype = next(model.netG.parameters() if hasattr(model, "netG") else model.netG_A.parameters()).dtype
     for step in range(1, count + 1):
-        distributed.weigh(len(range(images)[own if counted is None else counted]), images)
+        distributed.set_step_images(len(range(images)[own if counted is None else counted]), images)
         seeding.seed_step(model.opt.seed, step, distributed.rank())
         model.set_input({name: value[own] for name, value in batch(step, images, dtype).items()})
         model.optimize_parameters()

@@ -27,7 +27,7 @@ def alike(values):
 
 
 def own(images):
-    first, number = distributed.share(images)
+    first, number = distributed.own_share(images)
     return slice(first, first + number)
 
 
@@ -95,9 +95,9 @@ def whole_programs(found, folder):
     codes.append(train.main([*words, "--name", "broken"]))
     stop.Stop.requested = original
     found["stopped"] = distributed.gather((codes, len(asked)))
-    distributed.first_does(lambda: (folder / "runs/broken").rename(folder / "runs/stopped"))
+    distributed.on_rank0(lambda: (folder / "runs/broken").rename(folder / "runs/stopped"))
     again = ["--dataroot", str(folder / "photos"), "--checkpoints_dir", str(folder / "runs"), "--device", "cpu"]
-    distributed.first_does(lambda: os.system(f"cp -r {folder}/runs/stopped {folder}/runs/continued") and None)
+    distributed.on_rank0(lambda: os.system(f"cp -r {folder}/runs/stopped {folder}/runs/continued") and None)
     train.main([*again, "--name", "continued", "--continue_train"])
 
 
@@ -130,7 +130,7 @@ def main(folder):
         after_fifty_steps(found)
         whole_programs(found, folder)
         plug_ins(found, folder)
-        distributed.first_does(lambda: torch.save(found, folder / "found.pth"))
+        distributed.on_rank0(lambda: torch.save(found, folder / "found.pth"))
 
 
 if __name__ == "__main__":

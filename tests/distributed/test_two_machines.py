@@ -16,7 +16,7 @@ from same import assert_same
 from test_two_processes import ROOT, TINY, environment, photos, records, wait_for
 from torch.distributed import TCPStore
 
-from util.processes import distributed
+from util.processes import session
 from util.run import checkpoint
 
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
@@ -184,7 +184,7 @@ def meet(store, monkeypatch, size=3):
     def one(rank):
         client = TCPStore("127.0.0.1", store.port, is_master=False, timeout=datetime.timedelta(seconds=20))
         here.place = client, rank, size
-        return distributed._meet()
+        return session._meet()
 
     here = threading.local()
     module = sys.modules["torch.distributed.rendezvous"]  # torch.distributed has a function of that name

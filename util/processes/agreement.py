@@ -14,7 +14,7 @@ OWN = (
 def check_same_options(opt):
     """Refuse processes of which some took other options from a run's folder than the first. Collective."""
     own = {name: str(value) for name, value in vars(opt).items() if name not in OWN}
-    first = distributed.agreed(own)
+    first = distributed.value_of_rank0(own)
     differ = sorted(name for name in first.keys() | own.keys() if first.get(name) != own.get(name))
     if differ:
         raise InputError(
@@ -28,7 +28,7 @@ def check_norms(model):
     modules = [module for net in model.networks_by_name().values() for module in net.modules()]
     accumulate = getattr(model.opt, "accumulate", 1)
     if any(isinstance(module, SyncBatchNorm) for module in modules):
-        if accumulate > 1 and distributed.processes() > 1:
+        if accumulate > 1 and distributed.world_size() > 1:
             raise InputError(
                 f"--norm syncbatch, --accumulate {accumulate}: in an epoch's short last step the processes may have "
                 "different numbers of parts, and would wait for each other for ever; give one of them"
@@ -38,9 +38,9 @@ def check_norms(model):
                 f"--norm syncbatch: PyTorch has it for GPUs only, and this run is on {model.device}; use --norm "
                 "instance, or batch (whose statistics stay within a process)"
             )
-    elif distributed.processes() > 1 and any(isinstance(module, _BatchNorm) for module in modules):
+    elif distributed.world_size() > 1 and any(isinstance(module, _BatchNorm) for module in modules):
         print(
-            f"batch norm: each of the {distributed.processes()} processes uses the statistics of its own "
+            f"batch norm: each of the {distributed.world_size()} processes uses the statistics of its own "
             f"{model.opt.batch_size} images, and the first one's are saved for tests; --norm syncbatch joins them"
         )
     if accumulate > 1 and any(isinstance(module, _BatchNorm) for module in modules):
@@ -57,9 +57,9 @@ def check_parts(model):
         )
 
 
-def say_batch(model):
+def print_batch_size(model):
     """What a step of this run takes, and at which learning rate."""
-    opt, processes = model.opt, distributed.processes()
+    opt, processes = model.opt, distributed.world_size()
     if distributed.step_size(opt) == opt.batch_size:
         return
     parts = f" x {opt.accumulate} parts" if opt.accumulate > 1 else ""

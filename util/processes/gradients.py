@@ -1,6 +1,6 @@
 """Gradients averaged over the processes of a run: in buckets that leave while the backward pass still runs.
 
-The average is over images: a process counts by how many of the images of a step it has (distributed.weight).
+The average is over images: a process counts by how many of the images of a step it has (distributed.step_weight).
 """
 
 import contextlib
@@ -30,11 +30,11 @@ class Bucket:
         """Add up over the processes; a parameter without a gradient here adds nothing."""
         for view, parameter in zip(self.views, self.parameters):
             view.copy_(parameter.grad) if parameter.grad is not None else view.zero_()
-        self.sum = distributed.start_sum(self.flat.mul_(distributed.weight()))
+        self.sum = distributed.start_sum(self.flat.mul_(distributed.step_weight()))
 
     def finish(self, wanted):
         """Put the sums where the gradients were; `wanted`: which parameters have one in any of the processes."""
-        with distributed.naming_the_lost():
+        with distributed.explaining_lost_connections():
             self.sum.wait()
         for view, parameter, has in zip(self.views, self.parameters, wanted):
             if has and parameter.grad is None:
@@ -82,7 +82,7 @@ class Averaging:
         self._armed, self._next = False, self._next if self._armed else 0
         while self._next < len(self.buckets):
             self._start_next()
-        wanted = iter(anywhere([p.grad is not None for bucket in self.buckets for p in bucket.parameters]))
+        wanted = iter(set_on_any_rank([p.grad is not None for bucket in self.buckets for p in bucket.parameters]))
         for bucket in self.buckets:
             bucket.finish([next(wanted) for _ in bucket.parameters])
 
@@ -105,9 +105,9 @@ def make_buckets(parameters):
         yield Bucket(group)
 
 
-def anywhere(flags):
+def set_on_any_rank(flags):
     """Which of the flags are set in any process. Collective."""
-    return [total > 0 for total in distributed.totals([int(flag) for flag in flags])]
+    return [total > 0 for total in distributed.sum_of_integers([int(flag) for flag in flags])]
 
 
 class Averagings:
@@ -119,7 +119,7 @@ class Averagings:
 
     def of(self, optimizers):
         """None where there is one process. A set that has grown (a network built late) takes the place of the old."""
-        if distributed.processes() == 1:
+        if distributed.world_size() == 1:
             return None
         parameters = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
         key = tuple(map(id, parameters))
@@ -147,7 +147,7 @@ def averaged():
 @contextlib.contextmanager
 def before_every_step():
     """While the block runs, gradients are averaged before any other optimizer step: those that plug-ins make."""
-    if distributed.processes() == 1:
+    if distributed.world_size() == 1:
         yield
         return
     averagings = Averagings(overlap=False)

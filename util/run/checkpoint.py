@@ -73,10 +73,10 @@ class Checkpoint:
     def begin(self):
         """Before the first step: resume, or clear the folder of another run's checkpoints (--overwrite)."""
         if not self.opt.continue_train:
-            distributed.first_does(self._clear)
+            distributed.on_rank0(self._clear)
         elif not self.opt.pretrained_name and not self.resume():
             # A state, but of another --epoch: setup() left the weights to us.
-            if distributed.first_does(lambda: bool(find(self.folder))):
+            if distributed.on_rank0(lambda: bool(find(self.folder))):
                 self.model.load_networks(weights.tag_of(self.opt))
             print("continuing from weights alone: optimizers, schedule and counters start anew (see --epoch_count)")
 
@@ -89,8 +89,8 @@ class Checkpoint:
 
     def save(self, tag, must=False):
         """Write the checkpoint `tag`. If it can't be written, say so and go on training, unless it `must` be."""
-        self._processes = distributed.gather_at_first(self._own_state()) if distributed.processes() > 1 else []
-        distributed.first_does(lambda: self._save_or_say(str(tag), must))
+        self._processes = distributed.gather_on_rank0(self._own_state()) if distributed.world_size() > 1 else []
+        distributed.on_rank0(lambda: self._save_or_say(str(tag), must))
         self._processes = []  # pools are large
 
     def _own_state(self):
@@ -145,7 +145,7 @@ class Checkpoint:
 
     def resume(self):
         """Load the newest whole state; False if there is none at all. Damaged ones are named and passed over."""
-        path, state = distributed.first_does(self._newest)
+        path, state = distributed.on_rank0(self._newest)
         if path is None:
             return False
         try:
@@ -153,7 +153,7 @@ class Checkpoint:
             self.progress.load_state_dict(state["progress"])
             self._load_own(state)
         except InputError as error:
-            raise distributed.in_unison(error) from None
+            raise distributed.raised_once(error) from None
         except Exception as error:  # whole, but made by something else than this program
             raise InputError(f"{path}: not the state of such a run ({error!r})") from None
         print(f"resumed from {path}: {self.progress}")
@@ -181,8 +181,8 @@ class Checkpoint:
         own = saved[distributed.rank() % len(saved)]
         if "pools" in own:
             load_own_state(self.model, own)
-        if len(saved) != distributed.processes():
-            print(f"saved by {len(saved)} processes, continued by {distributed.processes()}")
+        if len(saved) != distributed.world_size():
+            print(f"saved by {len(saved)} processes, continued by {distributed.world_size()}")
         elif self.averages is not None and own["averages"]:
             self.averages.load_state_dict(own["averages"])
 

@@ -44,7 +44,7 @@ class Averages:
         for name, value, count in self._parts():
             sums[name], counts[name] = sums.get(name, 0) + value, counts.get(name, 0) + count
         self._clear()
-        sums, counts = distributed.sums(sums), distributed.sums(counts)
+        sums, counts = distributed.sum_by_name(sums), distributed.sum_by_name(counts)
         if any(counts.get(name, 0) == 0 for name in names_of(self.model)):
             return mean_over_processes(self.model.get_current_losses())  # says which attribute is not there
         return OrderedDict((name, sums[name] / counts[name]) for name in names_of(self.model))
@@ -83,5 +83,5 @@ def current_losses(model):
 
 def mean_over_processes(losses):
     """Collective."""
-    total = distributed.sums({name: value * distributed.weight() for name, value in losses.items()})
+    total = distributed.sum_by_name({name: value * distributed.step_weight() for name, value in losses.items()})
     return OrderedDict((name, total[name]) for name in losses)

@@ -76,13 +76,13 @@ class Progress:
 
     def _images(self, dataset, data):
         """(own, everywhere): images of the running step in this process and in all."""
-        if distributed.processes() == 1:
+        if distributed.world_size() == 1:
             return batch_size(data), batch_size(data)
         return dataset.images_of(self.batches_done)
 
     def _count(self, own, images):
         self.own_images = own
-        distributed.weigh(own, images)
+        distributed.set_step_images(own, images)
         seeding.seed_step(self.opt.seed, self.total_iters, distributed.rank())
         self._epoch_ended = False
         self._previous = self.total_iters

@@ -27,7 +27,7 @@ class Stop:
         """Collective."""
         if self.reason is None and self.deadline is not None and time.monotonic() >= self.deadline:
             self.reason = TIME_OVER
-        heard = distributed.largest(REASONS.index(self.reason))
+        heard = distributed.maximum(REASONS.index(self.reason))
         if heard and self.reason is None:
             self._leave_for(REASONS[heard])
         return heard > 0

@@ -53,7 +53,7 @@ class Watch:
                 f"--precision fp16: --model {self.opt.model} makes its steps by itself, so its gradients can't be "
                 "scaled; use --precision bf16"
             )
-            raise distributed.in_unison(error)
+            raise distributed.raised_once(error)
         if before is not None:
             self._judge(before)
         if self._pending is not None and self._pending.arrived is None:
@@ -129,7 +129,7 @@ class Watch:
     def _roll_back(self, what):
         if self.rollbacks == MOST_ROLLBACKS:
             raise self._stop(f"{what}; after {self.rollbacks} rollbacks")
-        found, state = distributed.first_does(lambda: with_state(newest_state(self.checkpoint.folder)))
+        found, state = distributed.on_rank0(lambda: with_state(newest_state(self.checkpoint.folder)))
         if found is None:
             raise self._stop(f"{what}; there is no checkpoint to go back to yet")
         self.rollbacks += 1
@@ -146,7 +146,7 @@ class Watch:
             f"{what}; {kept}. Try a lower --lr or another --gan_mode, or look at these images; "
             "--on_nan skip and --on_nan rollback go on by themselves"
         )
-        return distributed.in_unison(error)
+        return distributed.raised_once(error)
 
     def _where(self):
         return f"epoch {self.progress.epoch}, {self.progress.total_iters} images seen"

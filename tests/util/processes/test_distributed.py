@@ -10,23 +10,27 @@ import torch
 from options.train_options import TrainOptions
 from util.errors import InputError
 from util.numerics import device
-from util.processes import agreement, distributed, gradients
+from util.processes import agreement, distributed, gradients, session
 
 
 def test_one_process_agrees_with_itself():
-    assert (distributed.processes(), distributed.rank(), distributed.weight()) == (1, 0, 1.0)
-    assert distributed.first_does(lambda: 3) == distributed.together(lambda: 3) == distributed.agreed(3) == 3
-    assert distributed.gather("x") == ["x"] and distributed.largest(2) == 2 and distributed.totals([1, 2]) == [1, 2]
+    assert (distributed.world_size(), distributed.rank(), distributed.step_weight()) == (1, 0, 1.0)
+    assert (
+        distributed.on_rank0(lambda: 3) == distributed.run_on_all_ranks(lambda: 3) == distributed.value_of_rank0(3) == 3
+    )
+    assert (
+        distributed.gather("x") == ["x"]
+        and distributed.maximum(2) == 2
+        and distributed.sum_of_integers([1, 2]) == [1, 2]
+    )
     rows = torch.ones(2, 3)
-    assert distributed.with_others(rows) is rows and distributed.joined(rows) == (rows, 0)
-    assert distributed.only_first(lambda: "here") == "here"
+    assert distributed.concatenate_own_first(rows) is rows and distributed.concatenate_in_rank_order(rows) == (rows, 0)
+    assert distributed.made_on_rank0(lambda: "here") == "here"
     assert gradients.Averagings().of([object()]) is None
 
 
 def test_it_comes_without_torch():
-    program = (
-        "import sys; from util.processes import distributed; distributed.agreed(1); sys.exit('torch' in sys.modules)"
-    )
+    program = "import sys; from util.processes.distributed import gather; gather(1); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
@@ -72,14 +76,14 @@ def pretend_gpus(monkeypatch, count, turn=None):
 
 @pytest.mark.parametrize(("word", "factor"), [("none", 1), ("linear", 6), ("sqrt", 6**0.5)])
 def test_rates_grow_with_the_images_of_a_step(word, factor, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(distributed, "_size", 3)
+    monkeypatch.setattr(session, "_size", 3)
     options = parsed(tmp_path, monkeypatch, "--scale_lr", word, "--accumulate", "2")
     assert options.opt.lr == pytest.approx(0.0002 * factor)
     options.save()
     assert '"lr": 0.0002,' in (tmp_path / "run" / "train_opt.json").read_text(), "a run that goes on scales it anew"
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(1))], lr=options.opt.lr)
     capsys.readouterr()
-    agreement.say_batch(Namespace(opt=options.opt, optimizers=[optimizer]))
+    agreement.print_batch_size(Namespace(opt=options.opt, optimizers=[optimizer]))
     assert capsys.readouterr().out == (
         f"3 processes x 4 images x 2 parts: global batch 24, learning rate {0.0002 * factor:g} (--scale_lr {word})\n"
     )
@@ -91,7 +95,7 @@ def test_a_wrong_word_of_scale_lr_is_refused(tmp_path, monkeypatch):
 
 
 def parsed(tmp_path, monkeypatch, *words):
-    monkeypatch.setattr(distributed, "agreed", lambda value: value)
+    monkeypatch.setattr(distributed, "value_of_rank0", lambda value: value)
     where = ["--dataroot", "none", "--device", "cpu", "--checkpoints_dir", str(tmp_path), "--name", "run"]
     options = TrainOptions([*where, "--batch_size", "4", *words])
     options.parse()

@@ -1,0 +1,222 @@
+"""Values and tensors exchanged between the processes of a run.
+
+Functions marked "collective" must be called by all ranks, in the same order. With a world size of 1 all of them return
+at once and do not import torch.
+"""
+
+import contextlib
+
+from util.errors import InputError
+from util.processes import session
+from util.processes.session import explaining_lost_connections
+
+
+def on_rank0(function):
+    """Run function() on rank 0 alone and return its value on all ranks. Collective.
+
+    An InputError there ends all ranks and is printed once. The value travels by pickle, between our own processes.
+    """
+    if session.world_size() == 1:
+        return function()
+    answer = None
+    if session.rank() == 0:
+        try:
+            answer = function(), None
+        except InputError as error:
+            answer = None, error
+    value, error = _broadcast(answer)
+    if error is not None:
+        raise raised_once(error)
+    return value
+
+
+def run_on_all_ranks(function):
+    """Run function() on each rank and return the rank's own value; an InputError on any rank ends all. Collective."""
+    if session.world_size() == 1:
+        return function()
+    value = error = None
+    try:
+        value = function()
+    except InputError as raised:
+        error = raised
+    errors = gather(error)
+    found = [(number, each) for number, each in enumerate(errors) if each is not None]
+    if not found:
+        return value
+    number, error = found[0]
+    raise raised_once(error if number == 0 else InputError(f"process {number} of {session.world_size()}: {error}"))
+
+
+def raised_once(error):
+    """The exception to raise for an InputError that all ranks meet together: rank 0 prints it, the others exit."""
+    return error if session.rank() == 0 else SystemExit(2)
+
+
+@contextlib.contextmanager
+def entered_on_rank0(manager):
+    """A context manager that rank 0 alone enters; if entering fails there, all ranks end."""
+    with contextlib.ExitStack() as stack:
+        on_rank0(lambda: stack.enter_context(manager) and None)
+        yield
+
+
+class Absent:
+    """Replaces on the other ranks an object that exists on rank 0 only: every method does nothing."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: None
+
+
+def made_on_rank0(make):
+    """make() on rank 0, Absent on the other ranks."""
+    return make() if session.rank() == 0 else Absent()
+
+
+# --- values ----------------------------------------------------------------------------------------------------------
+
+
+def value_of_rank0(value):
+    """The value that rank 0 passed. Collective."""
+    return value if session.world_size() == 1 else _broadcast(value)
+
+
+def gather(value):
+    """The values of all ranks in a list, on every rank. Collective; travels by pickle."""
+    if session.world_size() == 1:
+        return [value]
+    import torch.distributed as dist
+
+    values = [None] * session.world_size()
+    with explaining_lost_connections():
+        dist.all_gather_object(values, value)
+    return values
+
+
+def gather_on_rank0(value):
+    """The values of all ranks in a list on rank 0; an empty list on the others. Collective; travels by pickle."""
+    if session.world_size() == 1:
+        return [value]
+    import torch.distributed as dist
+
+    values = [None] * session.world_size() if session.rank() == 0 else None
+    with explaining_lost_connections():
+        dist.gather_object(value, values)
+    return values or []
+
+
+def maximum(number):
+    """The largest of the ranks' integers. Collective; a fraction of a millisecond, and no GPU is waited for."""
+    if session.world_size() == 1:
+        return number
+    import torch
+    import torch.distributed as dist
+
+    numbers = torch.tensor([number])
+    with explaining_lost_connections():
+        dist.all_reduce(numbers, dist.ReduceOp.MAX)
+    return int(numbers)
+
+
+def sum_of_integers(numbers):
+    """A list of integers, each summed over the ranks. Collective, as fast as maximum()."""
+    if session.world_size() == 1:
+        return numbers
+    import torch
+    import torch.distributed as dist
+
+    numbers = torch.tensor(numbers)
+    with explaining_lost_connections():
+        dist.all_reduce(numbers)
+    return numbers.tolist()
+
+
+def sum_by_name(values):
+    """A dictionary of numbers, each summed over the ranks that have its name. Collective."""
+    if session.world_size() == 1:
+        return values
+    total = {}
+    for own in gather(values):
+        for name, value in own.items():
+            total[name] = total.get(name, 0) + value
+    return total
+
+
+# --- tensors ---------------------------------------------------------------------------------------------------------
+
+
+def broadcast_tensors(tensors):
+    """Overwrite the tensors with those of rank 0. Collective."""
+    if session.world_size() == 1:
+        return
+    import torch.distributed as dist
+
+    with explaining_lost_connections():
+        for tensor in tensors:
+            whole = tensor.contiguous()
+            dist.broadcast(whole, 0)
+            if whole is not tensor:
+                tensor.copy_(whole)
+
+
+def mean_over_ranks(tensor):
+    """The mean of a tensor over the images of the step: each rank is weighted by step_weight(). Collective."""
+    if session.world_size() == 1:
+        return tensor
+    tensor = tensor.detach() * session.step_weight()
+    start_sum(tensor).wait()
+    return tensor
+
+
+def start_sum(tensor):
+    """Start to sum a tensor over the ranks, in place; call wait() on the returned handle. Collective."""
+    import torch.distributed as dist
+
+    with explaining_lost_connections():
+        return dist.all_reduce(tensor, async_op=True)
+
+
+def concatenate_own_first(rows):
+    """The tensors (N, ...) of all ranks concatenated, this rank's rows first. No gradient. Collective."""
+    if session.world_size() == 1:
+        return rows
+    import torch
+
+    found = _rows_of_all(rows)
+    own = session.rank()
+    return torch.cat((found[own], *(each for number, each in enumerate(found) if number != own)))
+
+
+def concatenate_in_rank_order(rows):
+    """(the tensors (N, ...) of all ranks concatenated in rank order, index of this rank's first row). Collective."""
+    if session.world_size() == 1:
+        return rows, 0
+    import torch
+
+    found = _rows_of_all(rows)
+    return torch.cat(found), sum(len(each) for each in found[: session.rank()])
+
+
+def _rows_of_all(rows):
+    import torch
+    import torch.distributed as dist
+
+    size = session.world_size()
+    rows = rows.detach().contiguous()
+    counts = sum_of_integers([len(rows) if number == session.rank() else 0 for number in range(size)])
+    if len(set(counts)) > 1:  # in the short last step of an epoch, or with images of several sizes
+        return [each.to(rows.device) for each in gather(rows.cpu())]
+    found = [torch.empty_like(rows) for _ in range(size)]
+    with explaining_lost_connections():
+        dist.all_gather(found, rows)
+    return found
+
+
+def _broadcast(value):
+    import torch.distributed as dist
+
+    box = [value]
+    with explaining_lost_connections():
+        dist.broadcast_object_list(box, 0)
+    return box[0]

@@ -1,0 +1,149 @@
+"""Join the processes of a run: the process group, this process's rank, and its share of each training step.
+
+``torchrun --nproc_per_node 4 train.py ...`` starts the processes; session() connects them. In a single process all
+functions return what a world size of 1 gives, without importing torch.
+"""
+
+import contextlib
+import datetime
+import os
+import uuid
+
+from util.errors import InputError
+from util.processes.launch import launched
+
+_size, _rank = 1, 0  # of the session that is open
+_open = False
+_restarted = False
+_own_images, _all_images = 1, 1  # images of the current step: in this process, in all processes
+
+
+def world_size():
+    """The number of processes of the run."""
+    return _size
+
+
+def rank():
+    """The number of this process, for seeds and shares of the data. For work that one process does, see on_rank0()."""
+    return _rank
+
+
+def restarted():
+    """Whether the launcher restarted the processes: because one died (--max_restarts), or because a machine joined."""
+    return _restarted
+
+
+def step_size(opt):
+    """Images of a training step, over all processes and all parts of --accumulate."""
+    return opt.batch_size * getattr(opt, "accumulate", 1) * _size
+
+
+def own_share(images):
+    """(first, number): which images of a step this process takes. Shares are contiguous and differ by at most 1."""
+    each, left = divmod(images, _size)
+    return _rank * each + min(_rank, left), each + (_rank < left)
+
+
+def set_step_images(own, everywhere):
+    """Set how many images the current step has in this process and in all: its gradients and losses are weighted so."""
+    global _own_images, _all_images
+    _own_images, _all_images = own, everywhere
+
+
+def step_weight():
+    """The weight of this process in the current step: 1 / world size, except in the short last step of an epoch."""
+    return _own_images / _all_images if _size > 1 else 1.0
+
+
+@contextlib.contextmanager
+def session():
+    """Join the other processes while the block runs: NCCL for tensors on GPUs, Gloo for all others.
+
+    Only rank 0 prints. After an error the other ranks are not waited for, because they may never arrive. A nested
+    session does nothing.
+    """
+    global _size, _rank, _open, _restarted
+    if not launched() or _open:
+        yield
+        return
+    import torch
+    import torch.distributed as dist
+
+    round_number, group_arguments = _meet()
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, **group_arguments)
+    _size, _rank, _open = dist.get_world_size(), dist.get_rank(), True
+    # The maximum: a machine that joined late, or whose processes did not die, has a lower count of restarts.
+    restarts = torch.tensor([int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))])
+    with explaining_lost_connections():
+        dist.all_reduce(restarts, dist.ReduceOp.MAX)
+    _restarted = int(restarts) > 0 or round_number > 1
+    try:
+        with _quiet_unless_rank0():
+            yield
+        dist.destroy_process_group()
+    except InputError as error:
+        raise (InputError(f"process {_rank} of {_size}: {error}") if _rank else error) from None
+    finally:
+        if dist.is_initialized() and backend == "gloo":  # its threads could abort the program at its end
+            dist.destroy_process_group()
+        _size, _rank, _open, _restarted = 1, 0, False, False
+
+
+def _meet():
+    """(number of this round of processes, the arguments of init_process_group).
+
+    torchrun's store still holds the addresses of the round before a restart. Machines notice the end of that round at
+    different times and count rounds independently. So rank 0 numbers the rounds and sends the number to each rank that
+    asks for it; all keys of a round are stored under its number. A question may come from a process that has died:
+    its answer is not read, and the question of the living process replaces it.
+    """
+    from torch.distributed import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
+    store, rank, size = next(rendezvous("env://"))
+    if rank == 0:
+        number = store.add("rounds", 1)
+        for other in range(1, size):
+            _answer(store, other, number)
+    else:
+        question = uuid.uuid4().hex
+        store.set(f"question/{rank}", question)
+        number = int(store.get(f"answer/{question}"))
+        store.set(f"heard/{number}/{rank}", "")
+    return number, {"store": PrefixStore(f"round/{number}", store), "rank": rank, "world_size": size}
+
+
+def _answer(store, other, number):
+    """Send the number of the round to another rank until that rank confirms it."""
+    from torch.distributed import DistStoreError
+
+    while True:
+        question = store.get(f"question/{other}").decode()
+        store.set(f"answer/{question}", str(number))
+        with contextlib.suppress(DistStoreError):  # no confirmation within the time
+            return store.wait([f"heard/{number}/{other}"], datetime.timedelta(seconds=0.2))
+
+
+@contextlib.contextmanager
+def _quiet_unless_rank0():
+    """Standard output of the other ranks is discarded; their errors and warnings (stderr) are kept."""
+    if _rank == 0:
+        yield
+        return
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
+
+
+@contextlib.contextmanager
+def explaining_lost_connections():
+    """Turn a broken connection into an InputError: another process died, and this process lost its connection to it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, InputError) or type(error).__name__ == "OutOfMemoryError":
+            raise
+        raise InputError(
+            f"the connection to another process of the run is gone ({str(error).splitlines()[0][:120]}); the launcher "
+            "names the process that died first"
+        ) from None
