@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "models/economies.py": (),
     "models/builders.py": ("models.economies", "models.networks"),
     "models/parts.py": ("util",),
+    "models/translator.py": ("models", "data.conversion", "util"),
     "models/base_model.py": ("models.architectures", "models.networks", "models.builders", "models.parts", "util"),
     "models/two_way.py": ("models.base_model", "models.networks", "models.losses", "util"),
     "models": ("models", "util"),
