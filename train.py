@@ -39,7 +39,7 @@ def run(opt, options):
     from util.run.progress import Progress
     from util.visualizer import Visualizer
 
-    distributed.run_on_all_ranks(lambda: agreement.check_same_options(opt))
+    distributed.run_on_all_ranks(lambda: agreement.check_same_options(opt, options.parser.may_differ()))
     keep_freed_memory()
     dataset = create_dataset(opt)
     print(f"The number of training images = {len(dataset)}")

@@ -1,9 +1,11 @@
 """Data sets by name: ``--dataset_mode aligned`` is the class AlignedDataset in data/aligned_dataset.py.
 
 To add one, add such a file: nothing is registered anywhere. data/template_dataset.py is the one to copy.
-Importing this package does not import torch; looking up a data set does. The data sets that come with the framework
-keep their flags in data/<name>_options.py, so that asking for those doesn't either.
+Importing this package does not import torch; looking up a data set does. The flags of the built-in data sets are in
+data/flags.py, so that -h needs no torch either; a data set of your own declares its flags in its page.
 """
+
+from collections.abc import Callable
 
 BUILT_IN = (
     *("unaligned", "aligned", "single", "colorization", "celeba", "labelled_folders", "celeba_and_folders"),
@@ -18,22 +20,29 @@ def find_dataset_using_name(dataset_name):
     return find_class("data", dataset_name, "dataset")
 
 
-def get_option_setter(dataset_name):
+def get_option_setter(dataset_name: str) -> Callable:
     """The function (parser, is_train) -> parser that adds a data set's flags and defaults."""
-    options = _options_of(dataset_name)
-    return options.add_options if options else find_dataset_using_name(dataset_name).modify_commandline_options
+    from data import flags
+
+    if _takes_flags_from_table(dataset_name):
+        return flags.BY_NAME[dataset_name]
+    return find_dataset_using_name(dataset_name).modify_commandline_options
 
 
-def reads_plain_folders(dataset_name):
-    """Whether a test of that data set takes any folder of images; where it doesn't, ``single`` stands in."""
-    says = _options_of(dataset_name) or find_dataset_using_name(dataset_name)
-    return getattr(says, "reads_plain_folders", False)
+def reads_plain_folders(dataset_name: str) -> bool:
+    """Whether a test of that data set takes any folder of images; otherwise ``single`` takes its place."""
+    from data import flags
+
+    if _takes_flags_from_table(dataset_name):
+        return dataset_name in flags.READ_PLAIN_FOLDERS
+    return getattr(find_dataset_using_name(dataset_name), "reads_plain_folders", False)
 
 
-def _options_of(dataset_name):
-    from util.factory import find_options
+def _takes_flags_from_table(dataset_name: str) -> bool:
+    from data import flags
+    from util.factory import takes_flags_from_table
 
-    return find_options("data", dataset_name, "dataset") if dataset_name in BUILT_IN else None
+    return dataset_name in flags.BY_NAME and takes_flags_from_table("data", dataset_name, "dataset")
 
 
 def create_dataset(opt):

@@ -3,7 +3,7 @@
 <dataroot>/<phase>, sub-folders included.
 """
 
-from data.aligned_options import add_options
+from data import flags
 from data.base_dataset import BaseDataset, get_params, get_transform
 from data.folders import SIDE_BY_SIDE, find_images, phase_of
 from data.image_file import about, open_image
@@ -13,7 +13,7 @@ from util.errors import InputError
 class AlignedDataset(BaseDataset):
     """Items {A, B, A_paths, B_paths}. A is the left half whatever --direction says: models swap."""
 
-    modify_commandline_options = staticmethod(add_options)
+    modify_commandline_options = staticmethod(flags.aligned)
 
     def __init__(self, opt):
         super().__init__(opt)

@@ -10,12 +10,12 @@ The label of an image says what is known about it (section 3.2 of the StarGAN pa
 import torch
 from torch.nn.functional import one_hot
 
-from data import celeba_and_folders_options
+from data import flags
 from data.attribute_file import find_attribute_file
 from data.base_dataset import BaseDataset
 from data.celeba_dataset import CelebADataset
+from data.flags import domain_folder
 from data.labelled_folders_dataset import LabelledFoldersDataset
-from data.labelled_folders_options import domain_folder
 from util.errors import InputError
 from util.numerics import seeding
 from util.processes import distributed
@@ -28,8 +28,8 @@ class CelebAAndFoldersDataset(BaseDataset):
     within an epoch.
     """
 
-    modify_commandline_options = staticmethod(celeba_and_folders_options.add_options)
-    reads_plain_folders = celeba_and_folders_options.reads_plain_folders
+    modify_commandline_options = staticmethod(flags.celeba_and_folders)
+    reads_plain_folders = True
 
     def __init__(self, opt):
         super().__init__(opt)

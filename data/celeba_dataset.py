@@ -10,7 +10,7 @@ import os
 
 import torch
 
-from data import celeba_options
+from data import flags
 from data.attribute_file import find_attribute_file, read_attributes, split
 from data.base_dataset import BaseDataset
 from data.folders import find_images
@@ -24,8 +24,8 @@ IMAGE_FOLDERS = ("images", "img_align_celeba/img_align_celeba", "img_align_celeb
 class CelebADataset(BaseDataset):
     """Items {A: (C, H, W), label: (attributes,) of 0.0 and 1.0, A_paths}; without labels no label."""
 
-    modify_commandline_options = staticmethod(celeba_options.add_options)
-    reads_plain_folders = celeba_options.reads_plain_folders
+    modify_commandline_options = staticmethod(flags.celeba)
+    reads_plain_folders = True
     roots = []  # folders whose names say nothing about an image
 
     def __init__(self, opt):

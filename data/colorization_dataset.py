@@ -6,8 +6,8 @@
 import numpy as np
 import torch
 
+from data import flags
 from data.base_dataset import BaseDataset, get_transform
-from data.colorization_options import add_options
 from data.folders import find_images, phase_of
 from data.image_file import load_image
 from util.errors import InputError
@@ -16,7 +16,7 @@ from util.errors import InputError
 class ColorizationDataset(BaseDataset):
     """Items {A: (1, H, W), B: (2, H, W), A_paths, B_paths}, with A = L / 50 - 1 and B = ab / 110."""
 
-    modify_commandline_options = staticmethod(add_options)
+    modify_commandline_options = staticmethod(flags.colorization)
 
     def __init__(self, opt):
         super().__init__(opt)

@@ -7,21 +7,21 @@ A test needs no domains in its folders: any images below <dataroot>/<phase>, or 
 
 import os
 
-from data import labelled_folders_options
+from data import flags
 from data.base_dataset import BaseDataset
+from data.flags import domain_folder, find_domains
 from data.folders import find_images
 from data.image_file import load_image
 from data.image_paths import make_dataset
 from data.labelled import labelled_transform, say_sizes
-from data.labelled_folders_options import domain_folder, find_domains
 from util.errors import InputError, nearest
 
 
 class LabelledFoldersDataset(BaseDataset):
     """Items {A: (C, H, W), label: the domain's number, A_paths}; in a test no label."""
 
-    modify_commandline_options = staticmethod(labelled_folders_options.add_options)
-    reads_plain_folders = labelled_folders_options.reads_plain_folders
+    modify_commandline_options = staticmethod(flags.labelled_folders)
+    reads_plain_folders = True
 
     def __init__(self, opt):
         super().__init__(opt)

@@ -3,16 +3,16 @@
 All images below <dataroot>, whatever the phase.
 """
 
+from data import flags
 from data.base_dataset import BaseDataset, get_transform
 from data.folders import find_images
 from data.image_file import load_image
-from data.single_options import add_options
 
 
 class SingleDataset(BaseDataset):
     """Items {A, A_paths}."""
 
-    modify_commandline_options = staticmethod(add_options)
+    modify_commandline_options = staticmethod(flags.single)
 
     def __init__(self, opt):
         super().__init__(opt)

@@ -7,16 +7,16 @@ import argparse
 import os
 import random
 
+from data import flags
 from data.base_dataset import BaseDataset, get_transform
 from data.folders import find_images, phase_of
 from data.image_file import load_image
-from data.unaligned_options import add_options
 
 
 class UnalignedDataset(BaseDataset):
     """Items {A, B, A_paths, B_paths}; a test of one direction may lack the other side's folder, and its keys."""
 
-    modify_commandline_options = staticmethod(add_options)
+    modify_commandline_options = staticmethod(flags.unaligned)
 
     def __init__(self, opt):
         super().__init__(opt)

@@ -1,11 +1,12 @@
 """Models by name: ``--model cycle_gan`` is the class CycleGANModel in models/cycle_gan_model.py.
 
 To add one, add such a file: nothing is registered anywhere. models/template_model.py is the one to copy.
-Importing this package does not import torch; looking up a model does. The models that come with the framework keep
-their flags in models/<name>_options.py, so that asking for those doesn't either.
+Importing this package does not import torch; looking up a model does. The flags of the built-in models are in
+models/flags.py, so that -h needs no torch either; a model of your own declares its flags in its page.
 """
 
 import functools
+from collections.abc import Callable
 
 BUILT_IN = ("pix2pix", "cycle_gan", "cut", "fastcut", "dclgan", "simdcl", "stargan", "test", "colorization", "template")
 ALIASES = {"dcl": "dclgan"}
@@ -40,14 +41,14 @@ def find_model_using_name(model_name):
     return find_class("models", own_name(model_name), "model")
 
 
-def get_option_setter(model_name):
+def get_option_setter(model_name: str) -> Callable:
     """The function (parser, is_train) -> parser that adds a model's flags and defaults."""
-    from util.factory import find_options
+    from models import flags
+    from util.factory import takes_flags_from_table
 
     name = own_name(model_name)
-    options = find_options("models", name, "model") if name in BUILT_IN else None
-    if options:
-        return options.add_options
+    if name in flags.BY_NAME and takes_flags_from_table("models", name, "model"):
+        return flags.BY_NAME[name]
     model = find_model_using_name(name)
     if not wants_first_batch(model) or name in BUILT_IN:
         return model.modify_commandline_options

@@ -6,13 +6,13 @@ A is L in [-1, 1] = L*/50 - 1, B is (a*, b*)/110; the pages show both as RGB.
 import numpy as np
 import torch
 
-from models.colorization_options import add_options
+from models import flags
 from models.pix2pix_model import Pix2PixModel
 from util.errors import InputError
 
 
 class ColorizationModel(Pix2PixModel):
-    modify_commandline_options = staticmethod(add_options)
+    modify_commandline_options = staticmethod(flags.colorization)
 
     def __init__(self, opt):
         super().__init__(opt)

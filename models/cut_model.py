@@ -9,16 +9,15 @@ features of G's first half. A patch of the translation is to be closer to the sa
 The paper writes a weight for each of the two NCE terms, both 1; the released code, and this page, take their mean.
 """
 
-from models import contrast, losses, networks
+from models import contrast, flags, losses, networks
 from models.base_model import BaseModel
-from models.cut_options import add_options
 from util.errors import InputError
 
 
 class CUTModel(contrast.Contrastive, BaseModel):
     in_parts = True  # see --accumulate
 
-    modify_commandline_options = staticmethod(add_options)
+    modify_commandline_options = staticmethod(flags.cut)
 
     def __init__(self, opt):
         super().__init__(opt)

@@ -9,7 +9,7 @@ Zhu, Park, Isola, Efros, ICCV 2017. Two generators G_A: A -> B and G_B: B -> A, 
 
 from torch.nn.functional import l1_loss
 
-from models.cycle_gan_options import add_options
+from models import flags
 from models.economies import run_batches
 from models.two_way import TwoWayModel
 from util.errors import InputError
@@ -19,7 +19,7 @@ class CycleGANModel(TwoWayModel):
     in_parts = True  # see --accumulate
     identities_made = False  # whether forward() has made them along with the translations, in the same passes
 
-    modify_commandline_options = staticmethod(add_options)
+    modify_commandline_options = staticmethod(flags.cycle_gan)
 
     def __init__(self, opt):
         super().__init__(opt)

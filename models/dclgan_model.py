@@ -12,8 +12,7 @@ The half is the released code's.
 
 from torch.nn.functional import l1_loss
 
-from models import contrast, networks
-from models.dclgan_options import add_options
+from models import contrast, flags, networks
 from models.two_way import TwoWayModel
 from util.errors import InputError
 
@@ -23,7 +22,7 @@ class DCLGANModel(contrast.Contrastive, TwoWayModel):
     # As released: the projectors' Adam was given no settings, so it has Adam's own, five times the others' rate.
     adam_F = {"lr": 1e-3, "betas": (0.9, 0.999)}
 
-    modify_commandline_options = staticmethod(add_options)
+    modify_commandline_options = staticmethod(flags.dclgan)
 
     def __init__(self, opt):
         super().__init__(opt)

@@ -3,9 +3,9 @@
 Park, Efros, Zhang, Zhu, ECCV 2020. The same as ``--model cut --CUT_mode FastCUT``.
 """
 
+from models import flags
 from models.cut_model import CUTModel
-from models.fastcut_options import add_options
 
 
 class FastCUTModel(CUTModel):
-    modify_commandline_options = staticmethod(add_options)
+    modify_commandline_options = staticmethod(flags.fastcut)

@@ -10,15 +10,14 @@ The noise of the paper is dropout in G, in training and test alike.
 import torch
 from torch.nn.functional import l1_loss
 
-from models import losses, networks
+from models import flags, losses, networks
 from models.base_model import BaseModel
-from models.pix2pix_options import add_options
 
 
 class Pix2PixModel(BaseModel):
     in_parts = True  # see --accumulate
 
-    modify_commandline_options = staticmethod(add_options)
+    modify_commandline_options = staticmethod(flags.pix2pix)
 
     def __init__(self, opt):
         super().__init__(opt)

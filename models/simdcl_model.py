@@ -11,9 +11,8 @@ networks, to one vector an image; those of A's real images and translations are 
 import torch
 from torch.nn.functional import l1_loss
 
-from models import networks
+from models import flags, networks
 from models.dclgan_model import DCLGANModel
-from models.simdcl_options import add_options
 from util.errors import InputError
 
 
@@ -22,7 +21,7 @@ class SimDCLModel(DCLGANModel):
     adam_F = None  # as released: unlike DCLGAN's it follows --lr, --beta1 and --beta2
     learns_keys = True  # the similarity loss has no detached side
 
-    modify_commandline_options = staticmethod(add_options)
+    modify_commandline_options = staticmethod(flags.simdcl)
 
     def __init__(self, opt):
         super().__init__(opt)

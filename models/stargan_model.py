@@ -18,11 +18,11 @@ from collections import OrderedDict
 import torch
 from torch.nn.functional import l1_loss, one_hot
 
-from models import losses, networks
+from models import flags, losses, networks
 from models.base_model import BaseModel
 from models.builders import adam
 from models.economies import run_batches
-from models.stargan_options import add_options, check_options
+from models.flags import check_stargan
 from models.stargan_targets import Targets
 from util.errors import InputError
 from util.numerics import seeding
@@ -36,11 +36,11 @@ SHOWN = 8  # rows of the pictures during training
 class StarGANModel(BaseModel):
     in_parts = True  # see --accumulate
 
-    modify_commandline_options = staticmethod(add_options)
+    modify_commandline_options = staticmethod(flags.stargan)
 
     def __init__(self, opt):
         super().__init__(opt)
-        check_options(opt)
+        check_stargan(opt)
         self.targets = Targets(opt.selected_attrs, opt.domains, opt.exclusive_attrs)
         self.wanted = self.targets.parse(None if self.isTrain else opt.targets)
         self.iteration = 0

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import torch
 
-from models.stargan_options import HAIR
+from models.flags import HAIR
 from util.errors import InputError, nearest
 
 COMBINED = ("Brown_Hair", "Male", "Young")  # the usual combinations: two of them, then all three

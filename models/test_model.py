@@ -2,8 +2,8 @@
 
 import os
 
+from models import flags
 from models.base_model import BaseModel
-from models.test_options import add_options
 from util.errors import InputError
 from util.run import folder as run_folder
 from util.run import weights
@@ -12,7 +12,7 @@ from util.run import weights
 class TestModel(BaseModel):
     """Loads ``<epoch>_net_G<model_suffix>.pth``; for a two-sided run it picks G_A or G_B by --direction."""
 
-    modify_commandline_options = staticmethod(add_options)
+    modify_commandline_options = staticmethod(flags.test)
 
     def __init__(self, opt):
         super().__init__(opt)

@@ -1,12 +1,17 @@
-"""What argparse can't see: words from tables, sizes that must fit together, names that must stay in their folder."""
+"""What argparse can't check: words from tables, sizes that must fit together, names that must stay in their folder."""
 
+import argparse
 import os
 import re
+from collections.abc import Collection
+from typing import Any
 
 import data
 import models
-from data.tables import PREPROCESS
+from data.flags import PREPROCESS
 from models.tables import DISCRIMINATORS, GAN_MODES, GENERATORS, INITS, NORMS, NOT_YET, SAMPLERS, SCHEDULES
+from options.flags import COMPILING, NAN_POLICIES, PRECISIONS
+from options.parser import OptionParser
 from util.errors import InputError, nearest
 
 CHOICES = {
@@ -26,19 +31,9 @@ CHOICES = {
     "results_layout": ("flat", "folders"),
 }
 
-NAN_POLICIES = ("stop", "skip", "rollback")
-PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
-COMPILING = ("none", "default", "reduce-overhead", "max-autotune")
 
-# Flags that say how the trained networks are built: a test can't change them.
-ARCHITECTURE = (
-    "model netG netD ngf ndf n_layers_D norm normG normD no_dropout no_antialias no_antialias_up input_nc output_nc "
-    "c_dim c2_dim selected_attrs domains g_conv_dim g_repeat_num d_conv_dim d_repeat_num"
-).split()
-
-
-def check(opt, given):
-    """Everything about the options that is known before data or networks exist. Raises InputError."""
+def check(opt: argparse.Namespace, given: set[str]) -> None:
+    """Check everything that is known before data or networks exist. Raises InputError."""
     built_in = opt.model in models.BUILT_IN and opt.dataset_mode in data.BUILT_IN
     check_name(opt.name)
     if not re.fullmatch(r"[A-Za-z0-9_-]+", opt.epoch):
@@ -57,7 +52,7 @@ def check(opt, given):
         raise InputError("--suffix is for training; test.py takes the full name of the run in --name")
 
 
-def check_words(opt):
+def check_words(opt: argparse.Namespace) -> None:
     for name, allowed in CHOICES.items():
         value = getattr(opt, name, None)
         if value is None or value in allowed:
@@ -67,12 +62,12 @@ def check_words(opt):
         check_word(name, value, allowed)
 
 
-def check_word(name, value, allowed):
+def check_word(name: str, value: str, allowed: Collection[str]) -> None:
     if value not in allowed:
         raise InputError(f"--{name} {value}: choose {', '.join(allowed)};{nearest(value, allowed)}".rstrip(";"))
 
 
-def check_sizes(opt, given):
+def check_sizes(opt: argparse.Namespace, given: set[str]) -> None:
     """load_size against crop_size, and the size that reaches the generator against its stride."""
     size = None
     if "crop" in opt.preprocess:
@@ -92,7 +87,7 @@ def check_sizes(opt, given):
         raise InputError(f"{flag} {size}: --netG {opt.netG} needs a multiple of {stride}; try {mend}")
 
 
-def check_schedule(opt, built_in):
+def check_schedule(opt: argparse.Namespace, built_in: bool) -> None:
     last = opt.n_epochs + opt.n_epochs_decay
     if opt.epoch_count > last:
         raise InputError(
@@ -105,8 +100,8 @@ def check_schedule(opt, built_in):
         raise InputError(f"--lambda_gp {opt.lambda_gp}: the penalty belongs to --gan_mode wgangp, not {opt.gan_mode}")
 
 
-def check_start(opt):
-    """--on_nan is a word of ours for all models; --init_from begins a run, --continue_train goes on with one."""
+def check_start(opt: argparse.Namespace) -> None:
+    """Check --on_nan, which plug-ins share, and that a run is either started (--init_from) or continued."""
     check_word("on_nan", opt.on_nan, NAN_POLICIES)
     if opt.init_from is None:
         return
@@ -118,8 +113,8 @@ def check_start(opt):
         raise InputError(f"--init_from {opt.init_from}: there is no such run folder or file")
 
 
-def check_name(name):
-    """A run's name is a folder below --checkpoints_dir; it may have sub-folders, but never leaves it."""
+def check_name(name: str) -> None:
+    """A run's name is a folder below --checkpoints_dir, possibly in a sub-folder, and never a folder outside."""
     parts = re.split(r"[/\\]", name)
     if (
         not name
@@ -130,7 +125,7 @@ def check_name(name):
         raise InputError(f"--name {name!r}: a plain name (or a/b), inside --checkpoints_dir")
 
 
-def full_name(opt):
+def full_name(opt: argparse.Namespace) -> str:
     """--name with the filled --suffix behind it."""
     return f"{opt.name}_{fill_suffix(opt.suffix, opt)}" if opt.suffix else opt.name
 
@@ -150,9 +145,11 @@ def fill_suffix(suffix, opt):
     return re.sub(r"\{(\w+)(?::([^{}]*))?\}", value, suffix)
 
 
-def check_against_trained(opt, given, trained):
-    """An explicit flag that contradicts the trained networks; ``--model test`` contradicts nothing."""
-    for name in ARCHITECTURE:
+def check_against_trained(
+    opt: argparse.Namespace, given: set[str], trained: dict[str, Any] | None, parser: OptionParser
+) -> None:
+    """Refuse a given flag of scope `network` that contradicts the trained run; ``--model test`` is no contradiction."""
+    for name in parser.names_with(lambda flag: flag.scope == "network"):
         if name not in given or not trained or name not in trained or (name == "model" and opt.model == "test"):
             continue
         if str(getattr(opt, name)) != str(trained[name]):

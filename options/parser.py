@@ -1,26 +1,73 @@
-"""The argument parser under the options: one-line errors, the nearest word, and no exit of its own."""
+"""The argument parser under the options: errors of one line, suggestions for misspelt flags, and help by topic."""
 
 import argparse
 import copy
 import sys
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from util.errors import InputError, nearest
+from util.flags import SETTINGS, Declaration, as_typed, declaration
 
 HELP = ("-h", "--help")
+HELP_ALL = "--help_all"
+
+UNDECLARED = declaration()  # the declaration of a plug-in's flag, and of a flag of a tool
 
 
 class OptionParser(argparse.ArgumentParser):
-    """An ArgumentParser that reads the command line it was given, whoever asks, and never exits by itself.
+    """An ArgumentParser that always reads the command line it was made with, and never exits by itself.
 
-    Model and dataset setters of plug-ins receive it: they may redefine flags of ours, and may call
+    Setters of models and data sets receive it, those of plug-ins too: they may redefine built-in flags, and may call
     ``parser.parse_known_args()`` without arguments to look at other flags.
     """
 
-    def __init__(self, command_line):
-        # conflict_handler: a plug-in's own definition of a flag replaces ours.
-        style = {"formatter_class": _Formatter, "conflict_handler": "resolve"}
-        super().__init__(add_help=False, allow_abbrev=False, **style)
+    def __init__(self, command_line: Iterable[str]) -> None:
+        # conflict_handler: a plug-in's own definition of a flag replaces the built-in definition.
+        super().__init__(add_help=False, allow_abbrev=False, formatter_class=_Formatter, conflict_handler="resolve")
         self.command_line = list(command_line)
+        self.declarations: dict[str, Declaration] = {}
+        self.topics: list[str] = []  # order of the help
+        self.own_topic = UNDECLARED.topic  # the topic of flags that are declared without a topic
+
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
+        """argparse's add_argument with the settings of util.flags.declaration: scope, topic, common, restore, resume.
+
+        A flag that is defined again without such settings keeps its earlier declaration.
+        """
+        declared = {key: settings.pop(key) for key in SETTINGS if key in settings}
+        action = super().add_argument(*names, **settings)
+        if declared or action.dest not in self.declarations:
+            self.declarations[action.dest] = declaration(**{"topic": self.own_topic, **declared})
+        return action
+
+    def topic(self, title: str, **shared: Any) -> Callable[..., argparse.Action]:
+        """add_argument for the flags of one topic; `shared` settings hold for each flag that does not give its own."""
+        if title not in self.topics:
+            self.topics.append(title)
+
+        def flag(*names: str, **settings: Any) -> argparse.Action:
+            return self.add_argument(*names, **{"topic": title, "common": False, **shared, **settings})
+
+        return flag
+
+    def begin_choice(self, title: str, before: str) -> None:
+        """Flags that are declared from here on without a topic get this topic, e.g. ``--model cut``."""
+        if title not in self.topics:
+            self.topics.insert(self.topics.index(before), title)
+        self.own_topic = title
+
+    def declaration_of(self, name: str) -> Declaration:
+        """The declaration of a flag; a plug-in's flag may have been added past add_argument, in an argument group."""
+        return self.declarations.get(name, UNDECLARED)
+
+    def names_with(self, condition: Callable[[Declaration], bool]) -> list[str]:
+        """Names of the flags whose declaration fulfils the condition, in the order of the flags."""
+        return [name for name in self._names() if condition(self.declaration_of(name))]
+
+    def may_differ(self) -> set[str]:
+        """Names of the flags that may differ between the processes of a run."""
+        return set(self.names_with(lambda flag: not flag.shared))
 
     def parse_known_args(self, args=None, namespace=None):
         return super().parse_known_args(self.command_line if args is None else args, namespace)
@@ -31,17 +78,17 @@ class OptionParser(argparse.ArgumentParser):
             raise InputError(self._about_unknown(unknown[0]))
         return opt
 
-    def wants_help(self):
-        return any(word in HELP for word in self.command_line)
+    def wants_help(self) -> bool:
+        return any(word in (*HELP, HELP_ALL) for word in self.command_line)
 
-    def parse_or_help(self):
+    def parse_or_help(self) -> argparse.Namespace:
         """The options of a tool; for -h its help instead, and the end of the program."""
         if self.wants_help():
             self.print_help()
             sys.exit()
         return self.parse_args()
 
-    def given(self):
+    def given(self) -> set[str]:
         """Names of the options that stand on the command line, whatever their value."""
         bare = copy.deepcopy(self)
         bare._defaults.clear()
@@ -49,19 +96,56 @@ class OptionParser(argparse.ArgumentParser):
             action.default = argparse.SUPPRESS
         return set(vars(bare.parse_known_args()[0]))
 
-    def names(self):
-        return {action.dest for action in self._actions}
+    def names(self) -> set[str]:
+        return set(self._names())
+
+    def _names(self) -> list[str]:
+        return list(dict.fromkeys(action.dest for action in self._actions))
 
     def error(self, message):
         raise InputError(message.removeprefix("argument "))
 
-    def _about_unknown(self, word):
+    def by_topic(self, everything: bool = True) -> dict[str, list[argparse.Action]]:
+        """{topic: flags} in the order of the help; only the common flags unless `everything`."""
+        groups: dict[str, list[argparse.Action]] = {topic: [] for topic in self.topics}
+        for action in self._actions:
+            declared = self.declaration_of(action.dest)
+            if everything or declared.common:
+                groups.setdefault(declared.topic, []).append(action)
+        return {topic: actions for topic, actions in groups.items() if actions}
+
+    def format_help(self) -> str:
+        """Flags by topic: the common flags, or with --help_all every flag."""
+        everything = HELP_ALL in self.command_line
+        formatter = self._get_formatter()
+        formatter.add_usage("%(prog)s [flags]", [], [])
+        formatter.add_text(self.description)
+        for topic, actions in self.by_topic(everything).items():
+            formatter.start_section(topic)
+            formatter.add_arguments(actions)
+            formatter.end_section()
+        if self.topics and not everything:
+            formatter.add_text(f"These are the common flags; {HELP_ALL} shows all flags.")
+        formatter.add_text(self.epilog)
+        return formatter.format_help()
+
+    def _about_unknown(self, word: str) -> str:
         if not word.startswith("-"):
             return f"'{word}': what flag does it belong to? Values with blanks need quotes"
         flag = word.split("=")[0]
-        return f"{flag}: no such flag here;{nearest(flag, self._option_string_actions)} -h lists all"
+        lists_all = HELP_ALL if self.topics else "-h"
+        return f"{flag}: no such flag here;{nearest(flag, self._option_string_actions)} {lists_all} lists all"
 
 
-class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
-    def __init__(self, prog):
+class _Formatter(argparse.HelpFormatter):
+    """Shows the default behind each help text, as a user types it."""
+
+    def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=32)
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help or ""
+        explained = "none given" in text or "(required)" in text or action.required
+        if action.default is argparse.SUPPRESS or not action.option_strings or explained:
+            return action.help
+        return f"{text} (default: {(as_typed(action.default) or 'none').replace('%', '%%')})"

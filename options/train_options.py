@@ -1,84 +1,39 @@
 """Flags of training."""
 
+import argparse
 import os
+from typing import Any
 
-from models.tables import GAN_MODES, SCHEDULES
-from options import checks, saved
+from options import checks, flags, saved
 from options.base_options import BaseOptions
+from options.flags import LR_SCALES
+from options.parser import OptionParser
 from util.errors import InputError, nearest
-from util.flags import SWITCH, Float, Int, words
+from util.flags import Declaration
 from util.processes import distributed
 from util.run import folder as run_folder
 
-# What --scale_lr makes of the images of a step, in units of --batch_size.
-LR_SCALES = {"none": lambda times: 1.0, "linear": lambda times: times, "sqrt": lambda times: times**0.5}
-RATES = ("lr", "lr_F", "g_lr", "d_lr")
+RATES = ("lr", "lr_F", "g_lr", "d_lr")  # the flags that --scale_lr multiplies
 
 
 class TrainOptions(BaseOptions):
-    def initialize(self, parser):
+    def initialize(self, parser: OptionParser) -> OptionParser:
         parser = super().initialize(parser)
-        flag = parser.add_argument
-        # showing; frequencies count images, and mean "at least every so many"
-        flag("--display_freq", type=Int(1), default=400, help="images between two updates of the pictures")
-        flag("--display_ncols", type=int, default=4, help="pictures per row in visdom; 0 = a window each")
-        flag(
-            "--display_id", type=int, help="first visdom window; 0 or -1 = no visdom (none given: from the run's name)"
-        )
-        flag("--display_server", default="http://localhost", help="address of the visdom server")
-        flag("--display_env", default="main", help="visdom environment")
-        flag("--display_port", type=Int(1, 65535), default=8097, help="port of the visdom server")
-        flag("--update_html_freq", type=Int(1), default=1000, help="images between two updates of web/index.html")
-        flag("--print_freq", type=Int(1), default=100, help="images between two lines of losses")
-        flag("--no_html", **SWITCH, default=False, help="no intermediate pictures in the run's web/ folder")
-        # saving
-        flag("--save_latest_freq", type=Int(1), default=5000, help="images between two saves of the latest weights")
-        flag("--save_epoch_freq", type=Int(1), default=5, help="epochs between two saves of an epoch's weights")
-        flag("--save_by_iter", **SWITCH, default=False, help="save as iter_<images> instead of latest")
-        flag("--evaluation_freq", type=Int(1), default=5000, help="read by plug-ins that evaluate")
-        flag("--continue_train", **SWITCH, default=False, help="go on where the run --name stopped, with its options")
-        flag("--overwrite", **SWITCH, default=False, help="start anew in a folder that holds checkpoints; they go")
-        flag("--keep_last", type=Int(1), help="keep the weights of this many epochs; the older go (none given: all)")
-        flag("--max_time", type=Float(above=0), help="save and leave after this many minutes")
-        flag("--epoch_count", type=Int(1), default=1, help="number of the first epoch")
-        flag("--pretrained_name", default=None, help="load the weights from this run instead of --name")
-        flag("--init_from", help="start a new run from the weights in this run's folder (see --epoch) or .pth file")
-        flag("--phase", default="train", help="which part of the data: the folders <phase>A, <phase>B or <phase>")
-        # the schedule
-        flag("--n_epochs", type=Int(0), default=100, help="epochs at the first learning rate")
-        flag("--n_epochs_decay", type=Int(0), default=100, help="epochs over which it falls to zero (linear)")
-        flag("--n_iters", type=Int(0), default=0, help="batches at the first learning rate, instead of --n_epochs")
-        flag("--n_iters_decay", type=Int(0), default=0, help="batches over which it falls to zero")
-        flag("--lr_update_step", type=Int(1), help="batches between two updates of the rate (none given: up to 1000)")
-        flag("--beta1", type=Float(low=0, high=0.999999), default=0.5, help="Adam's first momentum")
-        flag("--beta2", type=Float(low=0, high=0.999999), default=0.999, help="Adam's second momentum")
-        flag("--lr", type=Float(above=0), default=0.0002, help="first learning rate")
-        flag("--lr_policy", default="linear", help=words(SCHEDULES))
-        flag("--lr_decay_iters", type=Int(1), default=50, help="epochs between two steps, with --lr_policy step")
-        flag("--scale_lr", default="none", help=f"learning rate with the images of a step: {words(LR_SCALES)}")
-        flag("--accumulate", type=Int(1), default=1, help="parts of --batch_size images that make one step")
-        # the machine
-        flag("--economies", **SWITCH, default=True, help="one pass for two where results differ by rounding alone")
-        flag("--grad_checkpoint", **SWITCH, default=False, help="less memory: compute generators' blocks twice; slower")
-        # what may go wrong
-        flag("--on_nan", default="stop", help=f"when a number is not finite: {words(checks.NAN_POLICIES)}")
-        flag("--skip_bad_images", **SWITCH, default=False, help="take the next image for one that can't be read")
-        flag("--deterministic", **SWITCH, default=False, help="only repeatable operations where there are any; slower")
-        # losses
-        flag("--gan_mode", default="lsgan", help=words(GAN_MODES))
-        flag("--lambda_gp", type=Float(low=0), default=0.0, help="gradient penalty's weight, with --gan_mode wgangp")
-        flag("--pool_size", type=Int(0), default=50, help="generated images kept for the discriminators; 0 = none")
+        flags.add_training(parser)
         self.isTrain = True
         return parser
 
-    def restore(self, parser):
-        """With --continue_train the run's own options are the defaults, so that no flag needs to be said again."""
+    def restore(self, parser: OptionParser) -> dict[str, Any]:
+        """With --continue_train the run's own options are the defaults, so that no flag has to be repeated."""
         opt = parser.parse_known_args()[0]
         self.goes_on = goes_on(opt)
         self.trained = saved.read(parser) if opt.continue_train or self.goes_on else None
-        return saved.for_resume(self.trained) if self.trained else {}
+        return saved.given_values(self.trained) if self.trained else {}
 
-    def finish(self, opt, given):
+    def takes_over(self, flag: Declaration) -> bool:
+        return flag.resumed
+
+    def finish(self, opt: argparse.Namespace, given: set[str]) -> None:
         super().finish(opt, given)
         if self.goes_on:
             print("started again by the launcher: going on from the last checkpoint")
@@ -90,7 +45,7 @@ class TrainOptions(BaseOptions):
         folder = os.path.join(opt.checkpoints_dir, opt.name)
         checks.check_start(opt)
         if opt.continue_train:
-            checks.check_against_trained(opt, given, self.trained)
+            checks.check_against_trained(opt, given, self.trained, self.parser)
             if self.trained and "epoch_count" in given and run_folder.states(folder):
                 opt.epoch_count = self.trained["epoch_count"]
                 print("--epoch_count: not needed, the checkpoint knows where the run stands")
@@ -101,15 +56,15 @@ class TrainOptions(BaseOptions):
             )
 
 
-def goes_on(opt):
+def goes_on(opt: argparse.Namespace) -> bool:
     """Whether the launcher has started a run again that had made checkpoints by then (torchrun --max_restarts)."""
     if not distributed.restarted():
         return False
     return distributed.value_of_rank0(bool(run_folder.states(os.path.join(opt.checkpoints_dir, checks.full_name(opt)))))
 
 
-def scale_rates(opt):
-    """Multiply the learning rates as --scale_lr says; returns what they were."""
+def scale_rates(opt: argparse.Namespace) -> dict[str, float]:
+    """Multiply the learning rates by the factor of --scale_lr; returns the rates before."""
     if opt.scale_lr not in LR_SCALES:
         hint = nearest(opt.scale_lr, LR_SCALES)
         raise InputError(f"--scale_lr {opt.scale_lr}: choose {', '.join(LR_SCALES)};{hint}".rstrip(";"))
@@ -120,8 +75,8 @@ def scale_rates(opt):
     return rates
 
 
-def settle_length(opt, given):
-    """A run counts iterations or epochs: what is given decides, and otherwise the model's own habit."""
+def settle_length(opt: argparse.Namespace, given: set[str]) -> None:
+    """A run counts iterations or epochs: the given flags decide, and without them the model's defaults."""
     epochs, iterations = (sorted(given & {name, f"{name}_decay"}) for name in ("n_epochs", "n_iters"))
     if epochs and iterations:
         raise InputError(f"--{epochs[0]}, --{iterations[0]}: a run counts epochs or iterations; give one of them")

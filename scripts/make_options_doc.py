@@ -1,4 +1,4 @@
-"""Write docs/options.md from the parsers themselves, so that it can't say anything else than they do.
+"""Write docs/options.md from the parsers themselves, so that the page and the programs agree.
 
 python scripts/make_options_doc.py
 """
@@ -16,18 +16,36 @@ from options.test_options import TestOptions
 from options.train_options import TrainOptions
 from util.errors import InputError
 from util.files import write_text
+from util.flags import SCOPES
+from util.flags import as_typed as plain
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
 
 HEAD = """\
 # Options
 
-Written by `python scripts/make_options_doc.py` from the parsers; do not edit. `python train.py -h` prints the same,
-and with `--model` and `--dataset_mode` beside it the flags of those too.
+Written by `python scripts/make_options_doc.py` from the parsers; do not edit. `python train.py -h` prints the common
+flags, with those of `--model` and `--dataset_mode` beside it; `python train.py --help_all` prints all flags.
 
-A value comes from, lowest to highest: the flag's default, the model's, the data set's, in a test the trained run's,
-the command line. A flag whose default is `no` or `yes` is a switch: alone it means yes, `--flag no` switches it off.
+A value comes from, lowest to highest: the flag's default, the model's, the data set's, in a test or a continued run the
+trained run's, the command line. A flag whose default is `no` or `yes` is a switch: alone it means yes, `--flag no`
+switches it off.
+
+Each flag has a scope:
+
+| scope | a test takes the trained run's value | `--continue_train` takes it | all processes share it |
+|---|---|---|---|
+{scopes}
+
+A flag of scope `network` that contradicts the trained run is an error. Where a flag departs from its scope, the column
+names the departure. Flags of your own models and data sets have the scope `training`, unless `add_argument` is given
+another: `parser.add_argument("--width", type=int, default=64, scope="network")`.
 """
+
+
+def scopes():
+    rows = ([name, *(plain(value) for value in scope)] for name, scope in SCOPES.items())
+    return "\n".join(f"| `{name}` | {restored} | {resumed} | {shared} |" for name, restored, resumed, shared in rows)
 
 
 def flags_of(parser):
@@ -40,27 +58,37 @@ def parser_of(options, setter=None):
     return setter(parser, options is TrainOptions) if setter else parser
 
 
-def plain(value):
-    """A default as it would be typed."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, (list, tuple)):
-        return " ".join(map(str, value))
-    return "" if value is None else str(value)
+def scope_of(declared):
+    """The scope of a flag, and how the flag departs from it."""
+    usual = SCOPES[declared.scope]
+    notes = []
+    if declared.restored != usual.restored:
+        notes.append("restored in a test" if declared.restored else "not restored in a test")
+    if declared.resumed != usual.resumed:
+        notes.append("taken by `--continue_train`" if declared.resumed else "not taken by `--continue_train`")
+    return ", ".join([declared.scope, *notes])
 
 
-def table(actions):
-    lines = ["| flag | default | |", "|---|---|---|"]
+def table(parser, actions):
+    lines = ["| flag | default | | scope |", "|---|---|---|---|"]
     for action in actions:
         words = ", ".join(f"`{word}`" for word in action.option_strings)
         default = f"`{plain(action.default)}`" if plain(action.default) else ""
         meaning = (action.help or "").replace("%%", "%").replace("|", "\\|")
-        lines.append(f"| {words} | {default} | {_escaped(meaning)} |")
+        scope = scope_of(parser.declaration_of(action.dest))
+        lines.append(f"| {words} | {default} | {_escaped(meaning)} | {scope} |")
     return "\n".join(lines)
 
 
+def tables(parser, names):
+    """A table for each topic, of the flags with these names."""
+    groups = ((topic, [action for action in actions if action.dest in names]) for topic, actions in
+              parser.by_topic().items())  # fmt: skip
+    return "\n\n".join(f"### {topic[0].upper()}{topic[1:]}\n\n{table(parser, own)}" for topic, own in groups if own)
+
+
 def _escaped(text):
-    """<name> is no HTML."""
+    """Angle brackets that Markdown does not take for HTML."""
     return text.replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -80,27 +108,30 @@ def section(setter):
     """What one model or data set adds and changes."""
     training, changed = added(TrainOptions, setter)
     testing, changed_in_test = added(TestOptions, setter)
+    in_training = parser_of(TrainOptions, setter) if training else None
+    in_test = parser_of(TestOptions, setter) if testing else None
     changed = sorted({**changed_in_test, **changed}.items())
     words = ", ".join(f"`--{name} {value}`" if value else f"`--{name}` none" for name, value in changed)
     parts = [f"Other defaults: {words}."] if changed else []
-    for title, own in (
-        ("", [action for name, action in training.items() if name in testing]),
-        ("In training only:\n\n", [action for name, action in training.items() if name not in testing]),
-        ("In a test only:\n\n", [action for name, action in testing.items() if name not in training]),
+    for title, parser, own in (
+        ("", in_test, [action for name, action in training.items() if name in testing]),
+        ("In training only:\n\n", in_training, [action for name, action in training.items() if name not in testing]),
+        ("In a test only:\n\n", in_test, [action for name, action in testing.items() if name not in training]),
     ):
         if own:
-            parts.append(title + table(own))
+            parts.append(title + table(parser, own))
     return "\n\n".join(parts) or "No flags of its own."
 
 
 def document():
-    shared = flags_of(parser_of(BaseOptions))
-    training, testing = (flags_of(parser_of(options)) for options in (TrainOptions, TestOptions))
+    parsers = [parser_of(options) for options in (BaseOptions, TrainOptions, TestOptions)]
+    shared, training, testing = (flags_of(parser) for parser in parsers)
+    alone = [{name for name in own if name not in shared} for own in (training, testing)]
     parts = [
-        HEAD + "\n## Both programs\n\n" + table(training[name] for name in shared),
-        "## train.py\n\n" + table(action for name, action in training.items() if name not in shared),
+        HEAD.format(scopes=scopes()) + "\n## Both programs\n\n" + tables(parsers[1], shared),
+        "## train.py\n\n" + tables(parsers[1], alone[0]),
         "## test.py\n\n`--model` and `--num_threads` have other defaults here: `test` and `0`.\n\n"
-        + table(action for name, action in testing.items() if name not in shared),
+        + tables(parsers[2], alone[1]),
     ]
     parts += [f"## --model {name}\n\n{section(models.get_option_setter(name))}" for name in sorted(models.BUILT_IN)]
     parts += [f"## --dataset_mode {name}\n\n{section(data.get_option_setter(name))}" for name in sorted(data.BUILT_IN)]

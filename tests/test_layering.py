@@ -81,8 +81,8 @@ def test_tables_flags_and_lookups_come_without_torch():
     import subprocess
     import sys
 
-    flags = [f"{path.parent.name}.{path.stem}" for path in project_files() if path.stem.endswith("_options")]
-    assert {"models.cut_options", "data.unaligned_options", "options.train_options"} <= set(flags)
-    names = ", ".join(["models", "data", "models.tables", "data.tables", *flags])
+    flags = [f"{path.parent.name}.{path.stem}" for path in project_files() if path.stem.endswith(("_options", "flags"))]
+    assert {"models.flags", "data.flags", "options.flags", "options.train_options"} <= set(flags)
+    names = ", ".join(["models", "data", "models.tables", *flags])
     program = f"import sys, {names}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0

@@ -1,8 +1,8 @@
 """Name -> class, by file name: ``cut`` in models/ is the class CUTModel in models/cut_model.py."""
 
+import ast
 import importlib
 import importlib.util
-import os
 import pkgutil
 
 from util.errors import InputError, nearest
@@ -10,19 +10,19 @@ from util.errors import InputError, nearest
 FLAGS = {"models": "--model", "data": "--dataset_mode"}
 
 
-def available(package, suffix):
+def available(package: str, suffix: str) -> list[str]:
     """Names that have a file <package>/<name>_<suffix>.py, sorted; nothing but the package itself is imported."""
     ending = f"_{suffix}"
     modules = (module.name for module in pkgutil.iter_modules(importlib.import_module(package).__path__))
     return sorted(name.removesuffix(ending) for name in modules if name.endswith(ending) and name != f"base{ending}")
 
 
-def find_class(package, name, suffix):
+def find_class(package: str, name: str, suffix: str) -> type:
     """The class in <package>/<name>_<suffix>.py called <name><suffix>, underscores and case aside.
 
-    A subclass of the package's base (BaseModel, BaseDataset); where several fit, the last one in the file wins. No such
-    file or class: InputError. An ImportError inside the file comes out as it is, since it is the file's own fault,
-    not the name's.
+    A subclass of the package's base (BaseModel, BaseDataset); where several fit, the last class of the file wins.
+    No such file or class: InputError. An ImportError inside the file is raised unchanged, because the fault is in the
+    file and not in the name.
     """
     target = name.replace("_", "").lower() + suffix
     try:
@@ -42,25 +42,24 @@ def find_class(package, name, suffix):
     return found[-1]
 
 
-def find_options(package, name, suffix):
-    """The module <package>/<name>_options.py, which spares importing the page and with it torch, or None.
+def takes_flags_from_table(package: str, name: str, suffix: str) -> bool:
+    """Whether the page <package>/<name>_<suffix>.py declares that its flags are those of <package>/flags.py.
 
-    It stands in for the page that takes its flags from it: the one in the same folder, unless that one defines flags
-    itself. So a page that somebody has rewritten, or put before ours in the package's path, is asked itself.
+    The declaration is the line ``modify_commandline_options = staticmethod(flags.<name>)`` in the body of a class.
+    It is read from the file, because importing the page would import torch. Every other page is imported and asked
+    itself: a page that was edited to define the function, and a page of a user in a folder earlier in the path.
     """
-    page, options = (importlib.util.find_spec(f"{package}.{name}_{ending}") for ending in (suffix, "options"))
-    if not page or not options or os.path.dirname(page.origin) != os.path.dirname(options.origin):
-        return None
-    return None if _defines_flags(page.origin) else importlib.import_module(options.name)
-
-
-def _defines_flags(page):
-    """Whether that file defines the function itself; one that can't be read counts as if, so that it is imported."""
+    page = importlib.util.find_spec(f"{package}.{name}_{suffix}")
+    if page is None or page.origin is None:
+        return False
     try:
-        with open(page, encoding="utf-8", errors="replace") as file:
-            return "def modify_commandline_options" in file.read()
-    except OSError:
-        return True
+        with open(page.origin, "rb") as file:
+            tree = ast.parse(file.read())
+    except (OSError, SyntaxError, ValueError):  # importing the page reports the fault
+        return False
+    bodies = (node.body for node in tree.body if isinstance(node, ast.ClassDef))
+    lines = {ast.unparse(line) for body in bodies for line in body if isinstance(line, ast.Assign)}
+    return f"modify_commandline_options = staticmethod(flags.{name})" in lines
 
 
 def _base(package, suffix):

@@ -1,9 +1,77 @@
-"""Types of flags: what a value may be, said in the error where it is not. For our models and for plug-ins."""
+"""What a flag is: the type of its value, and its scope, which tells where else its value applies.
+
+Built-in flags and flags of plug-ins use the same types. A flag is declared with
+``add_argument("--ngf", type=Int(1), default=64, scope="network", help=...)``; options/parser.py keeps the declaration.
+"""
 
 import argparse
+import functools
 import math
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from util.errors import InputError
+
+
+class Scope(NamedTuple):
+    """Where the value of a flag applies besides the command that gave it."""
+
+    restored: bool  # a test takes the value from the trained run
+    resumed: bool  # a continued run takes the value from the run as it was
+    shared: bool  # all processes of a run must have the same value
+
+
+SCOPES = {
+    "network": Scope(restored=True, resumed=True, shared=True),  # besides, a contradicting flag is an error
+    "data": Scope(restored=True, resumed=True, shared=True),
+    "training": Scope(restored=True, resumed=True, shared=True),  # a test restores it only if the test has the flag
+    "machine": Scope(restored=False, resumed=False, shared=False),
+    "run": Scope(restored=False, resumed=False, shared=True),
+}
+
+
+class Declaration(NamedTuple):
+    """What a flag declares besides its type, default and help."""
+
+    scope: str
+    topic: str  # heading under which the help shows the flag
+    common: bool  # whether -h shows the flag; --help_all shows every flag
+    restored: bool
+    resumed: bool
+    shared: bool
+
+
+SETTINGS = ("scope", "topic", "common", "restore", "resume")
+
+
+def declaration(
+    scope: str = "training",
+    topic: str = "options",
+    common: bool = True,
+    restore: bool | None = None,
+    resume: bool | None = None,
+) -> Declaration:
+    """The declaration of a flag; `restore` and `resume` are exceptions of this flag from its scope."""
+    if scope not in SCOPES:
+        raise ValueError(f"scope {scope!r} of a flag: choose {', '.join(SCOPES)}")
+    usual = SCOPES[scope]
+    restored = usual.restored if restore is None else restore
+    resumed = usual.resumed if resume is None else resume
+    return Declaration(scope, topic, common, restored, resumed, usual.shared)
+
+
+def declare(parser: argparse.ArgumentParser, **shared: Any) -> Callable[..., argparse.Action]:
+    """``parser.add_argument`` with settings that several flags share, e.g. ``scope="data"``.
+
+    An ArgumentParser that is not an OptionParser keeps no declarations; it gets the flag without them.
+    """
+    if hasattr(parser, "declarations"):
+        return functools.partial(parser.add_argument, **shared)
+
+    def flag(*names: str, **settings: Any) -> argparse.Action:
+        return parser.add_argument(*names, **{key: value for key, value in settings.items() if key not in SETTINGS})
+
+    return flag
 
 
 def _checked(kind, text, article, low, above, high):
@@ -22,29 +90,29 @@ def _checked(kind, text, article, low, above, high):
 class Int:
     """Type of a whole-number flag within bounds (both ends allowed)."""
 
-    def __init__(self, low=None, high=None):
+    def __init__(self, low: int | None = None, high: int | None = None) -> None:
         self.low, self.high = low, high
 
-    def __call__(self, text):
+    def __call__(self, text: str) -> int:
         return _checked(int, text, "a whole number", self.low, None, self.high)
 
 
 class Float:
     """Type of a finite number flag; `low` and `high` are allowed themselves, `above` is not."""
 
-    def __init__(self, low=None, above=None, high=None):
+    def __init__(self, low: float | None = None, above: float | None = None, high: float | None = None) -> None:
         self.low, self.above, self.high = low, above, high
 
-    def __call__(self, text):
+    def __call__(self, text: str) -> float:
         return _checked(float, text, "a number", self.low, self.above, self.high)
 
 
-def count(text):
-    """Type of a flag that counts things and may be unlimited: a positive whole number, or inf."""
+def count(text: str) -> float:
+    """Type of a flag that counts something and may be unlimited: a positive whole number, or inf."""
     return math.inf if str(text) in ("inf", "Infinity") else Int(1)(text)
 
 
-def yes_no(text):
+def yes_no(text: str | bool) -> bool:
     """Type of a flag that may stand alone (= yes) or take yes/true/t/y/1 or no/false/f/n/0."""
     if isinstance(text, bool):
         return text
@@ -58,12 +126,21 @@ def yes_no(text):
 SWITCH = {"type": yes_no, "nargs": "?", "const": True}  # add_argument("--flag", **SWITCH, default=...)
 
 
-def words(table):
+def words(table: Iterable[str]) -> str:
     """The words of a table as help texts show them."""
     return " | ".join(table)
 
 
-def refuse(parser, who, **instead):
-    """InputError for a flag on the command line that `who` doesn't read; instead[name] says what to do about it."""
+def as_typed(value: Any) -> str:
+    """A value as a user types it; empty for no value."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def refuse(parser: Any, who: str, **instead: str) -> None:
+    """InputError for a flag on the command line that `who` doesn't read; instead[name] names what to do."""
     for name in sorted(parser.given() & instead.keys()):
         raise InputError(f"--{name}: {who} doesn't read it; {instead[name]}")

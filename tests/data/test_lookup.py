@@ -7,6 +7,7 @@ from data_help import make_opt, save_tree
 
 import data
 import models
+from data import flags as data_flags
 from util import factory
 from util.errors import InputError
 
@@ -40,6 +41,7 @@ def test_built_in_modes_are_found(name):
     found = data.find_dataset_using_name(name)
     assert found.__name__.lower() == name.replace("_", "") + "dataset"
     assert data.get_option_setter(name) is found.modify_commandline_options
+    assert factory.takes_flags_from_table("data", name, "dataset") == (name in data_flags.BY_NAME)
     assert data.reads_plain_folders(name) == getattr(found, "reads_plain_folders", False)
 
 
@@ -105,5 +107,5 @@ def test_create_dataset_says_what_it_made(tmp_path, capsys):
 
 
 def test_names_are_known_without_torch():
-    script = "import sys, data, data.tables, util.factory; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    script = "import sys, data, data.flags, util.factory; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0

@@ -13,7 +13,7 @@ from PIL import Image
 
 import data.base_dataset as base_dataset
 from data.base_dataset import get_params, get_transform
-from data.tables import PREPROCESS
+from data.flags import PREPROCESS
 from data.transforms import to_tensor
 from util.errors import InputError
 

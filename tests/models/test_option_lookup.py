@@ -1,13 +1,15 @@
-"""Who is asked for the flags of a model: our own <name>_options.py, or a page that says them itself."""
+"""Where the flags of a model come from: models/flags.py, or a page that declares its flags itself."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
 import models
+from models import flags
 from models.base_model import BaseModel
 from options.parser import OptionParser
-from util.factory import find_options
+from util.factory import takes_flags_from_table
 
 PAGE = """
 from models.base_model import BaseModel
@@ -24,12 +26,19 @@ ITS_OWN = """
         parser.add_argument("--my_own", default=3)
         return parser
 """
+EXTENDED = """
+    @staticmethod
+    def modify_commandline_options(parser, is_train=True):
+        parser = flags.pix2pix(parser, is_train)
+        parser.add_argument("--my_own", default=3)
+        return parser
+"""
 
 
 @pytest.fixture
 def in_front(tmp_path, monkeypatch):
     """in_front(name, source): that file comes before ours of the same name, for the length of a test."""
-    names = [f"{name}_{kind}" for name in ("pix2pix", "colorization") for kind in ("model", "options")]
+    names = ["pix2pix_model", "colorization_model"]
     kept = {name: sys.modules.pop(f"models.{name}", None) for name in names}
     monkeypatch.setattr(models, "__path__", [str(tmp_path), *models.__path__])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
@@ -51,11 +60,10 @@ def test_the_flags_are_those_of_the_class(name):
     assert models.get_option_setter(name) is models.find_model_using_name(name).modify_commandline_options
 
 
-def test_the_template_says_its_flags_in_the_page():
-    assert find_options("models", "template", "model") is None
-    assert find_options("models", "no_such", "model") is None
-    assert find_options("models", "contrast", "model") is None  # flags without a page
-    assert find_options("models", "pix2pix", "model") is not None
+def test_every_built_in_page_but_the_template_takes_its_flags_from_the_table():
+    for name in models.BUILT_IN:
+        assert takes_flags_from_table("models", name, "model") == (name != "template") == (name in flags.BY_NAME)
+    assert not takes_flags_from_table("models", "no_such", "model")
 
 
 def test_a_page_put_before_ours_is_asked_itself(in_front):
@@ -70,10 +78,36 @@ def test_a_page_put_before_ours_without_flags_has_none(in_front):
     assert models.get_option_setter("pix2pix") is BaseModel.modify_commandline_options
 
 
-def test_a_page_rewritten_where_it_is_wins_over_the_flags_beside_it(in_front):
-    in_front("pix2pix_options", "def add_options(parser, is_train): raise AssertionError('nobody asks')")
-    in_front("pix2pix_model", PAGE.format(body=ITS_OWN))
+OURS = Path(flags.__file__).parent / "pix2pix_model.py"
+LINE = "    modify_commandline_options = staticmethod(flags.pix2pix)\n"
+
+
+def test_a_copy_of_our_page_takes_its_flags_from_the_table(in_front):
+    in_front("pix2pix_model", OURS.read_text())
+    assert models.get_option_setter("pix2pix") is flags.pix2pix
+
+
+def test_our_page_edited_to_define_its_flags_is_asked_itself(in_front):
+    source = OURS.read_text()
+    assert LINE in source
+    in_front("pix2pix_model", source.replace(LINE, ITS_OWN))
     assert flags_of("pix2pix") == {"my_own"}
+
+
+def test_our_page_edited_to_extend_its_flags_is_asked_itself(in_front):
+    in_front("pix2pix_model", OURS.read_text().replace(LINE, EXTENDED))
+    assert {"my_own", "lambda_L1"} <= flags_of("pix2pix")
+
+
+def test_a_page_that_only_mentions_the_line_is_asked_itself(in_front):
+    in_front("pix2pix_model", PAGE.format(body=f'"""{LINE}"""' + ITS_OWN))
+    assert flags_of("pix2pix") == {"my_own"}
+
+
+def test_the_fault_of_a_page_put_before_ours_shows_as_itself(in_front):
+    in_front("pix2pix_model", "class Pix2PixModel(:")
+    with pytest.raises(SyntaxError):
+        models.get_option_setter("pix2pix")
 
 
 def test_an_alias_has_the_flags_of_what_it_stands_for():

@@ -6,15 +6,11 @@ from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 from util.errors import InputError
 from util.processes import distributed
 
-OWN = (
-    "device gpu_ids dataroot checkpoints_dir num_threads attr_path celeba_image_dir rafd_image_dir visualizer".split()
-)  # options that may differ from machine to machine
 
-
-def check_same_options(opt):
-    """Refuse processes of which some took other options from a run's folder than the first. Collective."""
-    own = {name: str(value) for name, value in vars(opt).items() if name not in OWN}
-    first = distributed.value_of_rank0(own)
+def check_same_options(opt, may_differ):
+    """Refuse processes whose options differ from rank 0's, except the flags in `may_differ`. Collective."""
+    own = {name: str(value) for name, value in vars(opt).items() if name not in may_differ}
+    first = distributed.agreed(own)
     differ = sorted(name for name in first.keys() | own.keys() if first.get(name) != own.get(name))
     if differ:
         raise InputError(

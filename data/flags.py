@@ -1,0 +1,135 @@
+"""The flags of the built-in data sets, and the defaults that a data set changes: one function per --dataset_mode.
+
+Nothing here imports torch, so that -h and a refused command line take no second. The page of a data set takes its
+function over by declaring ``modify_commandline_options = staticmethod(flags.<name>)``; see util/factory.py.
+"""
+
+import argparse
+import os
+from collections.abc import Callable
+
+from util.domains import add_flags as add_domain_flags
+from util.flags import SWITCH, Int, declare, refuse
+
+Parser = argparse.ArgumentParser
+
+# The words of --preprocess. data/base_dataset.py looks for parts of the word, so the two stages combine freely.
+FIRST = ("resize", "scale_width", "scale_shortside", "zoom")
+SECOND = ("crop", "patch", "trim")
+PREPROCESS = (*(f"{first}_and_{second}" for second in SECOND for first in FIRST), *FIRST, *SECOND, "none")
+
+# Data sets whose test takes any folder of images.
+READ_PLAIN_FOLDERS = ("celeba", "labelled_folders", "celeba_and_folders")
+
+
+def aligned(parser: Parser, is_train: bool) -> Parser:
+    return parser
+
+
+def single(parser: Parser, is_train: bool) -> Parser:
+    return parser
+
+
+def unaligned(parser: Parser, is_train: bool) -> Parser:
+    if is_train:
+        # Keep the default that a model has set: with default=False argparse would replace it.
+        default = parser.get_default("finetune_crop") or False
+        help = "after --n_epochs epochs scale images straight to --crop_size, without the jitter of cropping"
+        declare(parser, scope="data")("--finetune_crop", **SWITCH, default=default, help=help)
+    return parser
+
+
+def colorization(parser: Parser, is_train: bool) -> Parser:
+    """From lightness to two colour channels."""
+    parser.set_defaults(input_nc=1, output_nc=2, direction="AtoB")
+    return parser
+
+
+USUAL_CROP = {"celeba": 178, "rafd": 256}  # as released, for faces of 178x218 and of 256x256
+
+
+def add_labelled(parser: Parser, mode: str, *kinds: str) -> None:
+    """The flags of labelled images of these kinds; refuses the flags that other data sets have for sizes."""
+    instead = "the sizes here are " + ", ".join([*(f"--{kind}_crop_size" for kind in kinds), "--image_size"])
+    refuse(parser, f"--dataset_mode {mode}", load_size=instead, crop_size=instead, preprocess=instead)
+    add_domain_flags(parser)
+    flag = declare(parser, scope="data")
+    for kind in kinds:
+        help = (
+            "side of the central square that is cut out before scaling; beyond the image it is black "
+            f"(none given: {USUAL_CROP[kind]}, or the image's short side where that is smaller)"
+        )
+        flag(f"--{kind}_crop_size", type=Int(1), help=help)
+
+
+def add_attribute_flags(parser: Parser) -> None:
+    flag = declare(parser, scope="machine", resume=True)
+    flag("--attr_path", help="attribute file (none given: the file in --dataroot)")
+    flag("--celeba_image_dir", help="folder of its images (none given: images in --dataroot)")
+
+
+def add_folder_flags(parser: Parser) -> None:
+    flag = declare(parser, scope="machine", resume=True)
+    flag("--rafd_image_dir", help="folder of the domains' folders (none given: --dataroot)")
+
+
+def celeba(parser: Parser, is_train: bool) -> Parser:
+    add_labelled(parser, "celeba", "celeba")
+    refuse(parser, "--dataset_mode celeba", domains="name its attributes with --selected_attrs")
+    add_attribute_flags(parser)
+    parser.set_defaults(c_dim=len(parser.parse_known_args()[0].selected_attrs), domains=[])
+    return parser
+
+
+def labelled_folders(parser: Parser, is_train: bool) -> Parser:
+    add_labelled(parser, "labelled_folders", "rafd")
+    refuse(parser, "--dataset_mode labelled_folders", selected_attrs="name its folders with --domains")
+    add_folder_flags(parser)
+    opt = parser.parse_known_args()[0]
+    domains = opt.domains or (find_domains(opt) if is_train and opt.dataroot else [])
+    parser.set_defaults(domains=domains, c_dim=len(domains), selected_attrs=[])
+    return parser
+
+
+def celeba_and_folders(parser: Parser, is_train: bool) -> Parser:
+    add_labelled(parser, "celeba_and_folders", "celeba", "rafd")
+    add_attribute_flags(parser)
+    add_folder_flags(parser)
+    opt = parser.parse_known_args()[0]
+    domains = opt.domains or (find_domains(opt) if is_train and opt.dataroot else [])
+    if "images" in domains and not opt.domains and not opt.rafd_image_dir:
+        domains = [name for name in domains if name != "images"]  # the folder of the images with attributes
+    parser.set_defaults(domains=domains, c_dim=len(opt.selected_attrs), c2_dim=len(domains))
+    if is_train:  # where the model counts iterations, an iteration takes a batch of each kind
+        parser.set_defaults(**{name: 2 * parser.get_default(name) for name in ("n_iters", "n_iters_decay")})
+    return parser
+
+
+def domain_folder(opt: argparse.Namespace) -> str:
+    """The folder that holds the domains' folders."""
+    from data.folders import phase_of
+
+    root = opt.rafd_image_dir or opt.dataroot
+    own = os.path.join(root, phase_of(opt) if root == opt.dataroot else opt.phase)
+    return own if os.path.isdir(own) else root
+
+
+def find_domains(opt: argparse.Namespace) -> list[str]:
+    """Names of the folders with images in them, sorted; empty if the folder does not exist."""
+    from data.image_paths import make_dataset
+
+    folder = domain_folder(opt)
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    inside = ((name, os.path.join(folder, name)) for name in names if not name.startswith("."))
+    return [name for name, path in inside if os.path.isdir(path) and make_dataset(path, 1)]
+
+
+BY_NAME: dict[str, Callable] = {
+    "unaligned": unaligned,
+    "aligned": aligned,
+    "single": single,
+    "colorization": colorization,
+    "celeba": celeba,
+    "labelled_folders": labelled_folders,
+    "celeba_and_folders": celeba_and_folders,
+}

@@ -1,0 +1,215 @@
+"""The flags of the built-in models, and the defaults that a model changes: one function per name of ``--model``.
+
+Nothing here imports torch, so that -h and a refused command line take no second. The page of a model takes its function
+over by declaring ``modify_commandline_options = staticmethod(flags.<name>)``; see util/factory.py.
+"""
+
+import argparse
+from collections.abc import Callable
+
+from models import CONTRASTIVE_DEFAULTS, CONTRASTIVE_TRAINING, get_option_setter
+from models.tables import SAMPLERS
+from util.domains import add_flags as add_domain_flags
+from util.errors import InputError
+from util.flags import SWITCH, Float, Int, declare, refuse, words
+
+Parser = argparse.ArgumentParser
+
+
+def pix2pix(parser: Parser, is_train: bool = True) -> Parser:
+    flag = declare(parser, scope="training")
+    parser.set_defaults(norm="batch", netG="unet_256", dataset_mode="aligned")
+    if is_train:
+        parser.set_defaults(pool_size=0, gan_mode="vanilla")
+        flag("--lambda_L1", type=Float(low=0), default=100.0, help="weight of the L1 loss")
+    return parser
+
+
+def colorization(parser: Parser, is_train: bool = True) -> Parser:
+    """The flags of pix2pix, with a data set of its own."""
+    parser = get_option_setter("pix2pix")(parser, is_train)
+    parser.set_defaults(dataset_mode="colorization")
+    return parser
+
+
+def cycle_gan(parser: Parser, is_train: bool = True) -> Parser:
+    flag = declare(parser, scope="training")
+    parser.set_defaults(no_dropout=True)
+    if is_train:
+        flag("--lambda_A", type=Float(low=0), default=10.0, help="weight of the cycle A -> B -> A")
+        flag("--lambda_B", type=Float(low=0), default=10.0, help="weight of the cycle B -> A -> B")
+        help = "weight of |G_A(B) - B| and |G_B(A) - A| in units of lambda_B and lambda_A: keeps colours"
+        flag("--lambda_identity", type=Float(low=0), default=0.5, help=help)
+    return parser
+
+
+def add_contrastive(parser: Parser, is_train: bool, nce_layers: str, **defaults) -> Parser:
+    """The flags of the contrastive models; `defaults` are what a model changes in them or in the shared flags."""
+    flag = declare(parser, scope="training")
+    flag("--lambda_GAN", type=Float(low=0), default=1.0, help="weight of the adversarial loss")
+    flag("--lambda_NCE", type=Float(low=0), default=1.0, help="weight of the contrastive loss")
+    flag("--nce_idt", **SWITCH, default=True, help="also map images of the target domain to themselves")
+    flag("--nce_layers", default=nce_layers, help="layers of the generator whose features are compared, ascending")
+    every = "take negatives from all images of the batch, not only from the patch's own"
+    flag("--nce_includes_all_negatives_from_minibatch", **SWITCH, default=False, help=every)
+    flag("--netF", default="mlp_sample", help=words(SAMPLERS))
+    flag("--netF_nc", type=Int(1), default=256, help="length of the vectors that are compared")
+    flag("--nce_T", type=Float(above=0), default=0.07, help="temperature of the contrastive loss")
+    flag("--num_patches", type=Int(1), default=256, help="patches per image and layer")
+    flag("--flip_equivariance", **SWITCH, default=False, help="translate half of the batches mirrored")
+    flag("--lr_F", type=Float(above=0), help="learning rate of the projectors (none given: as released)")
+    training = {**CONTRASTIVE_TRAINING, "pool_size": 0} if is_train else {}
+    parser.set_defaults(**{**CONTRASTIVE_DEFAULTS, **training, **defaults})
+    return parser
+
+
+FASTCUT = {"nce_idt": False, "lambda_NCE": 10.0, "flip_equivariance": True}
+FASTCUT_SCHEDULE = {"n_epochs": 150, "n_epochs_decay": 50}
+
+
+def cut(parser: Parser, is_train: bool = True) -> Parser:
+    declare(parser, scope="training")("--CUT_mode", default="CUT", help="CUT | FastCUT")
+    fast = parser.parse_known_args()[0].CUT_mode.lower() == "fastcut"
+    schedule = FASTCUT_SCHEDULE if fast and is_train else {}
+    return add_contrastive(parser, is_train, "0,4,8,12,16", **(FASTCUT if fast else {}), **schedule)
+
+
+def fastcut(parser: Parser, is_train: bool = True) -> Parser:
+    """The flags of CUT, with other defaults."""
+    parser = get_option_setter("cut")(parser, is_train)
+    parser.set_defaults(CUT_mode="FastCUT", **FASTCUT, **(FASTCUT_SCHEDULE if is_train else {}))
+    return parser
+
+
+def dclgan(parser: Parser, is_train: bool = True) -> Parser:
+    flag = declare(parser, scope="training")
+    add_contrastive(parser, is_train, "4,8,12,16", lambda_NCE=2.0)
+    if is_train:
+        parser.set_defaults(gan_mode="hinge")
+    flag("--DCL_mode", default="DCL", help="DCL; the original's other mode is --model simdcl")
+    flag("--lambda_IDT", type=Float(low=0), default=1.0, help="weight of |G_A(B) - B|, |G_B(A) - A|")
+    return parser
+
+
+def simdcl(parser: Parser, is_train: bool = True) -> Parser:
+    """The flags of DCLGAN, and the weight of the similarity loss."""
+    parser = get_option_setter("dclgan")(parser, is_train)
+    # As released: the code declares a weight of 2 and never multiplies by it.
+    parser.set_defaults(lambda_NCE=1.0, DCL_mode="SIM")
+    flag = declare(parser, scope="training")
+    flag("--lambda_SIM", type=Float(low=0), default=10.0, help="weight of the similarity loss")
+    return parser
+
+
+STARGAN_INSTEAD = {
+    "lr": "it has --g_lr and --d_lr",
+    "ngf": "its generator's width is --g_conv_dim",
+    "ndf": "its discriminator's width is --d_conv_dim",
+    "netG": "its generator's depth is --g_repeat_num",
+    "netD": "its discriminator's depth is --d_repeat_num",
+    "n_layers_D": "its discriminator's depth is --d_repeat_num",
+    **dict.fromkeys(("norm", "normG", "normD", "no_dropout"), "its norms are fixed, and there is no dropout"),
+    **dict.fromkeys(("init_type", "init_gain"), "its networks start as PyTorch makes them"),
+    "gan_mode": "it is always WGAN with a gradient penalty",
+    "pool_size": "its discriminator is trained on new images only",
+    "direction": "it translates in all directions; a test names them with --targets",
+    "eval": "its norms always take an image's own statistics",
+}
+
+# The original's 200,000 iterations, and its intervals of 10 and 1,000 iterations of 16 images.
+STARGAN_TRAINING = {
+    "n_iters": 100_000,
+    "n_iters_decay": 100_000,
+    "batch_size": 16,
+    "lambda_gp": 10.0,
+    "gan_mode": "wgangp",
+    "print_freq": 160,
+    "display_freq": 1600,
+    "update_html_freq": 1600,
+    "save_latest_freq": 16_000,
+    "save_epoch_freq": 100,
+    "display_ncols": 20,
+}
+
+HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
+
+
+def stargan(parser: Parser, is_train: bool = True) -> Parser:
+    refuse(parser, "--model stargan", **STARGAN_INSTEAD)
+    add_domain_flags(parser)
+    flag = declare(parser, scope="network")
+    flag("--c_dim", type=Int(1), default=5, help="attributes, or folders (none given: as many as the data has)")
+    flag("--c2_dim", type=Int(1), default=8, help="folders beside attributes (none given: as many as the data has)")
+    help = "attributes of which an image has exactly one"
+    flag("--exclusive_attrs", nargs="+", default=[*HAIR], help=help, scope="data")
+    flag("--g_conv_dim", type=Int(1), default=64, help="channels of the generator's first layer")
+    flag("--d_conv_dim", type=Int(1), default=64, help="channels of the discriminator's first layer")
+    flag("--g_repeat_num", type=Int(0), default=6, help="residual blocks of the generator")
+    help = "layers of the discriminator, each of which halves the image"
+    flag("--d_repeat_num", type=Int(1, 10), default=6, help=help)
+    if not is_train:
+        help = "e.g. Blond_Hair,Male,Brown_Hair+Male (none given: each, and the usual combinations)"
+        flag("--targets", help=help, scope="run")
+        return parser
+    add_stargan_training(parser)
+    parser.set_defaults(dataset_mode="celeba", **STARGAN_TRAINING)
+    return parser
+
+
+def add_stargan_training(parser: Parser) -> None:
+    flag = declare(parser, scope="training")
+    flag("--lambda_cls", type=Float(low=0), default=1.0, help="weight of the domain classification")
+    flag("--lambda_rec", type=Float(low=0), default=10.0, help="weight of the reconstruction")
+    help = "updates of the discriminator for an update of the generator"
+    flag("--n_critic", type=Int(1), default=5, help=help)
+    flag("--g_lr", type=Float(above=0), default=0.0001, help="first learning rate of the generator")
+    flag("--d_lr", type=Float(above=0), default=0.0001, help="first learning rate of the discriminator")
+    help = "a separate update for the gradient penalty, as in the first release"
+    flag("--separate_gp", **SWITCH, default=False, help=help)
+    help = "lower the learning rates as released: by 0.1 percent in all"
+    flag("--original_lr_decay", **SWITCH, default=False, help=help)
+
+
+def check_stargan(opt: argparse.Namespace) -> None:
+    """Refuse numbers of domains that differ from their names, and images that do not fit the networks' strides."""
+    sizes = {"c_dim": opt.selected_attrs or opt.domains}
+    if opt.selected_attrs and opt.domains:
+        sizes["c2_dim"] = opt.domains
+    for flag, names in sizes.items():
+        if getattr(opt, flag) != len(names):
+            raise InputError(
+                f"--{flag} {getattr(opt, flag)}: the data has {len(names)} domains ({', '.join(names) or 'none'}); "
+                "leave the flag out"
+            )
+    if opt.input_nc != opt.output_nc:
+        raise InputError(f"--output_nc {opt.output_nc}: StarGAN needs as many channels as --input_nc {opt.input_nc}")
+    if opt.image_size % 4:
+        raise InputError(f"--image_size {opt.image_size}: needs a multiple of 4; try {opt.image_size // 4 * 4 + 4}")
+    if opt.isTrain and opt.image_size < 2**opt.d_repeat_num:
+        raise InputError(
+            f"--image_size {opt.image_size}: the discriminator halves it {opt.d_repeat_num} times; make it at least "
+            f"{2**opt.d_repeat_num}, or --d_repeat_num smaller"
+        )
+
+
+def test(parser: Parser, is_train: bool = True) -> Parser:
+    """The model for test.py alone."""
+    if is_train:
+        raise InputError("--model test: it is for test.py; choose another model to train")
+    parser.set_defaults(dataset_mode="single")
+    flag = declare(parser, scope="run")
+    flag("--model_suffix", default="", help="loads <epoch>_net_G<model_suffix>.pth, e.g. _A")
+    return parser
+
+
+BY_NAME: dict[str, Callable] = {
+    "pix2pix": pix2pix,
+    "colorization": colorization,
+    "cycle_gan": cycle_gan,
+    "cut": cut,
+    "fastcut": fastcut,
+    "dclgan": dclgan,
+    "simdcl": simdcl,
+    "stargan": stargan,
+    "test": test,
+}

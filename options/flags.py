@@ -1,0 +1,233 @@
+"""The flags that every model and every data set has, by topic, the most used first. No function imports torch.
+
+Each flag has a scope (util/flags.py). ``common=True`` is for the flags that ``-h`` shows.
+"""
+
+import data
+import models
+from data.flags import PREPROCESS
+from models.tables import DISCRIMINATORS, GAN_MODES, GENERATORS, INITS, NORMS, SCHEDULES
+from options.parser import OptionParser
+from util.flags import SWITCH, Float, Int, count, words
+
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
+COMPILING = ("none", "default", "reduce-overhead", "max-autotune")
+NAN_POLICIES = ("stop", "skip", "rollback")
+
+# The factor of the learning rate under --scale_lr, from the images of a step in units of --batch_size.
+LR_SCALES = {"none": lambda times: 1.0, "linear": lambda times: times, "sqrt": lambda times: times**0.5}
+
+RUN, DATA, NETWORKS = "the run", "the data", "the model's networks"
+SCHEDULE, LOSSES, SAVING, SHOWING = "training schedule", "losses", "saving", "showing"
+MACHINE, PLUG_INS = "machine", "for plug-ins"
+TOPICS = (RUN, DATA, NETWORKS, SCHEDULE, LOSSES, SAVING, SHOWING, MACHINE, PLUG_INS)
+
+PHASE = "which part of the data: the folders <phase>A, <phase>B or <phase>"
+
+
+def add_both(parser: OptionParser) -> None:
+    """The flags of train.py and of test.py."""
+    parser.topics = list(TOPICS)
+    add_run(parser)
+    add_data(parser)
+    add_networks(parser)
+    add_showing(parser)
+    add_machine(parser)
+    add_for_plug_ins(parser)
+
+
+def add_run(parser: OptionParser) -> None:
+    flag = parser.topic(RUN, scope="run")
+    help = "folder with the images (required)"
+    flag("--dataroot", help=help, scope="machine", resume=True, common=True)
+    help = "name of the run: its files lie in <checkpoints_dir>/<name>"
+    flag("--name", default="experiment_name", help=help, common=True)
+    names = f"{words(models.BUILT_IN)}, or models/<name>_model.py of your own"
+    flag("--model", type=models.own_name, default="cycle_gan", help=names, scope="network", common=True)
+    flag("--epoch", default="latest", help="which checkpoint to load: an epoch's number, or latest", common=True)
+    help = "if above 0: load iter_<load_iter> instead of --epoch"
+    flag("--load_iter", type=Int(0), default=0, help=help)
+    flag("--checkpoints_dir", default="./checkpoints", help="where the runs are kept", scope="machine", common=True)
+    flag("--suffix", default="", help="added to --name in training, e.g. {model}_{netG}_size{load_size}")
+    help = "seed of all random numbers; none given: drawn, printed and saved"
+    flag("--seed", type=Int(0, 2**63 - 1), help=help, scope="training", common=True)
+    flag("--verbose", **SWITCH, default=False, help="print the networks")
+
+
+def add_data(parser: OptionParser) -> None:
+    flag = parser.topic(DATA, scope="data")
+    names = f"{words(data.BUILT_IN)}, or data/<name>_dataset.py"
+    flag("--dataset_mode", default="unaligned", help=names, common=True)
+    flag("--batch_size", type=Int(1), default=1, help="images per step", restore=False, common=True)
+    help = "images are scaled to this size ..."
+    flag("--load_size", type=Int(1), default=286, help=help, restore=False, common=True)
+    flag("--crop_size", type=Int(1), default=256, help="... and then cropped to this size", common=True)
+    flag("--preprocess", default="resize_and_crop", help=words(PREPROCESS), common=True)
+    flag("--direction", default="AtoB", help="AtoB | BtoA", common=True)
+    help = "processes that load data; 0 = the main process does"
+    flag("--num_threads", type=Int(0), default=4, help=help, scope="machine", resume=True, common=True)
+    help = "use this many images at most"
+    flag("--max_dataset_size", type=count, default=float("inf"), help=help, restore=False)
+    flag("--no_flip", **SWITCH, default=False, help="do not mirror images at random", restore=False)
+    help = "take the images in order instead of shuffled"
+    flag("--serial_batches", **SWITCH, default=False, help=help, restore=False)
+    help = "leave out the last batch of an epoch if it is short"
+    flag("--drop_last", **SWITCH, default=False, help=help, restore=False)
+
+
+def add_networks(parser: OptionParser) -> None:
+    flag = parser.topic(NETWORKS, scope="network")
+    flag("--netG", default="resnet_9blocks", help=words(GENERATORS), common=True)
+    flag("--netD", default="basic", help=f"{words(DISCRIMINATORS)}; basic is the 70x70 PatchGAN", common=True)
+    flag("--ngf", type=Int(1), default=64, help="channels of the generator's first layer", common=True)
+    flag("--ndf", type=Int(1), default=64, help="channels of the discriminator's first layer", common=True)
+    flag("--norm", default="instance", help=words(NORMS), common=True)
+    flag("--input_nc", type=Int(1), default=3, help="channels of the input images: 3 colour, 1 gray", common=True)
+    flag("--output_nc", type=Int(1), default=3, help="channels of the output images: 3 colour, 1 gray", common=True)
+    flag("--n_layers_D", type=Int(1, 8), default=3, help="depth of the discriminator, with --netD n_layers")
+    flag("--normG", default=None, help="normalisation of the generator (none given: --norm)")
+    flag("--normD", default=None, help="normalisation of the discriminator (none given: --norm)")
+    flag("--no_dropout", **SWITCH, default=False, help="no dropout in the generator")
+    flag("--no_antialias", **SWITCH, default=True, help="strided convolutions instead of blurred downsampling")
+    flag("--no_antialias_up", **SWITCH, default=True, help="transposed convolutions instead of blurred upsampling")
+    flag("--init_type", default="normal", help=words(INITS), scope="training")
+    help = "scale of normal, xavier and orthogonal init"
+    flag("--init_gain", type=Float(above=0), default=0.02, help=help, scope="training")
+
+
+def add_showing(parser: OptionParser) -> None:
+    flag = parser.topic(SHOWING, scope="training", restore=False)
+    flag("--display_winsize", type=Int(1), default=256, help="width of the images on the pages, in pixels")
+    flag("--use_wandb", **SWITCH, default=False, help="log to Weights & Biases too")
+    flag("--wandb_project_name", default="CycleGAN-and-pix2pix", help="project name there")
+    flag("--use_tensorboard", **SWITCH, default=False, help="write TensorBoard event files into the run's folder")
+
+
+def add_machine(parser: OptionParser) -> None:
+    flag = parser.topic(MACHINE, scope="machine")
+    flag("--device", default=None, help="auto | cpu | cuda | cuda:N | mps (none given: auto)", common=True)
+    help = "the older form of --device: 0 = cuda:0, -1 = cpu; 0,1 = a process on each (none given: --device)"
+    flag("--gpu_ids", default=None, help=help, common=True)
+    # These change the numbers of a run, so all processes and a continued run share them; a test has its own.
+    flag = parser.topic(MACHINE, scope="training", restore=False)
+    precision = "numbers of the networks (none given: tf32 on CUDA, fp32 elsewhere and in tests)"
+    flag("--precision", default=None, help=f"{words(PRECISIONS)}: {precision}", common=True)
+    flag("--compile", default="none", help=f"{words(COMPILING)}: torch.compile the networks, in minutes")
+    help = "keep feature maps in memory as (N, H, W, C), the order for tensor cores"
+    flag("--channels_last", **SWITCH, default=False, help=help)
+
+
+def add_for_plug_ins(parser: OptionParser) -> None:
+    """Flags of the original programs that no built-in model or data set reads."""
+    flag = parser.topic(PLUG_INS)
+    help = "a prettier name, for pages that compare runs"
+    flag("--easy_label", default="experiment_name", help=help, scope="run", resume=True)
+    help = "read by plug-ins with such a generator"
+    flag("--stylegan2_G_num_downsampling", type=Int(1), default=1, help=help, scope="training")
+    help = "read by single-image data sets of plug-ins"
+    flag("--random_scale_max", type=Float(low=1), default=3.0, help=help, scope="data")
+
+
+def add_training(parser: OptionParser) -> None:
+    """The flags of train.py alone."""
+    add_training_run(parser)
+    add_schedule(parser)
+    add_losses(parser)
+    add_saving(parser)
+    add_training_display(parser)
+    add_training_machine(parser)
+    help = "read by plug-ins that evaluate"
+    parser.topic(PLUG_INS)("--evaluation_freq", type=Int(1), default=5000, help=help, scope="training")
+
+
+def add_training_run(parser: OptionParser) -> None:
+    flag = parser.topic(RUN, scope="run")
+    help = "go on where the run --name stopped, with its options"
+    flag("--continue_train", **SWITCH, default=False, help=help, common=True)
+    help = "start anew in a folder that holds checkpoints, which are deleted"
+    flag("--overwrite", **SWITCH, default=False, help=help, common=True)
+    flag("--max_time", type=Float(above=0), help="save and leave after this many minutes (none given: no limit)")
+    help = "start a new run from the weights in this run's folder (see --epoch) or .pth file"
+    flag("--init_from", help=help)
+    flag("--pretrained_name", default=None, help="load the weights from this run instead of --name")
+    flag = parser.topic(DATA, scope="data")
+    flag("--phase", default="train", help=PHASE, restore=False)
+    help = "take the next image for an image that can't be read"
+    flag("--skip_bad_images", **SWITCH, default=False, help=help)
+
+
+def add_schedule(parser: OptionParser) -> None:
+    flag = parser.topic(SCHEDULE, scope="training")
+    flag("--n_epochs", type=Int(0), default=100, help="epochs at the first learning rate", common=True)
+    help = "epochs over which it falls to zero (linear)"
+    flag("--n_epochs_decay", type=Int(0), default=100, help=help, common=True)
+    flag("--lr", type=Float(above=0), default=0.0002, help="first learning rate", common=True)
+    flag("--lr_policy", default="linear", help=words(SCHEDULES), common=True)
+    flag("--epoch_count", type=Int(1), default=1, help="number of the first epoch")
+    flag("--n_iters", type=Int(0), default=0, help="batches at the first learning rate, instead of --n_epochs")
+    flag("--n_iters_decay", type=Int(0), default=0, help="batches over which it falls to zero")
+    help = "batches between two updates of the rate (none given: up to 1000)"
+    flag("--lr_update_step", type=Int(1), help=help)
+    flag("--lr_decay_iters", type=Int(1), default=50, help="epochs between two steps, with --lr_policy step")
+    flag("--beta1", type=Float(low=0, high=0.999999), default=0.5, help="Adam's first momentum")
+    flag("--beta2", type=Float(low=0, high=0.999999), default=0.999, help="Adam's second momentum")
+    flag("--scale_lr", default="none", help=f"learning rate with the images of a step: {words(LR_SCALES)}")
+    flag("--accumulate", type=Int(1), default=1, help="parts of --batch_size images that make one step")
+    flag("--on_nan", default="stop", help=f"when a number is not finite: {words(NAN_POLICIES)}")
+
+
+def add_losses(parser: OptionParser) -> None:
+    flag = parser.topic(LOSSES, scope="training")
+    flag("--gan_mode", default="lsgan", help=words(GAN_MODES), common=True)
+    flag("--lambda_gp", type=Float(low=0), default=0.0, help="gradient penalty's weight, with --gan_mode wgangp")
+    flag("--pool_size", type=Int(0), default=50, help="generated images kept for the discriminators; 0 = none")
+
+
+def add_saving(parser: OptionParser) -> None:
+    flag = parser.topic(SAVING, scope="training")
+    help = "epochs between two saves of an epoch's weights"
+    flag("--save_epoch_freq", type=Int(1), default=5, help=help, common=True)
+    help = "images between two saves of the latest weights"
+    flag("--save_latest_freq", type=Int(1), default=5000, help=help, common=True)
+    help = "keep the weights of this many epochs and delete older weights (none given: all)"
+    flag("--keep_last", type=Int(1), help=help)
+    flag("--save_by_iter", **SWITCH, default=False, help="save as iter_<images> instead of latest")
+
+
+def add_training_display(parser: OptionParser) -> None:
+    """Frequencies count images, and mean "at least every so many"."""
+    flag = parser.topic(SHOWING, scope="training")
+    flag("--print_freq", type=Int(1), default=100, help="images between two lines of losses", common=True)
+    help = "images between two updates of the pictures"
+    flag("--display_freq", type=Int(1), default=400, help=help, common=True)
+    help = "images between two updates of web/index.html"
+    flag("--update_html_freq", type=Int(1), default=1000, help=help)
+    flag("--no_html", **SWITCH, default=False, help="no intermediate pictures in the run's web/ folder")
+    help = "first visdom window; 0 or -1 = no visdom (none given: from the run's name)"
+    flag("--display_id", type=int, help=help, common=True)
+    flag("--display_ncols", type=int, default=4, help="pictures per row in visdom; 0 = a window each")
+    flag("--display_server", default="http://localhost", help="address of the visdom server")
+    flag("--display_port", type=Int(1, 65535), default=8097, help="port of the visdom server")
+    flag("--display_env", default="main", help="visdom environment")
+
+
+def add_training_machine(parser: OptionParser) -> None:
+    flag = parser.topic(MACHINE, scope="training")
+    help = "one pass for two where results differ by rounding alone"
+    flag("--economies", **SWITCH, default=True, help=help)
+    help = "gradient checkpointing: less memory, more time"
+    flag("--grad_checkpoint", **SWITCH, default=False, help=help)
+    help = "use repeatable operations where PyTorch has them; slower"
+    flag("--deterministic", **SWITCH, default=False, help=help)
+
+
+def add_testing(parser: OptionParser) -> None:
+    """The flags of test.py alone."""
+    flag = parser.topic(RUN, scope="run", common=True)
+    flag("--results_dir", default="./results/", help="where the result pages go")
+    flag("--num_test", type=count, default=float("inf"), help="test this many images at most")
+    flag("--phase", default="test", help=PHASE, scope="data", restore=False, topic=DATA)
+    flag("--eval", **SWITCH, default=False, help="networks in eval mode: running statistics, no dropout")
+    flag = parser.topic(SHOWING, scope="run")
+    flag("--results_layout", default="flat", help="flat (<image>_<label>.png) | folders (<label>/<image>.png)")
+    flag("--aspect_ratio", type=Float(above=0), default=1.0, help="stretch result images to this width/height")
