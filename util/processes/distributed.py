@@ -192,9 +192,9 @@ def first_does(function):
             answer = function(), None
         except InputError as error:
             answer = None, error
-    value, error = _broadcast(answer)
-    if error is not None:
-        raise in_unison(error)
+    value, refusal = _broadcast(answer)
+    if refusal is not None:
+        raise in_unison(refusal)
     return value
 
 
