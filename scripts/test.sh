@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set up if needed, then lint and test. More arguments go to pytest; --slow adds the long tests.
+# Sets up .venv if necessary, then runs ruff, mypy and pytest. Further arguments go to pytest; --slow adds the slow tests.
 #
 #   bash scripts/test.sh [--slow] [pytest arguments]
 set -euo pipefail
@@ -16,4 +16,5 @@ export PATH="$PWD/.venv/bin:$PATH"
 
 ruff check .
 ruff format --check .
+mypy
 exec python -m pytest -m "$marker" ${words[@]+"${words[@]}"}

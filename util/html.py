@@ -1,63 +1,75 @@
-"""A page of pictures that is written as it grows: every addition goes to the end of the file, at the same small cost.
+"""An HTML page of images that grows by appending, so that an addition costs the same at any length of the page.
 
-The file always ends in the same few closing tags. An addition is written over them together with a new copy of them,
-so that the page is whole after each one, and up to the last one after a crash. Nothing needs a server or a script.
+The file always ends in the same closing tags. An addition overwrites them and writes them again, so that the page is
+valid after each addition, and after a crash up to the last addition. It needs neither a server nor JavaScript.
 """
 
 import os
 import re
 import shutil
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 
 import dominate
 from dominate.tags import a, div, figcaption, figure, h1, h2, img, link, meta, section
 from PIL import Image
 
-END_OF_BLOCK = b"</section>\n"  # in a text the < would be escaped, so this is always a tag
+END_OF_BLOCK = b"</section>\n"  # text has its < escaped, so these bytes are always a tag
 FOOTER = b"</main>\n</body>\n</html>\n"
 
 
 class HTML:
-    """``<web_dir>/index.html`` with its pictures in ``<web_dir>/images``.
+    """``<web_dir>/index.html`` with its images in ``<web_dir>/images``.
 
-    `refresh` > 0 makes browsers reload the page every so many seconds. `keep` goes on with a page that an earlier run
-    left; otherwise the page starts afresh. `newest_first` shows the sections in the reverse of the order they came.
+    `refresh` > 0 makes browsers reload the page every `refresh` seconds. `keep` appends to the page of an earlier run;
+    otherwise the page starts empty. `newest_first` displays the sections in reverse order of their addition.
 
-    ``doc`` (a dominate document) holds what was added to it from outside and is not written yet; ``t`` is the last
-    row of pictures.
+    ``doc`` (a dominate document) holds elements that a caller added to it and that are not written yet; ``t`` is the
+    last row of images.
     """
 
-    def __init__(self, web_dir, title, refresh=0, keep=False, newest_first=False):
+    def __init__(self, web_dir: str, title: str, refresh: int = 0, keep: bool = False, newest_first: bool = False):
         self.title = title
         self.web_dir = web_dir
         self.img_dir = os.path.join(web_dir, "images")
         self.path = os.path.join(web_dir, "index.html")
         self.doc = dominate.document(title=title, lang="en")
-        self.t = None
-        self.taken = set()  # files under img_dir that this page's items have used up
-        self._keys = set()  # of the sections listed so far
-        self._last = (None, None, None)  # key, start in the file and bytes of the section the file ends with
+        self.t: Any = None
+        self.taken: set[str] = set()  # files under img_dir that this page already uses
+        self._keys: set[str] = set()  # of the sections on the page
+        # key, start in the file and bytes of the last section
+        self._last: tuple[str | None, int | None, bytes | None] = (None, None, None)
         os.makedirs(self.img_dir, exist_ok=True)
         shutil.copyfile(os.path.join(os.path.dirname(__file__), "page.css"), os.path.join(web_dir, "page.css"))
         self._describe(refresh)
-        if not (keep and self._take_over()):
+        if not (keep and self._continue_page()):
             self._start(newest_first)
 
-    def get_image_dir(self):
+    def get_image_dir(self) -> str:
         return self.img_dir
 
-    def add_header(self, text):
-        """A heading by itself."""
+    def add_header(self, text: str) -> None:
+        """Add a heading."""
         self.doc.add(h2(text))
         self.save()
 
-    def add_images(self, ims, txts, links, width=400):
-        """A row: files and link targets relative to the image folder, the labels under them, `width` in CSS pixels."""
+    def add_images(self, ims: Sequence[str], txts: Sequence[str], links: Sequence[str], width: int = 400) -> None:
+        """Add a row; `ims` and `links` are relative to the image folder, `txts` are labels, `width` is CSS pixels."""
         self.t = self.doc.add(self._row(ims, txts, links, width))
         self.save()
 
-    def add_section(self, header, ims, txts, links, width=400, key=None):
-        """A heading and its row in one. A `key` is listed once: the newest section is replaced, older ones stay."""
+    def add_section(
+        self,
+        header: str,
+        ims: Sequence[str],
+        txts: Sequence[str],
+        links: Sequence[str],
+        width: int = 400,
+        key: str | None = None,
+    ) -> None:
+        """Add a heading with a row. If `key` is the key of the last section, that section is replaced; if it is the
+        key of an earlier section, nothing is added."""
         self.save()
         last_key, start, old = self._last
         if key in self._keys and key != last_key:
@@ -75,8 +87,8 @@ class HTML:
         self._keys.add(key)
         self._last = (key, start, text)
 
-    def save(self):
-        """Write what was put into ``doc`` by hand; everything added through the methods is on disk already."""
+    def save(self) -> None:
+        """Write the elements that a caller added to ``doc``; the add_* methods write at once."""
         text = b"".join(_render(child) for child in self.doc.main.children)
         self.doc.main.clear()
         if text:
@@ -91,7 +103,7 @@ class HTML:
             with Image.open(os.path.join(self.img_dir, name)) as image:
                 size["height"] = max(1, round(width * image.height / image.width))
         except (OSError, Image.DecompressionBombError):
-            pass  # not there (yet), or huge: the browser will find out its height
+            pass  # the file is missing or too large to open: the browser determines the height
         return figure(a(img(src=_url(name), alt=label, loading="lazy", **size), href=_url(target)), figcaption(label))
 
     def _describe(self, refresh):
@@ -111,8 +123,8 @@ class HTML:
         with open(self.path, "wb") as file:
             file.write(opening + FOOTER)
 
-    def _take_over(self):
-        """Read the page an earlier run left, mend its end if that run died while writing; False if it isn't ours."""
+    def _continue_page(self):
+        """Read the page of an earlier run and repair an interrupted write at its end; False if it is another page."""
         try:
             with open(self.path, "rb") as file:
                 page = file.read()
@@ -133,7 +145,7 @@ class HTML:
         return True
 
     def _append(self, text, start=None):
-        """Put bytes at the end of the page, or at `start` in place of the end; returns where they begin."""
+        """Write bytes at the end of the page, or from `start` on, replacing the rest; return their position."""
         with open(self.path, "r+b") as file:
             if start is None:
                 start = file.seek(-len(FOOTER), os.SEEK_END)
@@ -145,10 +157,10 @@ class HTML:
 
 
 def _render(tag):
-    # "replace" is for file names that are not UTF-8: Python hands them round as lone surrogates.
+    # "replace" is for file names that are not UTF-8: Python represents them with lone surrogates.
     return tag.render(pretty=False).encode("utf-8", "replace") + b"\n"
 
 
 def _url(name):
-    """A file's path under the image folder as a relative, percent-encoded address."""
+    """The relative, percent-encoded URL of a file in the image folder."""
     return "images/" + quote(os.fsencode(name.replace(os.sep, "/")))

@@ -1,7 +1,10 @@
-"""Small things many pages need: tensor to picture and back, picture to file, folders, words to values."""
+"""Small helpers: tensors to images and back, image files, folders, and parsing of words."""
 
 import argparse
 import os
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,11 +16,11 @@ TRUE_WORDS = ("yes", "true", "t", "y", "1")
 FALSE_WORDS = ("no", "false", "f", "n", "0")
 
 
-def tensor2im(input_image, imtype=np.uint8):
-    """The picture (H, W, 3) of a tensor in [-1, 1]: values 0..255, clamped, rounded to the nearest.
+def tensor2im(input_image: Any, imtype: Any = np.uint8) -> Any:
+    """Convert a tensor in [-1, 1] to an image (H, W, 3) with values 0..255, clamped and rounded to the nearest.
 
-    Of a batch (N, C, H, W) it is the first; one channel is repeated, a missing third is black, a fourth is left out.
-    A numpy picture (0..255) keeps its shape and gets the type asked for; anything else is returned as it came.
+    Of a batch (N, C, H, W) the first image is taken. One channel is repeated, a missing third channel becomes black,
+    a fourth is dropped. A numpy array (0..255) is only converted to `imtype`; any other object is returned unchanged.
     """
     if isinstance(input_image, torch.Tensor):
         image = input_image.detach()
@@ -35,18 +38,18 @@ def _three_channels(image):
 
 
 def _as_type(image, imtype):
-    # A plain cast would truncate 254.9 to 254 and wrap 256 round to 0.
+    # A plain cast would truncate 254.9 to 254 and wrap 256 to 0.
     if np.issubdtype(imtype, np.integer) and image.dtype != imtype:
         limits = np.iinfo(imtype)
         image = np.clip(np.rint(image), limits.min, limits.max)
     return image.astype(imtype, copy=False)
 
 
-def save_image(image_numpy, image_path, aspect_ratio=1.0):
-    """Write a picture (H, W, 3), (H, W, 1) or (H, W); the file's ending chooses the format.
+def save_image(image_numpy: np.ndarray, image_path: str | os.PathLike, aspect_ratio: float | None = 1.0) -> None:
+    """Write an image (H, W, 3), (H, W, 1) or (H, W); the file's extension selects the format.
 
-    `aspect_ratio` stretches it back to the shape it had before it was squeezed to the network's: above 1 the width
-    grows by that factor, below 1 the height grows by its inverse. 1 or None leaves it.
+    `aspect_ratio` undoes an earlier resize to a square: above 1 the width is multiplied by it, below 1 the height is
+    divided by it. 1 and None change nothing.
     """
     if image_numpy.ndim == 3:
         image_numpy = image_numpy[..., 0] if image_numpy.shape[2] == 1 else _three_channels(image_numpy)
@@ -58,28 +61,28 @@ def save_image(image_numpy, image_path, aspect_ratio=1.0):
     image.save(image_path)
 
 
-def correct_resize(t, size, mode=Image.Resampling.BICUBIC):
-    """Images (N, C, H, W) in [-1, 1] resized to `size` = (width, height) with PIL's filters, which don't alias."""
-    resized = [np.asarray(Image.fromarray(tensor2im(one)).resize(size, mode)) for one in t]
+def correct_resize(t: torch.Tensor, size: tuple[int, int], mode: Any = Image.Resampling.BICUBIC) -> torch.Tensor:
+    """Resize images (N, C, H, W) in [-1, 1] to `size` = (width, height) with PIL's filters, which do not alias."""
+    resized = [np.asarray(Image.fromarray(tensor2im(image)).resize(size, mode)) for image in t]
     images = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2)[:, : t.shape[1]]
     return (images.float() / 255 * 2 - 1).to(t.device)
 
 
-def correct_resize_label(t, size):
-    """Label maps (N, 1, H, W) of 0..255 resized to `size` = (width, height) as (N, 1, h, w) int64: nearest, unmixed."""
+def correct_resize_label(t: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Resize label maps (N, 1, H, W) of 0..255 to `size` = (width, height) by nearest neighbour, as int64."""
     labels = t[:, 0].detach().cpu().numpy().astype(np.uint8)
-    resized = [np.asarray(Image.fromarray(one).resize(size, Image.Resampling.NEAREST)) for one in labels]
+    resized = [np.asarray(Image.fromarray(label).resize(size, Image.Resampling.NEAREST)) for label in labels]
     return torch.from_numpy(np.stack(resized)[:, None]).long().to(t.device)
 
 
-def diagnose_network(net, name="network"):
-    """Print the mean absolute gradient over the parameters that have one."""
+def diagnose_network(net: torch.nn.Module, name: str = "network") -> None:
+    """Print the mean absolute gradient over the parameters that have a gradient."""
     means = [parameter.grad.abs().mean().item() for parameter in net.parameters() if parameter.grad is not None]
     print(f"{name}: mean absolute gradient {np.mean(means):.6g}" if means else f"{name}: no gradients")
 
 
-def print_numpy(x, val=True, shp=False):
-    """Print the shape and the spread of an array, as asked."""
+def print_numpy(x: Any, val: bool = True, shp: bool = False) -> None:
+    """Print the shape (`shp`) and statistics (`val`) of an array."""
     x = np.asarray(x, dtype=np.float64)
     if shp:
         print("shape", x.shape)
@@ -88,18 +91,18 @@ def print_numpy(x, val=True, shp=False):
         print(", ".join(f"{word} {value:.3f}" for word, value in spread.items()))
 
 
-def mkdirs(paths):
-    """Make one folder, or each of a list, with its parents; existing ones are fine."""
+def mkdirs(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> None:
+    """Create one folder, or each folder of a list, with parents; existing folders are accepted."""
     for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
         mkdir(path)
 
 
-def mkdir(path):
+def mkdir(path: str | os.PathLike) -> None:
     os.makedirs(path, exist_ok=True)
 
 
-def str2bool(word):
-    """The bool a flag's word means, as a ``type=`` of argparse; a bool stays one."""
+def str2bool(word: str | bool) -> bool:
+    """Convert a word to a bool, as a ``type=`` of argparse; a bool is returned unchanged."""
     if isinstance(word, bool):
         return word
     if word.lower() in TRUE_WORDS:
@@ -109,13 +112,13 @@ def str2bool(word):
     raise argparse.ArgumentTypeError(f"{word!r}: give one of {', '.join(TRUE_WORDS + FALSE_WORDS)}")
 
 
-def copyconf(default_opt, **kwargs):
-    """A copy of the options with some of them changed."""
+def copyconf(default_opt: argparse.Namespace, **kwargs: Any) -> argparse.Namespace:
+    """Copy the options and change those given as keywords."""
     return argparse.Namespace(**{**vars(default_opt), **kwargs})
 
 
-def find_class_in_module(target_cls_name, module):
-    """The class of that name in an imported module; case and underscores don't count."""
+def find_class_in_module(target_cls_name: str, module: ModuleType) -> type:
+    """Find a class by name in an imported module, ignoring case and underscores."""
     wanted = target_cls_name.replace("_", "").lower()
     classes = {name: value for name, value in vars(module).items() if isinstance(value, type)}
     for name, value in classes.items():

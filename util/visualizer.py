@@ -1,41 +1,48 @@
-"""What a training run shows: the console line, the loss log, the page of pictures, and the dashboards behind it.
+"""Output of a training run: the console line, the loss log, the page of images and the dashboards.
 
-Nothing here may stop a training: a file that can't be written costs one warning.
+Errors in this output never stop a training: a file that cannot be written causes one warning.
 """
 
 import contextlib
 import os
 import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
+import torch
 from tqdm import tqdm
 
 from util.html import HTML
 from util.show.log import LossLog, loss_line, loss_record
 from util.show.results import clean_name, save_images
+from util.show.sinks import Sink
 from util.util import save_image, tensor2im
 
 __all__ = ["Visualizer", "save_images"]
 
 
 class Visualizer:
-    """Reports losses and pictures of a run; dashboards (``util.show.sinks``) get the same numbers and pictures.
+    """Reports losses and images of a run; the dashboards (``util.show.sinks``) receive the same values.
 
-    Training pages of the original family call two of the methods in two ways, told apart by their arguments.
+    Training scripts of the original programs call two of the methods with two different argument lists; the methods
+    distinguish them by number and type of the arguments.
     """
 
-    def __init__(self, opt, images_seen=None):
-        """`images_seen`: where a resumed run stands; what its log holds of later points will be made again."""
+    def __init__(self, opt: Namespace, images_seen: int | None = None):
+        """`images_seen`: the position of a resumed run; log records of later positions are dropped."""
         self.opt = opt
         self.name = opt.name
         self.use_html = opt.isTrain and not opt.no_html
         self.win_size = opt.display_winsize
-        self.saved = False  # pictures of this epoch are on the page
+        self.saved = False  # whether images of this epoch are on the page
         self.current_epoch = 0
-        self.dataset_size = None
-        self.images_seen = images_seen  # of the whole run, as far as a caller has told
-        self.sinks = []
-        self._page = None
-        self._troubles = set()
+        self.dataset_size: int | None = None
+        self.images_seen = images_seen  # in the whole run; None until a caller passes it
+        self.sinks: list[Sink] = []
+        self._page: HTML | None = None
+        self._failing: set[str] = set()  # kinds of output whose last write failed
         self._keep_old_names(opt)
         run_dir = os.path.join(opt.checkpoints_dir, opt.name)
         self.log_name = os.path.join(run_dir, "loss_log.txt")
@@ -58,7 +65,7 @@ class Visualizer:
         self.sinks = open_sinks(self.opt)
 
     def _keep_old_names(self, opt):
-        """Attributes that code written for the originals may read; the dashboards look after themselves here."""
+        """Attributes that code written for the original programs may read; nothing in this project uses them."""
         self.display_id = getattr(opt, "display_id", None)
         self.port = getattr(opt, "display_port", None)
         self.ncols = getattr(opt, "display_ncols", 4)
@@ -66,32 +73,39 @@ class Visualizer:
         self.vis = self.wandb_run = None
         self.plot_data = {}
 
-    def reset(self):
-        """At the start of an epoch: its first pictures go to the page whatever save_result says."""
+    def reset(self) -> None:
+        """Start an epoch: its first images go to the page, also without `save_result`."""
         self.saved = False
 
-    def set_dataset_size(self, size):
-        """Images in an epoch: places a printed point between two epochs on a plot."""
+    def set_dataset_size(self, size: int) -> None:
+        """Set the images per epoch, from which positions inside an epoch are computed for plots."""
         self.dataset_size = size
 
-    def create_visdom_connections(self):
-        """The sinks connect, and connect again, by themselves."""
+    def create_visdom_connections(self) -> None:
+        """Does nothing: the sinks connect and reconnect by themselves. Kept for scripts that call it."""
 
-    def say(self, text):
-        """Print a line without tearing a progress bar."""
+    def say(self, text: str) -> None:
+        """Print a line without breaking a progress bar."""
         tqdm.write(text)
         sys.stdout.flush()
 
-    def warn(self, text):
-        """Say a line that must not be missed, and keep it in the loss log."""
+    def warn(self, text: str) -> None:
+        """Print a warning and write it to the loss log."""
         self.say(f"warning: {text}")
-        with self._going_on("log", self.log_name):
+        with self._tolerating_os_errors("log", self.log_name):
             self.log.note(f"warning: {text}")
 
-    def display_current_results(self, visuals, epoch, *rest, total_iters=None, save_result=False):
-        """Pictures of this moment: ``(visuals, epoch, save_result)`` or ``(visuals, epoch, total_iters, save_result)``.
+    def display_current_results(
+        self,
+        visuals: Mapping[str, torch.Tensor | np.ndarray],
+        epoch: int,
+        *rest: int | bool,
+        total_iters: int | None = None,
+        save_result: bool = False,
+    ) -> None:
+        """Show images: ``(visuals, epoch, save_result)`` or ``(visuals, epoch, total_iters, save_result)``.
 
-        They go to the dashboards, and to the page if `save_result` or if this epoch has none there yet.
+        They go to the dashboards. They go to the page if `save_result` is set or the page has no images of this epoch.
         """
         for value in rest:
             if isinstance(value, bool):
@@ -99,7 +113,7 @@ class Visualizer:
             else:
                 total_iters = value
         self.current_epoch = epoch
-        self._saw(total_iters)
+        self._set_images_seen(total_iters)
         pictures = {label: tensor2im(visual) for label, visual in visuals.items()}
         for sink in self.sinks:
             sink.images(self._step(epoch), pictures)
@@ -107,27 +121,35 @@ class Visualizer:
             self.saved = True
             self._to_page(epoch, pictures)
 
-    def plot_current_losses(self, *args, total_iters=None):
-        """Losses for the dashboards: ``(epoch, counter_ratio, losses)`` or ``(total_iters, losses)``."""
+    def plot_current_losses(self, *args: Any, total_iters: int | None = None) -> None:
+        """Send losses to the dashboards: ``(epoch, counter_ratio, losses)`` or ``(total_iters, losses)``."""
         if len(args) == 2:
-            self._saw(args[0])
+            self._set_images_seen(args[0])
             x = 1 + args[0] / self.dataset_size if self.dataset_size else self.current_epoch
         else:
-            self._saw(total_iters)
+            self._set_images_seen(total_iters)
             self.current_epoch, x = args[0], args[0] + float(args[1])
         for sink in self.sinks:
             sink.scalars(self._step(x), args[-1], x)
 
-    def print_current_losses(self, epoch, iters, losses, t_comp, t_data, images=None):
-        """Print the line of a point and log it; `images` counts those of the whole run, `iters` those of the epoch."""
+    def print_current_losses(
+        self,
+        epoch: int,
+        iters: int,
+        losses: Mapping[str, float],
+        t_comp: float,
+        t_data: float,
+        images: int | None = None,
+    ) -> None:
+        """Print and log losses; `iters` counts the images of the epoch, `images` the images of the whole run."""
         self.current_epoch = epoch
-        self._saw(images)
+        self._set_images_seen(images)
         line = loss_line(epoch, iters, losses, t_comp, t_data)
         self.say(line)
-        with self._going_on("log", self.log_name):
+        with self._tolerating_os_errors("log", self.log_name):
             self.log.write(line, loss_record(epoch, iters, losses, t_comp, t_data, images, self.dataset_size))
 
-    def close(self):
+    def close(self) -> None:
         for sink in self.sinks:
             sink.close()
         self.sinks = []
@@ -137,30 +159,30 @@ class Visualizer:
         for label, picture in pictures.items():
             name = f"epoch{epoch:03d}_{clean_name(label)}.png"
             path = os.path.join(self.img_dir, name)
-            with self._going_on("picture", path):
+            with self._tolerating_os_errors("picture", path):
                 save_image(picture, path)
                 written[label] = name
-        if written:
+        if written and self._page is not None:
             labels, names = list(written), list(written.values())
-            with self._going_on("page", self._page.path):
+            with self._tolerating_os_errors("page", self._page.path):
                 header, key = f"epoch [{epoch}]", f"epoch{epoch}"
                 self._page.add_section(header, names, labels, names, width=self.win_size, key=key)
 
     @contextlib.contextmanager
-    def _going_on(self, kind, path):
-        """A failing disk is told once; the next time only after it worked in between."""
+    def _tolerating_os_errors(self, kind, path):
+        """Turn an OSError into a warning; further errors of this kind are silent until a write succeeds."""
         try:
             yield
-            self._troubles.discard(kind)
+            self._failing.discard(kind)
         except OSError as error:
-            if kind not in self._troubles:
-                self._troubles.add(kind)
-                self.say(f"warning: {path}: can't be written ({error.strerror or error}); training goes on")
+            if kind not in self._failing:
+                self._failing.add(kind)
+                self.say(f"warning: {path}: cannot be written ({error.strerror or error}); the training continues")
 
-    def _saw(self, images):
+    def _set_images_seen(self, images):
         if images is not None:
             self.images_seen = images
 
     def _step(self, x):
-        """What dashboards count in: images seen, or thousandths of an epoch where nobody has said how many."""
+        """The step number for dashboards: images seen, or thousandths of an epoch if that number is unknown."""
         return self.images_seen if self.images_seen is not None else round(x * 1000)

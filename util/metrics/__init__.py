@@ -1,1 +1,1 @@
-"""Numbers that say how good images are."""
+"""Measures of image quality."""

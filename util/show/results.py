@@ -1,23 +1,44 @@
-"""Results on disk: every image of a batch to its own file, under a name that says where it came from."""
+"""Test results on disk: each image of a batch in its own file, named after its source file."""
+
+from __future__ import annotations
 
 import os
 import re
+from argparse import Namespace
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from util.util import save_image, tensor2im
+
+if TYPE_CHECKING:
+    import torch
+
+    from util.html import HTML
 
 LAYOUTS = {"flat": "{stem}_{label}.png", "folders": "{label}/{stem}.png"}
 LONGEST_STEM, LONGEST_LABEL = 180, 60  # bytes; file systems stop at 255
 
 
 def save_images(
-    webpage, visuals, image_path, aspect_ratio=1.0, width=256, use_wandb=False, *, layout="flat", root=None
-):
-    """Write all images of a batch and list them on the page, a section per image; returns the files written.
+    webpage: HTML,
+    visuals: Mapping[str, torch.Tensor | np.ndarray],
+    image_path: str | os.PathLike | Iterable[str | os.PathLike],
+    aspect_ratio: float = 1.0,
+    width: int = 256,
+    use_wandb: bool = False,
+    *,
+    layout: str = "flat",
+    root: str | os.PathLike | Iterable[str | os.PathLike] | None = None,
+) -> list[str]:
+    """Write all images of a batch and add a section for each image to the page; return the files written.
 
-    visuals: label -> tensor (N, C, H, W) in [-1, 1], or one picture for the first image alone, as a numpy
+    visuals: label -> tensor (N, C, H, W) in [-1, 1], or a single image that belongs to the first sample, as a numpy
     array (H, W, C) or a tensor (C, H, W).
-    image_path: the N files they were made from. Below `root` (a folder, or several: the deepest that fits counts)
-    their sub-folders are kept, so that equal names don't meet; those that still do get their ending or a number.
+    image_path: the N source files. Their sub-folders below `root` (a folder or several folders; the deepest that
+    contains the file is used) are kept, so that equal names do not collide. Names that still collide get the
+    extension or a number appended.
     """
     paths = [image_path] if isinstance(image_path, str | os.PathLike) else list(image_path)
     written = []
@@ -36,14 +57,14 @@ def save_images(
     return written
 
 
-def data_roots(opt):
-    """The folders below which a file's place tells it apart, for ``save_images(root=...)``."""
+def data_roots(opt: Namespace) -> list[str]:
+    """The folders of the dataset, for ``save_images(root=...)``: paths below them identify an image."""
     phases = {opt.phase, "val"} if opt.phase == "test" else {opt.phase}
     return [opt.dataroot] + [os.path.join(opt.dataroot, phase + side) for phase in phases for side in ("", "A", "B")]
 
 
-def clean_name(text, longest=LONGEST_STEM):
-    """A name usable as one part of a path: no separators, no control characters, neither `.` nor `..`, not too long."""
+def clean_name(text: str, longest: int = LONGEST_STEM) -> str:
+    """Make a valid path component: no separators, no control characters, not `.` or `..`, at most `longest` bytes."""
     text = re.sub(r"[/\\\x00-\x1f\x7f]", "_", text)
     if len(os.fsencode(text)) > longest:
         text = os.fsencode(text)[:longest].decode("utf-8", "ignore")
@@ -59,7 +80,7 @@ def _picture(visual, index):
 
 
 def _stems(path, root):
-    """Names to try for the results of `path`, without end: sub/a, then sub/a_jpg, then sub/a_2, sub/a_3, ..."""
+    """Candidate names for the results of `path`, an infinite sequence: sub/a, sub/a_jpg, sub/a_2, sub/a_3, ..."""
     folder, name = os.path.split(_below(path, root))
     parts = [clean_name(part) for part in folder.split(os.sep) if part]
     stem, ending = os.path.splitext(name)
@@ -72,7 +93,7 @@ def _stems(path, root):
 
 
 def _below(path, root):
-    """`path` relative to the deepest of the roots that contains it; just its name if none does."""
+    """`path` relative to the deepest root that contains it, or its file name if no root contains it."""
     path = os.path.abspath(path)
     roots = [root] if isinstance(root, str | os.PathLike) else root or []
     below = [os.path.relpath(path, os.path.abspath(each)) for each in roots if _contains(each, path)]
@@ -84,7 +105,7 @@ def _contains(root, path):
 
 
 def _free_names(taken, stems, labels, layout):
-    """The first stem all of whose files are free, and those files' names relative to the image folder."""
+    """The first stem for which no file is taken, and the names of its files relative to the image folder."""
     for stem in stems:
         folder, name = os.path.split(stem)
         names = []

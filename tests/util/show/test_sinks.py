@@ -106,7 +106,7 @@ def impatient(monkeypatch):
     """Short time-outs and pauses, so that a test of long waits is short."""
     from util.show.sinks import visdom_client, visdom_sink
 
-    monkeypatch.setattr(visdom_client, "PATIENCE", (0.3, 0.3))
+    monkeypatch.setattr(visdom_client, "TIMEOUTS", (0.3, 0.3))
     monkeypatch.setattr(visdom_sink, "LONGEST_PAUSE", 0.2)
 
 
@@ -187,7 +187,7 @@ def test_a_sink_that_fails_is_off_after_one_line(capsys):
     guarded.images(2, {})
     guarded.close()
     assert sink.calls == 1
-    assert capsys.readouterr().err == "Failing failed and is off from here on: disk full\n"
+    assert capsys.readouterr().err == "Failing failed and is turned off: disk full\n"
 
 
 # Curves

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from util.show.sinks import open_sinks
-from util.show.sinks.visdom_server import Address, page_is_blank, parse_address, somebody_listens, start_if_absent
+from util.show.sinks.visdom_server import Address, is_listening, page_is_blank, parse_address, start_if_absent
 
 
 @pytest.fixture
@@ -98,9 +98,9 @@ def run(own_home, tmp_path):
     sinks = []
     yield opt, sinks
     for sink in sinks:
-        if sink.beside is not None:
-            os.kill(sink.beside.process.pid, signal.SIGTERM)
-            sink.beside.process.wait(20)
+        if sink.started_server is not None:
+            os.kill(sink.started_server.process.pid, signal.SIGTERM)
+            sink.started_server.process.wait(20)
 
 
 def test_a_real_server_is_started_and_shows_losses_and_pictures(run, capsys, tmp_path):
@@ -141,18 +141,18 @@ def test_a_real_server_is_started_and_shows_losses_and_pictures(run, capsys, tmp
     assert "&lt;fake_B&gt;" in window(22)["content"]
     assert requests.get(url, timeout=5).status_code == 200
 
-    process = sink.beside.process
+    process = sink.started_server.process
     assert process.poll() is None  # it outlives the run
     captured = capsys.readouterr()
     assert f"http://localhost:{opt.display_port}/env/some_env" in captured.out
     assert f"kill {process.pid}" in captured.out and captured.err == ""
-    assert sink.beside.log.parent == tmp_path / ".visdom"
+    assert sink.started_server.log.parent == tmp_path / ".visdom"
     if hasattr(os, "getsid"):
         assert os.getsid(process.pid) != os.getsid(0)
     # A second run finds the first one's server.
     (again,) = open_sinks(opt)
-    assert again.sink.beside is None
-    assert somebody_listens(again.sink.address)
+    assert again.sink.started_server is None
+    assert is_listening(again.sink.address)
 
 
 def test_a_server_of_ours_that_fails_is_said_once_with_its_log(run, monkeypatch, capsys):
@@ -165,8 +165,8 @@ def test_a_server_of_ours_that_fails_is_said_once_with_its_log(run, monkeypatch,
     time.sleep(2)
     guarded.close()
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and str(sink.beside.log) in error
-    sink.beside.process.wait(20)
+    assert error.count("\n") == 1 and str(sink.started_server.log) in error
+    sink.started_server.process.wait(20)
 
 
 def test_a_blank_page_is_recognised(monkeypatch, tmp_path):

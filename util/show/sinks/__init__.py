@@ -1,24 +1,34 @@
-"""Live dashboards: where the numbers and pictures of a run go besides the console, the log and the page.
-
-A sink has three methods, which return at once and never stop a run:
-
-    scalars(step, values, epoch)    step: images seen, an int; values: {name: float}; epoch: position as a float,
-                                    2.25 being a quarter of the way through epoch 2
-    images(step, visuals)           visuals: {name: uint8 array (H, W, C) or (H, W)}, of any sizes
-    close()                         waits a moment for what is still under way; called once, at the end
-"""
+"""Dashboards: visdom, Weights & Biases and TensorBoard receive the losses and images of a run."""
 
 import importlib.util
 import sys
 import zlib
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
 
 from util.errors import InputError
 
 
-def open_sinks(opt):
-    """The sinks that the options ask for. Open them before the run writes to its loss_log.jsonl: what stands in it
-    by then is the run's past, which the curves continue."""
-    sinks = []
+class Sink(Protocol):
+    """A dashboard. The methods return at once, and an error in them must not stop the run."""
+
+    def scalars(self, step: int, values: Mapping[str, float], epoch: float) -> None:
+        """`step` counts images seen; `epoch` is the position, e.g. 2.25 after a quarter of epoch 2."""
+
+    def images(self, step: int, visuals: Mapping[str, np.ndarray]) -> None:
+        """`visuals` are uint8 arrays (H, W, C) or (H, W) of any sizes."""
+
+    def close(self) -> None:
+        """Wait a short time for pending transfers; called once, at the end of the run."""
+
+
+def open_sinks(opt: Namespace) -> list[Sink]:
+    """Open the sinks selected by the options. Call this before the run writes to its loss_log.jsonl: the records in it
+    at that moment are the earlier part of the run, which the curves continue."""
+    sinks: list[Sink] = []
     display_id = getattr(opt, "display_id", -1)
     if display_id is None or display_id > 0:
         sinks += _open_visdom(opt, display_id)
@@ -35,14 +45,14 @@ def open_sinks(opt):
     return sinks
 
 
-def window_base(name):
-    """The first visdom window of a run: from its name alone, so that a resumed run finds its windows again."""
-    return (zlib.crc32(name.encode()) % 99_999 + 1) * 10  # 10, 20 ... 999990: room for nine more, never 0
+def window_base(name: str) -> int:
+    """The first visdom window of a run, computed from its name, so that a resumed run uses the same windows."""
+    return (zlib.crc32(name.encode()) % 99_999 + 1) * 10  # 10, 20 ... 999990: nine more windows fit, never 0
 
 
 def _open_visdom(opt, display_id):
     if display_id is None and importlib.util.find_spec("visdom") is None:
-        # Nobody asked for the dashboard by name, so a run does without it.
+        # No flag selected the dashboard, so the run continues without it.
         print("visdom: not installed, so there is no live dashboard (pip install -r requirements.txt)", file=sys.stderr)
         return []
     _require("visdom", "--display_id")
@@ -57,18 +67,18 @@ def _require(package, flag):
 
 
 class Guarded:
-    """A sink whose first failure is said in one line and ends it, instead of the run."""
+    """Wraps a sink: its first error is printed in one line and turns the sink off, and the run continues."""
 
-    def __init__(self, sink):
+    def __init__(self, sink: Any):
         self.sink = sink
 
-    def scalars(self, step, values, epoch):
+    def scalars(self, step: int, values: Mapping[str, float], epoch: float) -> None:
         self._call("scalars", step, values, epoch)
 
-    def images(self, step, visuals):
+    def images(self, step: int, visuals: Mapping[str, np.ndarray]) -> None:
         self._call("images", step, visuals)
 
-    def close(self):
+    def close(self) -> None:
         self._call("close")
         self.sink = None
 
@@ -79,5 +89,5 @@ class Guarded:
             getattr(self.sink, method)(*args)
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            print(f"{type(self.sink).__name__} failed and is off from here on: {reason}", file=sys.stderr)
+            print(f"{type(self.sink).__name__} failed and is turned off: {reason}", file=sys.stderr)
             self.sink = None

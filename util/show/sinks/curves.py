@@ -1,4 +1,4 @@
-"""The loss curves as a dashboard shows them: few enough points to redraw at any time, spread over the whole run."""
+"""The loss curves of a dashboard: a limited number of points, spread over the whole run, so that redrawing is cheap."""
 
 import json
 import math
@@ -10,16 +10,18 @@ MOST = 1000  # a plot is some 600 pixels wide; visdom's server needs a tenth of 
 
 
 class Curves:
-    """Points (x, {name: value}) with rising x. The names may differ from point to point, and grow during a run."""
+    """Points (x, {name: value}) with increasing x. The names may differ from point to point."""
 
-    def __init__(self):
-        self.points = []
-        self.names = []
+    def __init__(self) -> None:
+        self.points: list[tuple[float, dict[str, float]]] = []
+        self.names: list[str] = []
 
-    def add(self, x, values):
-        """Take one more point. True when the curves were only extended, False when those drawn before are stale."""
+    def add(self, x: float, values: dict[str, float]) -> bool:
+        """Add a point. Return True if the curves were only extended, False if they must be redrawn."""
         extended = True
-        while self.points and self.points[-1][0] >= x:  # the run went back to a checkpoint: its newest account counts
+        while (
+            self.points and self.points[-1][0] >= x
+        ):  # the run resumed from an earlier checkpoint: newer points replace older ones
             self.points.pop()
             extended = False
         for name in values:
@@ -32,8 +34,8 @@ class Curves:
             extended = False
         return extended
 
-    def read(self, path, size):
-        """Take the points in the first `size` bytes of a loss_log.jsonl; a line that can't be read is passed over."""
+    def read(self, path: str, size: int) -> None:
+        """Add the points in the first `size` bytes of a loss_log.jsonl, skipping lines that cannot be parsed."""
         if not size or not os.path.exists(path):
             return
         with open(path, "rb") as file:
@@ -42,17 +44,17 @@ class Curves:
                     record = json.loads(line)
                     self.add(float(record["x"]), {name: float(value) for name, value in record["losses"].items()})
                 except (ValueError, TypeError, KeyError, AttributeError):
-                    continue  # the end of a line that a crash cut off
+                    continue  # a line that a crash truncated
 
-    def table(self, start=0):
-        """The points from `start` on as arrays x (N,) and y (N, names); what is missing or not finite is NaN."""
+    def table(self, start: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """The points from index `start` on as arrays x (N,) and y (N, names); missing and non-finite values are NaN."""
         x = np.array([x for x, _ in self.points[start:]])
         rows = [[values.get(name, math.nan) for name in self.names] for _, values in self.points[start:]]
         y = np.array(rows, dtype=np.float64).reshape(len(x), len(self.names))
         return x, np.where(np.isfinite(y), y, np.nan)
 
     def _thin(self, count):
-        """Keep `count` points at about even distances in x, the first and the last among them."""
+        """Keep `count` points at roughly equal distances in x, including the first and the last."""
         x = np.array([x for x, _ in self.points])
         wanted = np.searchsorted(x, np.linspace(x[0], x[-1], count))
         self.points = [self.points[index] for index in np.unique(np.minimum(wanted, len(x) - 1))]

@@ -1,16 +1,17 @@
-"""Many pictures as one: the grid and the table of labels that stand beside each other on a dashboard."""
+"""Several images as one grid, and the HTML table of their labels, for a dashboard."""
 
 import html
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
-LARGEST = 512  # pixels; a larger picture is shown smaller, so that a dashboard stays quick to send and to look at
+LARGEST = 512  # pixels; larger images are scaled down, so that they are fast to send and to display
 GAP = 4
 
 
-def as_rgb(picture):
-    """Any uint8 picture, (H, W) or (H, W, C), as (H, W, 3), shrunk to LARGEST where it is larger."""
+def as_rgb(picture: np.ndarray) -> np.ndarray:
+    """Convert a uint8 image (H, W) or (H, W, C) to (H, W, 3), scaled down if a side exceeds LARGEST."""
     picture = np.asarray(picture)
     if picture.ndim == 2:
         picture = picture[:, :, None]
@@ -18,12 +19,14 @@ def as_rgb(picture):
     longest = max(picture.shape[:2])
     if longest > LARGEST:
         height, width = (max(1, round(side * LARGEST / longest)) for side in picture.shape[:2])
-        picture = np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize((width, height), Image.BICUBIC))
+        picture = np.asarray(
+            Image.fromarray(np.ascontiguousarray(picture)).resize((width, height), Image.Resampling.BICUBIC)
+        )
     return picture
 
 
-def grid(pictures, columns):
-    """One white sheet (H, W, 3) with the pictures row by row, each in the middle of a cell as large as the largest."""
+def grid(pictures: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """A white image (H, W, 3) with the images row by row, each centred in a cell of the size of the largest."""
     pictures = [as_rgb(picture) for picture in pictures]
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
@@ -38,8 +41,8 @@ def grid(pictures, columns):
     return sheet
 
 
-def label_table(names, columns):
-    """HTML that names the cells of `grid`, in the same rows and columns."""
+def label_table(names: Sequence[str], columns: int) -> str:
+    """An HTML table with the names of the cells of `grid`, in the same rows and columns."""
     columns = min(columns, len(names))
     style = f"border:1px solid #ccc;padding:4px;width:{100 / columns:.4g}%"
     cells = [f'<td style="{style}">{html.escape(name)}</td>' for name in names]

@@ -1,4 +1,4 @@
-"""TensorBoard's event files, in the run's folder: tensorboard --logdir checkpoints."""
+"""TensorBoard event files in the folder of the run: tensorboard --logdir checkpoints."""
 
 import os
 
@@ -28,7 +28,7 @@ class TensorboardSink:
             self.writer.close()
 
     def _writer(self, step):
-        # Opened at the first step that is known: a resumed run hides what it had written beyond its checkpoint.
+        # Opened at the first known step, so that events of a resumed run after its checkpoint are hidden (purge_step).
         if self.writer is None:
             self.writer = SummaryWriter(self.folder, purge_step=step)
         return self.writer

@@ -1,4 +1,4 @@
-"""visdom's client with an end to its patience: each call answers within seconds or raises, and prints nothing."""
+"""visdom's client with time-outs: each call returns or raises within seconds, and prints nothing."""
 
 import json
 import logging
@@ -6,20 +6,20 @@ import logging
 import requests
 import visdom
 
-PATIENCE = (2, 5)  # seconds to connect, and between two pieces of an answer
+TIMEOUTS = (2, 5)  # seconds to connect, and between two parts of a response
 
 
 class Unanswered(OSError):
-    """The server did not do what it was asked; the text says why, in a few words."""
+    """The server did not execute a request; the message gives the reason."""
 
 
 class Client(visdom.Visdom):
-    """Raises Unanswered from every call that fails, the constructor among them."""
+    """Raises Unanswered from each call that fails, including the constructor."""
 
     def __init__(self, address, env):
-        logging.getLogger("visdom").setLevel(logging.CRITICAL)  # it announces every session on the console
+        logging.getLogger("visdom").setLevel(logging.CRITICAL)  # otherwise it logs each session on the console
         self.http = requests.Session()
-        self.http.trust_env = not address.is_local  # a proxy from the environment does not know this machine's ports
+        self.http.trust_env = not address.is_local  # a proxy set in the environment cannot reach ports of this machine
         super().__init__(
             server=f"{address.scheme}://{address.netloc}",
             port=address.port,
@@ -31,15 +31,15 @@ class Client(visdom.Visdom):
         self._check_that_it_is_visdom()
 
     def _handle_post(self, url, data=None):
-        # Unanswered is no requests exception: visdom's own handlers, which print and carry on, let it pass.
+        # Unanswered is not a requests exception, so visdom's handlers, which print and continue, do not catch it.
         try:
-            answer = self.http.post(url, data=data or {}, timeout=PATIENCE, allow_redirects=False)
+            answer = self.http.post(url, data=data or {}, timeout=TIMEOUTS, allow_redirects=False)
         except requests.Timeout as error:
-            raise Unanswered("it does not answer in time") from error
+            raise Unanswered("no response in time") from error
         except requests.RequestException as error:
-            raise Unanswered("the connection is refused or breaks off") from error
+            raise Unanswered("the connection was refused or interrupted") from error
         if answer.status_code != 200:
-            raise Unanswered(f"it answers with HTTP status {answer.status_code}, as another program on that port would")
+            raise Unanswered(f"HTTP status {answer.status_code}; another program may use that port")
         return answer.text
 
     def _check_that_it_is_visdom(self):

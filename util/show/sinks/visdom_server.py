@@ -1,6 +1,6 @@
-"""A visdom server beside the run, where none answers and the address is this machine's own.
+"""Starts a visdom server if the address is on this machine and nothing listens there.
 
-By hand: python util/show/sinks/visdom_server.py -port 8097 -bind_local
+Manually: python util/show/sinks/visdom_server.py -port 8097 -bind_local
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 
 class Address(NamedTuple):
-    """Where a visdom server is: --display_server and --display_port taken apart."""
+    """The address of a visdom server, parsed from --display_server and --display_port."""
 
     scheme: str
     host: str
@@ -24,37 +24,37 @@ class Address(NamedTuple):
     path: str  # "" or "/something", for a server behind a proxy
 
     @property
-    def netloc(self):
+    def netloc(self) -> str:
         return f"[{self.host}]" if ":" in self.host else self.host
 
     @property
-    def url(self):
+    def url(self) -> str:
         return f"{self.scheme}://{self.netloc}:{self.port}{self.path}"
 
     @property
-    def is_local(self):
-        # Only loopback names: the server that we start listens there and nowhere else.
+    def is_local(self) -> bool:
+        # Only loopback names: a server started by a run listens only there.
         return self.host == "localhost" or self.host.startswith("127.")
 
 
-class Beside(NamedTuple):
-    """A server that this run has started."""
+class StartedServer(NamedTuple):
+    """A server that this run started."""
 
     process: subprocess.Popen
     log: pathlib.Path
 
 
-def parse_address(server, port):
-    """ValueError when `server` is no address; a port inside it ("localhost:9000") wins over `port`."""
+def parse_address(server: str, port: int) -> Address:
+    """Parse an address, or raise ValueError; a port inside `server` ("localhost:9000") takes precedence over `port`."""
     parts = urlsplit(server if "//" in server else f"http://{server}")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{server!r} is no address like http://localhost")
+        raise ValueError(f"{server!r} is not an address like http://localhost")
     return Address(parts.scheme, parts.hostname, parts.port or port, parts.path.rstrip("/"))
 
 
-def start_if_absent(address):
-    """Start a server when nothing listens at a local address. Returns a Beside, or None; takes milliseconds."""
-    if not address.is_local or os.environ.get("CI") or somebody_listens(address):
+def start_if_absent(address: Address) -> StartedServer | None:
+    """Start a server if the address is local and nothing listens there. Does not wait until it is ready."""
+    if not address.is_local or os.environ.get("CI") or is_listening(address):
         return None
     folder = _own_folder()
     log = folder / f"server_{address.port}.log"
@@ -66,25 +66,27 @@ def start_if_absent(address):
         process = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **_detached()
         )
-    return Beside(process, log)
+    return StartedServer(process, log)
 
 
-def somebody_listens(address):
+def is_listening(address: Address) -> bool:
     try:
         socket.create_connection((address.host, address.port), timeout=0.5).close()
     except OSError as error:
-        return isinstance(error, TimeoutError)  # who lets us wait is there; only a refusal shows that nobody is
+        return isinstance(error, TimeoutError)  # a time-out means a slow server; a refused connection means no server
     return True
 
 
-def page_is_blank():
-    """True when visdom's browser files, which its package does not bring along, are not installed."""
+def page_is_blank() -> bool:
+    """Whether the files for the browser, which the visdom package does not contain, are missing."""
     visdom = importlib.util.find_spec("visdom")
+    if visdom is None or visdom.origin is None:
+        return True
     return not (pathlib.Path(visdom.origin).parent / "static" / "js" / "react-react.min.js").exists()
 
 
 def _own_folder():
-    """~/.visdom, where visdom keeps its saved environments; a fresh folder where the home can't be written."""
+    """~/.visdom, where visdom saves its environments, or a temporary folder if the home is not writable."""
     folder = pathlib.Path.home() / ".visdom"
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,18 +94,18 @@ def _own_folder():
 
 
 def _detached():
-    """What lets a process outlive the run and its terminal, and keeps the run's Ctrl-C from it."""
+    """Arguments of Popen for a process that survives the run and its terminal and does not receive its Ctrl-C."""
     if os.name == "nt":
         return {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
 
 
-def serve():
-    """visdom's server with its own command line, less its downloads, torch (300 MB), and restarts on file changes."""
-    sys.modules["torch"] = None  # visdom imports it if it can, and needs it for nothing on this side
+def serve() -> None:
+    """Run visdom's server with its own flags, but without downloads, without torch (300 MB) and without auto-reload."""
+    sys.modules["torch"] = None  # type: ignore[assignment]  # makes the import fail: visdom's server does not need torch
     from visdom.server import app, run_server
 
-    app.tornado_settings["autoreload"] = False  # its sessions live in memory: a restart would lose them
+    app.tornado_settings["autoreload"] = False  # sessions are held in memory: a restart would lose them
     run_server.main()
 
 

@@ -1,8 +1,8 @@
-"""The visdom dashboard of a run, sent from a thread of its own.
+"""The visdom dashboard of a run, served by a separate thread.
 
-The training leaves its numbers and pictures in a mailbox that can't grow, so a server that is absent, dies or hangs
-costs one warning line and nothing else. When it is back, everything is drawn anew, from the run's log and from what
-came in meanwhile.
+The training puts losses and images into a buffer of fixed size, so a server that is absent, crashes or hangs causes one
+warning and nothing else. When the server is available again, everything is redrawn from the log of the run and the
+buffer.
 """
 
 import collections
@@ -10,53 +10,59 @@ import os
 import sys
 import threading
 import time
+from argparse import Namespace
+from collections.abc import Mapping
 from urllib.parse import quote
+
+import numpy as np
 
 from util.errors import InputError
 from util.show.sinks import visdom_server
 from util.show.sinks.curves import Curves
 from util.show.sinks.visdom_windows import Windows
 
-START_UP = 60  # seconds that a server of our own starting may take before it counts as absent
-LONGEST_PAUSE = 60  # seconds between two tries at an absent server
-FAREWELL = 2  # seconds that close() waits
+START_UP = 60  # seconds that a server started by the run may take before it counts as absent
+LONGEST_PAUSE = 60  # seconds between two attempts to reach an absent server
+CLOSING_TIME = 2  # seconds that close() waits
 
 
 class VisdomSink:
-    """The training's side: every method returns at once."""
+    """The side of the training: each method returns at once."""
 
-    def __init__(self, opt, base):
+    def __init__(self, opt: Namespace, base: int):
         try:
             self.address = visdom_server.parse_address(opt.display_server, opt.display_port)
         except ValueError as error:
             raise InputError(f"--display_server: {error}") from None
         self.opt, self.base = opt, base
         self.log = os.path.join(opt.checkpoints_dir, opt.name, "loss_log.jsonl")
-        self.log_size = os.path.getsize(self.log) if os.path.exists(self.log) else 0  # what comes later comes to us
-        self.points = collections.deque(maxlen=10_000)
-        self.visuals = None  # only the latest count
+        self.log_size = (
+            os.path.getsize(self.log) if os.path.exists(self.log) else 0
+        )  # later records also arrive by scalars()
+        self.points: collections.deque[tuple[float, dict[str, float]]] = collections.deque(maxlen=10_000)
+        self.visuals: dict[str, np.ndarray] | None = None  # only the latest images are sent
         self.news, self.closing = threading.Event(), threading.Event()
-        self.thread = None
-        self.beside = self._start_server()
+        self.thread: threading.Thread | None = None
+        self.started_server = self._start_server()
 
-    def scalars(self, step, values, epoch):
+    def scalars(self, step: int, values: Mapping[str, float], epoch: float) -> None:
         if values:
             self.points.append((float(epoch), {name: float(value) for name, value in values.items()}))
             self._wake()
 
-    def images(self, step, visuals):
+    def images(self, step: int, visuals: Mapping[str, np.ndarray]) -> None:
         if visuals:
             self.visuals = dict(visuals)
             self._wake()
 
-    def close(self):
+    def close(self) -> None:
         self.closing.set()
         self.news.set()
         if self.thread is not None:
-            self.thread.join(FAREWELL)
+            self.thread.join(CLOSING_TIME)
 
-    def connect(self):
-        """The run's windows on the server; raises when it doesn't answer as visdom does."""
+    def connect(self) -> Windows:
+        """Connect to the windows of the run; raises if the address is not that of a visdom server."""
         from util.show.sinks.visdom_client import Client
 
         client = Client(self.address, self.opt.display_env)
@@ -64,7 +70,7 @@ class VisdomSink:
 
     def _wake(self):
         if self.thread is None:
-            # Only now, when the data workers have been forked: a fork beside a busy thread can inherit a held lock.
+            # Started after the data workers are forked: a fork while this thread runs could inherit a held lock.
             self.thread = threading.Thread(target=Sender(self).work, name="visdom", daemon=True)
             self.thread.start()
         self.news.set()
@@ -72,45 +78,45 @@ class VisdomSink:
     def _start_server(self):
         page = f"visdom: {self.address.url}/env/{quote(self.opt.display_env)}"
         try:
-            beside = visdom_server.start_if_absent(self.address)
+            started = visdom_server.start_if_absent(self.address)
         except OSError as error:
-            print(f"visdom: could not start a server beside the run: {error}", file=sys.stderr)
+            print(f"visdom: could not start a server: {error}", file=sys.stderr)
             return None
-        if beside is None:
+        if started is None:
             print(page)
             return None
-        print(f"{page} (a server started beside this run; it stays on: stop it with `kill {beside.process.pid}`)")
+        print(f"{page} (server started by this run; it keeps running: stop it with `kill {started.process.pid}`)")
         if visdom_server.page_is_blank():
-            print("visdom: the page stays blank without its browser files: python scripts/fetch_visdom_assets.py")
-        return beside
+            print("visdom: the page is blank without its browser files: python scripts/fetch_visdom_assets.py")
+        return started
 
 
 class Sender:
-    """The thread's side: all that may wait or fail."""
+    """The side of the thread: everything that may wait or fail."""
 
-    def __init__(self, sink):
+    def __init__(self, sink: VisdomSink):
         self.sink = sink
-        self.windows = None
-        self.curves = None
-        self.drawn = 0  # how many points of the curves the server shows; 0: all are to be drawn
-        self.shown = None  # the pictures that it shows
+        self.windows: Windows | None = None
+        self.curves: Curves | None = None
+        self.drawn = 0  # points of the curves that the server shows; 0: all must be drawn
+        self.shown: dict[str, np.ndarray] | None = None  # the images that the server shows
         self.pause = 0.5
         self.warned = False
         self.began = time.monotonic()
 
-    def work(self):
-        sink, not_before = self.sink, 0
+    def work(self) -> None:
+        sink, not_before = self.sink, 0.0
         while not sink.closing.is_set():
             sink.news.wait()
-            sink.closing.wait(max(0, not_before - time.monotonic()))
+            sink.closing.wait(max(0.0, not_before - time.monotonic()))
             not_before = self.attempt()
-        until = time.monotonic() + FAREWELL
+        until = time.monotonic() + CLOSING_TIME
         while sink.news.is_set() and time.monotonic() < until:
             time.sleep(0.1)
             self.attempt()
 
-    def attempt(self):
-        """Send what there is. Returns the moment before which not to send again."""
+    def attempt(self) -> float:
+        """Send pending data. Return the earliest time of the next attempt."""
         start = time.monotonic()
         self.sink.news.clear()
         try:
@@ -120,10 +126,10 @@ class Sender:
             self.windows, self.drawn, self.shown = None, 0, None
             self.sink.news.set()
             return time.monotonic() + self.after_failure(error)
-        except Exception as error:  # not the server's fault; whatever it is, the run must not suffer from it
+        except Exception as error:  # an error other than of the connection; it must not stop the run
             self.warn(f"visdom: could not show what the run sent: {error!r}")
         self.pause = 0.5
-        # At most a tenth of the time goes into sending, here and in the server, however long the curves are.
+        # Sending takes at most a tenth of the time, here and in the server, also with long curves.
         return time.monotonic() + min(10, 9 * (time.monotonic() - start))
 
     def take_in(self):
@@ -145,21 +151,21 @@ class Sender:
         self.drawn = count
         visuals = self.sink.visuals
         if visuals is not self.shown:
-            self.shown = visuals  # even if they can't be drawn: then they never can
+            self.shown = visuals  # set before drawing: images that cannot be drawn are not tried again
             self.windows.draw_pictures(visuals)
 
     def after_failure(self, error):
-        """Say it once. Returns the seconds to wait, more from try to try."""
-        beside, url = self.sink.beside, self.sink.address.url
-        if beside is not None and not self.warned:
-            # One that has ended may have lost a race for the port to another run's: then that one is about to answer.
-            patience = START_UP if beside.process.poll() is None else START_UP / 6
+        """Warn once. Return the seconds to wait, which grow from attempt to attempt."""
+        started, url = self.sink.started_server, self.sink.address.url
+        if started is not None and not self.warned:
+            # If it has ended, another run's server may have taken the port and will respond soon.
+            patience = START_UP if started.process.poll() is None else START_UP / 6
             if time.monotonic() - self.began < patience:
                 return 0.5
-        more = f" (what the server started beside the run says is in {beside.log})" if beside else ""
+        more = f" (the output of the server started by the run is in {started.log})" if started else ""
         self.warn(
-            f"visdom: no dashboard at {url}: {error}{more}. The run goes on, and tries again quietly; "
-            f"--display_server and --display_port choose another, --display_id 0 none."
+            f"visdom: no dashboard at {url}: {error}{more}. The run continues and retries silently; "
+            f"--display_server and --display_port select another server, --display_id 0 turns visdom off."
         )
         self.pause = min(2 * self.pause, LONGEST_PAUSE)
         return self.pause

@@ -1,24 +1,30 @@
-"""What a run shows on a visdom server: its curves, its pictures, their labels, each in a window with a known number."""
+"""The windows of a run on a visdom server: curves, images and labels, each in a window with a fixed number."""
 
 import html
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
+
+from util.show.sinks.curves import Curves
 from util.show.sinks.pictures import as_rgb, grid, label_table
 
 BAR = 30  # pixels that a window's own title bar takes of its height
 
 
 class Windows:
-    """`base`: the curves, base + 1: the pictures, base + 2: their labels. With `columns` <= 0 there is no grid, and
-    each picture has a window, from base + 1 on."""
+    """Window `base` shows the curves, base + 1 the images, base + 2 their labels. With `columns` <= 0 there is no grid,
+    and each image has a window, starting at base + 1."""
 
-    def __init__(self, client, name, base, columns):
+    def __init__(self, client: Any, name: str, base: int, columns: int):
         self.client, self.name, self.base, self.columns = client, name, base, columns
 
-    def draw_curves(self, curves):
+    def draw_curves(self, curves: Curves) -> None:
         x, y = curves.table()
-        names = [html.escape(name) for name in curves.names]  # plotly reads markup in what it shows
+        names = [html.escape(name) for name in curves.names]  # plotly interprets markup in labels
         title = f"{self.name} loss over time"
-        # On the left, as plotly's buttons lie over the right half; gaps are closed, as not each is told each time.
+        # The title is on the left because plotly's buttons cover the right half. A point may lack some losses, hence
+        # connectgaps below.
         heading = {"text": html.escape(title), "x": 0.02, "xanchor": "left", "font": {"size": 15}}
         options = {
             "title": title,
@@ -32,15 +38,15 @@ class Windows:
         }
         self.client.line(Y=y, X=x, win=str(self.base), opts=options)
 
-    def extend_curves(self, curves, start):
-        """Append the points from `start` on. False when the window is gone: closed by someone, or lost in a restart."""
+    def extend_curves(self, curves: Curves, start: int) -> bool:
+        """Append the points from `start` on. Return False if the window no longer exists."""
         if not self.client.win_exists(str(self.base)):
             return False
         x, y = curves.table(start)
         self.client.line(Y=y, X=x, win=str(self.base), update="append")
         return True
 
-    def draw_pictures(self, visuals):
+    def draw_pictures(self, visuals: Mapping[str, np.ndarray]) -> None:
         if self.columns <= 0:
             for number, (label, picture) in enumerate(visuals.items(), start=1):
                 self._image(self.base + number, as_rgb(picture), label)

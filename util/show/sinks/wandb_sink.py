@@ -1,6 +1,7 @@
-"""Weights & Biases: curves over the images seen, pictures under results/."""
+"""Weights & Biases: curves over the images seen, images under results/."""
 
 import os
+from argparse import Namespace
 
 import wandb
 
@@ -11,9 +12,9 @@ PLAIN = (bool, int, float, str, list, type(None))
 
 
 class WandbSink:
-    """One wandb run for a run of ours, continued when ours is: its id is kept in the run's folder."""
+    """A wandb run, whose id is stored in the folder of the training run and reused by --continue_train."""
 
-    def __init__(self, opt):
+    def __init__(self, opt: Namespace):
         folder = os.path.join(opt.checkpoints_dir, opt.name)
         os.makedirs(folder, exist_ok=True)
         note = os.path.join(folder, "wandb_id.txt")
@@ -32,10 +33,10 @@ class WandbSink:
             )
         except wandb.Error as error:
             reason = str(error).splitlines()[0]
-            raise InputError(f"--use_wandb: {reason} (wandb login, or WANDB_MODE=offline)") from None
+            raise InputError(f"--use_wandb: {reason} (run `wandb login`, or set WANDB_MODE=offline)") from None
         with open(note, "w") as file:
             file.write(self.run.id)
-        # Our own axis, as a resumed run may go back a little, which wandb's step can't.
+        # A separate axis, because wandb's own step cannot decrease, as it may in a resumed run.
         self.run.define_metric("*", step_metric="images_seen")
 
     def scalars(self, step, values, epoch):
