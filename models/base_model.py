@@ -7,14 +7,10 @@ from pathlib import Path
 
 import torch
 
-from models import networks
-from models.architectures.channels_last import to_channels_last
-from models.architectures.checkpointing import checkpoint_blocks
+from models import fit_out, networks
 from models.builders import Builders
 from models.parts import Parts
 from util.errors import InputError
-from util.numerics.compiling import compile_networks
-from util.numerics.determinism import pad_exactly
 from util.numerics.finite import Updates
 from util.numerics.precision import Precision
 from util.processes import distributed, gradients
@@ -152,7 +148,7 @@ class BaseModel(Builders, Parts, ABC):
 
     def setup(self, opt):
         """Networks to the device, weights loaded (a test, --continue_train, --init_from), schedulers, printed."""
-        self._lay_out(opt)
+        fit_out.before_loading(self.networks_by_name(), opt, self.device)
         if self.isTrain:
             self.schedulers = [networks.get_scheduler(optimizer, opt) for optimizer in self.optimizers]
         if not self.isTrain or self._continues_from_exports(opt):
@@ -160,23 +156,7 @@ class BaseModel(Builders, Parts, ABC):
         elif getattr(opt, "init_from", None):
             warm_start.fill(self.networks_by_name(), opt.init_from, weights.tag_of(opt))
         self.print_networks(opt.verbose)
-        for net in self.networks_by_name().values():
-            self.precision.prepare(net)
-        compile_networks(self.networks_by_name(), getattr(opt, "compile", "none"), self.device)
-
-    def _lay_out(self, opt):
-        """How and where the networks work, by the flags; not what they compute."""
-        nets = self.networks_by_name().values()
-        for net in nets:
-            net.to(self.device)
-            if getattr(opt, "channels_last", False):
-                to_channels_last(net)
-            if getattr(opt, "deterministic", False) and self.device.type == "cuda":
-                pad_exactly(net)
-        if getattr(opt, "grad_checkpoint", False):
-            found = [checkpoint_blocks(net) for net in nets]
-            if not any(found):
-                print("--grad_checkpoint: these networks have no blocks that could be computed twice")
+        fit_out.after_loading(self.networks_by_name(), opt, self.device, self.precision)
 
     def _continues_from_exports(self, opt):
         """--continue_train without a state of the whole run, or in a plug-in that loads in its own way."""

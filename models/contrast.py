@@ -43,14 +43,14 @@ class Contrastive:
         init = {"init_type": opt.init_type, "init_gain": opt.init_gain}
         netF = networks.define_F(input_nc, opt.netF, **init, gpu_ids=self.gpu_ids, opt=opt, widths=widths)
         netF.generator = seeding.shared  # one draw of places for all images of a step
-        netG.hands_on_features = True  # in half precision, where it has that: our projectors take a few vectors of them
+        netG.returns_half_features = True  # under --precision bf16, fp16: our projectors take a few vectors of them
         return netF
 
     def _choose_economies(self, netG):
         self.together = self.opt.economies and apart(netG)
         # A feature that an in-place ReLU overwrites later is another one than a pass that stops there would give.
         last = self.layers[-1]
-        self.rides_along = self.together and self.uses_patches() and not netG.rectifies_later(last)
+        self.rides_along = self.together and self.uses_patches() and not netG.feature_is_overwritten(last)
         self.keys_with_graph = self.learns_keys or not self.opt.economies
 
     def make_adam_F(self, *nets):

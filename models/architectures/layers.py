@@ -1,4 +1,4 @@
-"""The bricks that the networks share: norms by name, the rule for biases, and blur filters for clean resampling."""
+"""Layers that the networks share: norms by name, the rule for biases, and blur filters for antialiased resampling."""
 
 import functools
 
@@ -7,9 +7,11 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn import Identity
 
+from models.architectures.adjustable import ReflectionPad2d, ReplicationPad2d, make_adjustable
+
 
 class UnfitSize(ValueError):
-    """The network can't take images of this height and width; the message says which it takes."""
+    """The network can't take images of this height and width; the message states the sizes that it takes."""
 
 
 def _no_norm(channels):
@@ -17,7 +19,7 @@ def _no_norm(channels):
 
 
 # A partial over exactly nn.InstanceNorm2d: networks of plug-ins test `norm_layer.func == nn.InstanceNorm2d` for
-# their biases. SyncBatchNorm is batch norm in one process, and needs a GPU in each of several.
+# their biases. SyncBatchNorm is batch norm in a single process; with several processes each needs a GPU.
 NORM_LAYERS = {
     "instance": functools.partial(nn.InstanceNorm2d, affine=False, track_running_stats=False),
     "batch": functools.partial(nn.BatchNorm2d, affine=True, track_running_stats=True),
@@ -36,40 +38,15 @@ def get_norm_layer(norm_type="instance"):
 def needs_bias(norm_layer):
     """Whether a convolution before this norm has a bias: only before instance norm, as in every released checkpoint.
 
-    Without a norm a bias would help, but the originals have none there either.
+    Without a norm a bias would help, but the original networks have no bias there either.
     """
     made_by = norm_layer.func if isinstance(norm_layer, functools.partial) else norm_layer
     return isinstance(made_by, type) and issubclass(made_by, nn.InstanceNorm2d)
 
 
 def make_norm(norm_layer, channels):
-    """The norm for so many channels, made safe against a wrong gradient of PyTorch on the CPU.
-
-    InstanceNorm2d's backward there misreads a gradient that is not laid out as (N, C, H, W) in memory when N is 1,
-    without an error; picking patches out of a feature map makes such gradients.
-    """
-    norm = norm_layer(channels)
-    if isinstance(norm, nn.InstanceNorm2d):
-        norm.register_forward_hook(_expect_contiguous_gradient)
-    return norm
-
-
-def _expect_contiguous_gradient(module, inputs, output):
-    # A hook on the tensor rather than a layer of our own: keys and classes stay, and an in-place ReLU may follow.
-    if output.requires_grad and output.device.type == "cpu" and not torch.compiler.is_compiling():
-        output.register_hook(_channels_last if _is_channels_last(output) else _contiguous)
-
-
-def _is_channels_last(x):
-    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-
-
-def _contiguous(gradient):
-    return gradient if gradient is None else gradient.contiguous()
-
-
-def _channels_last(gradient):
-    return gradient if gradient is None else gradient.contiguous(memory_format=torch.channels_last)
+    """The norm for this number of channels; an instance norm with right gradients on the CPU (see adjustable.py)."""
+    return make_adjustable(norm_layer(channels))
 
 
 # Rows of Pascal's triangle: the binomial approximation of a Gaussian, by filter size.
@@ -94,10 +71,10 @@ def get_filter(filt_size=3):
 
 
 PADDINGS = {
-    "reflect": nn.ReflectionPad2d,
-    "refl": nn.ReflectionPad2d,
-    "replicate": nn.ReplicationPad2d,
-    "repl": nn.ReplicationPad2d,
+    "reflect": ReflectionPad2d,
+    "refl": ReflectionPad2d,
+    "replicate": ReplicationPad2d,
+    "repl": ReplicationPad2d,
     "zero": nn.ZeroPad2d,
 }
 
@@ -124,14 +101,14 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Put zeros between the pixels, then blur: (N, C, H, W) -> (N, C, 2H, 2W)."""
+    """Insert zeros between the pixels, then blur: (N, C, H, W) -> (N, C, 2H, 2W)."""
 
     def __init__(self, channels, pad_type="repl", filt_size=4, stride=2):
         super().__init__()
         self.stride = stride
         self.pad = get_pad_layer(pad_type)((1, 1, 1, 1))
-        # stride^2 in the filter makes up for the zeros. The padding cuts off what the border pixels grew; an odd
-        # filter has no centre between pixels, so it gets its last row and column back.
+        # stride^2 in the filter makes up for the zeros. The crop removes the border that the padding added. An odd
+        # filter has no centre between pixels, so output_padding restores the last row and column.
         self.crop = 2 + (filt_size - 1) // 2
         self.extra = filt_size % 2
         self.register_buffer("filt", (get_filter(filt_size) * stride**2).repeat(channels, 1, 1, 1))

@@ -1,16 +1,20 @@
 """The generator of CycleGAN: a stem, two halvings, residual blocks, two doublings (Johnson et al., ECCV 2016).
 
-CUT's generator is the same with blurred (antialiased) halvings and doublings, and hands out features on the way.
+CUT's generator is the same with blurred (antialiased) halvings and doublings, and also returns features of its layers.
 """
 
 from torch import nn
 
+from models.architectures.adjustable import ReflectionPad2d
 from models.architectures.layers import Downsample, Upsample, get_pad_layer, make_norm, needs_bias
 from models.architectures.narrow import NarrowConv2d
+from models.architectures.recompute import recomputed
 
 
 class ResnetBlock(nn.Module):
     """x + f(x), with f two 3x3 convolutions; no ReLU after the sum. (N, dim, H, W) in and out."""
+
+    recomputes = False  # gradient checkpointing, switched on by models/fit_out.py
 
     def __init__(self, dim, padding_type, norm_layer, use_dropout, use_bias):
         super().__init__()
@@ -23,7 +27,7 @@ class ResnetBlock(nn.Module):
         )
 
     def forward(self, x):
-        return x + self.conv_block(x)
+        return x + (recomputed(self.conv_block, x) if self.recomputes else self.conv_block(x))
 
 
 def _conv3x3(dim, padding_type, norm_layer, use_bias):
@@ -53,15 +57,11 @@ def _double(channels, norm_layer, use_bias, antialias):
     return [*resize, make_norm(norm_layer, half), nn.ReLU(True)]
 
 
-def _passes_on(layer):
-    return isinstance(layer, nn.Identity)  # its output is its input, in the same memory
-
-
 class ResnetGenerator(nn.Module):
     """(N, input_nc, H, W) -> (N, output_nc, H, W) in [-1, 1]; H and W are rounded up to multiples of 4.
 
-    `no_antialias` and `no_antialias_up` give CycleGAN's strided convolutions, and are on unless told otherwise.
-    `opt` is there for callers of the contrastive family and not read.
+    `no_antialias` and `no_antialias_up` give CycleGAN's strided convolutions, and are on by default. `opt` is not
+    read; callers of the contrastive family pass it.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class ResnetGenerator(nn.Module):
         super().__init__()
         bias = needs_bias(norm_layer)
         stem = [
-            nn.ReflectionPad2d(3),
+            ReflectionPad2d(3),
             nn.Conv2d(input_nc, ngf, 7, bias=bias),
             make_norm(norm_layer, ngf),
             nn.ReLU(True),
@@ -93,7 +93,7 @@ class ResnetGenerator(nn.Module):
             *blocks,
             *_double(4 * ngf, norm_layer, bias, not no_antialias_up),  # (2 ngf, H/2, W/2)
             *_double(2 * ngf, norm_layer, bias, not no_antialias_up),  # (ngf, H, W)
-            nn.ReflectionPad2d(3),
+            ReflectionPad2d(3),
             NarrowConv2d(ngf, output_nc, 7),
             nn.Tanh(),
         )
@@ -101,8 +101,8 @@ class ResnetGenerator(nn.Module):
     def forward(self, input, layers=(), encode_only=False):
         """The image; with `layers`, ascending indices into ``self.model``, (image, features after those layers).
 
-        `encode_only` stops at the last of them and returns the features alone. As released, a feature followed by
-        an in-place ReLU is the rectified one, unless it is the last and the pass stops there. -1 is the last layer.
+        `encode_only` stops at the last of them and returns the features alone. As released, a feature followed by an
+        in-place ReLU is the rectified feature, unless it is the last and the pass stops there. -1 is the last layer.
         """
         if len(layers) == 0:
             return self.model(input)
@@ -116,10 +116,11 @@ class ResnetGenerator(nn.Module):
                 return features
         return x, features
 
-    def rectifies_later(self, index):
-        """Whether the output of that layer is overwritten by an in-place ReLU behind it, in a pass that goes on."""
-        behind = next((layer for layer in self.model[self._indices([index])[0] + 1 :] if not _passes_on(layer)), None)
-        return getattr(behind, "inplace", False)
+    def feature_is_overwritten(self, index):
+        """Whether an in-place ReLU after that layer overwrites its output when the pass does not stop there."""
+        after = self.model[self._indices([index])[0] + 1 :]
+        next_layer = next((layer for layer in after if not isinstance(layer, nn.Identity)), None)
+        return getattr(next_layer, "inplace", False)
 
     def _indices(self, layers):
         count = len(self.model)

@@ -8,11 +8,14 @@ from torch import nn
 
 from models.architectures.layers import make_norm
 from models.architectures.narrow import NarrowConv2d
+from models.architectures.recompute import recomputed
 
 instance_norm = functools.partial(nn.InstanceNorm2d, affine=True, track_running_stats=True)
 
 
 class ResidualBlock(nn.Module):
+    recomputes = False  # gradient checkpointing, switched on by models/fit_out.py
+
     def __init__(self, channels):
         super().__init__()
         self.main = nn.Sequential(
@@ -24,7 +27,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x):
-        return x + self.main(x)
+        return x + (recomputed(self.main, x) if self.recomputes else self.main(x))
 
 
 class StarGANGenerator(nn.Module):

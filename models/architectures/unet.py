@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from models.architectures.layers import UnfitSize, make_norm, needs_bias
+from models.architectures.recompute import recomputed
 
 
 class UnetSkipConnectionBlock(nn.Module):
@@ -11,6 +12,8 @@ class UnetSkipConnectionBlock(nn.Module):
 
     (N, input_nc, H, W) -> (N, input_nc + outer_nc, H, W); the outermost block has no skip and ends in tanh.
     """
+
+    recomputes = False  # gradient checkpointing, switched on by models/fit_out.py
 
     def __init__(
         self,
@@ -29,7 +32,8 @@ class UnetSkipConnectionBlock(nn.Module):
         arriving = inner_nc if innermost else 2 * inner_nc  # the block inside returns its input too
         down = nn.Conv2d(outer_nc if input_nc is None else input_nc, inner_nc, 4, 2, 1, bias=bias)
         up = nn.ConvTranspose2d(arriving, outer_nc, 4, 2, 1, bias=bias or outermost)
-        # The first LeakyReLU changes the skip in place; the ReLU it meets next undoes that: relu(leaky(x)) = relu(x).
+        # The first LeakyReLU changes the skip in place, as released. It makes no difference to the ReLU after the skip:
+        # relu(leaky(x)) = relu(x).
         leaky, relu = nn.LeakyReLU(0.2, True), nn.ReLU(True)
         if outermost:
             layers = [down, submodule, relu, up, nn.Tanh()]
@@ -42,15 +46,25 @@ class UnetSkipConnectionBlock(nn.Module):
         self.model = nn.Sequential(*layers)
 
     def forward(self, x):
-        if self.outermost:
-            return self.model(x)
-        return torch.cat([x, self.model(x)], 1)
+        y = self._recomputed(x) if self.recomputes else self.model(x)
+        return y if self.outermost else torch.cat([x, y], 1)
+
+    def _recomputed(self, x):
+        # Encoder layers and decoder layers apart: the block inside does the same for itself, so that the backward pass
+        # holds the activations of one block at a time.
+        layers = []
+        for layer in self.model:
+            if isinstance(layer, UnetSkipConnectionBlock):
+                x, layers = layer(recomputed(layers, x)), []
+            else:
+                layers.append(layer)
+        return recomputed(layers, x)
 
 
 class UnetGenerator(nn.Module):
     """(N, input_nc, H, W) -> (N, output_nc, H, W) in [-1, 1]; H and W are multiples of 2**num_downs.
 
-    Widths from outside in: ngf, 2 ngf, 4 ngf, 8 ngf, and 8 ngf for the rest; there, and only there, is the dropout.
+    Widths from outside in: ngf, 2 ngf, 4 ngf, 8 ngf, and 8 ngf for the rest; only the last have dropout.
     """
 
     def __init__(self, input_nc, output_nc, num_downs, ngf=64, norm_layer=nn.BatchNorm2d, use_dropout=False):

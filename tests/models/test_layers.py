@@ -1,4 +1,4 @@
-"""Bricks: blur filters against what they approximate, norms, and PyTorch's wrong gradient on the CPU."""
+"""Layers: blur filters against what they approximate, norms, and PyTorch's wrong gradient on the CPU."""
 
 import functools
 
@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from models import networks
+from models.architectures import adjustable
 from models.architectures.layers import make_norm, needs_bias
 
 INSTANCE = networks.get_norm_layer("instance")
@@ -35,8 +36,10 @@ def test_filters_and_paddings_that_do_not_exist_are_refused():
         networks.get_filter(8)
     with pytest.raises(ValueError, match=r"padding 'mirror': .*reflect"):
         networks.get_pad_layer("mirror")
-    assert networks.get_pad_layer("refl") is nn.ReflectionPad2d
-    assert networks.get_pad_layer("repl") is nn.ReplicationPad2d
+    assert networks.get_pad_layer("refl") is adjustable.ReflectionPad2d
+    assert networks.get_pad_layer("repl") is adjustable.ReplicationPad2d
+    assert issubclass(adjustable.ReflectionPad2d, nn.ReflectionPad2d)
+    assert issubclass(adjustable.ReplicationPad2d, nn.ReplicationPad2d)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 5), (2, 9)])
@@ -85,7 +88,8 @@ def test_biases_stand_only_before_instance_norm():
 def test_safe_norm_keeps_class_keys_and_values():
     norm = make_norm(INSTANCE, 3)
     x = torch.randn(2, 3, 5, 5)
-    assert type(norm) is nn.InstanceNorm2d and norm.state_dict() == {}
+    assert type(norm) is adjustable.InstanceNorm2d and norm.state_dict() == {}
+    assert isinstance(norm, nn.InstanceNorm2d) and type(norm).__name__ == "InstanceNorm2d"
     assert torch.equal(norm(x), nn.InstanceNorm2d(3)(x))
 
 

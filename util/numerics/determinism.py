@@ -1,23 +1,25 @@
-"""--deterministic: operations that give the same bits every time, and the names of those that have none."""
+"""--deterministic: repeatable operations of torch, and the names of the operations that have no repeatable form.
+
+The paddings of the networks are made repeatable by models/fit_out.py.
+"""
 
 import contextlib
 import os
-import types
+from collections.abc import Iterator
 
 import torch
-from torch import nn
 
-# What the networks here use and what runs backward in no fixed order on CUDA, whatever is asked of torch.
+# Operations of the networks here whose backward pass on CUDA has no fixed order, with any setting of torch.
 UNREPEATABLE = {"cuda": ("adaptive pooling (contrastive models' heads)", "interpolation and grid_sample in plug-ins")}
 
 
 @contextlib.contextmanager
-def repeatable(wanted, device):
-    """Ask torch for repeatable operations while the block runs, and say which there are none for on this device."""
+def repeatable(wanted: bool, device: torch.device) -> Iterator[None]:
+    """While the block runs, torch uses repeatable operations; prints which operations of this device have none."""
     if not wanted:
         yield
         return
-    # cuBLAS reads it when it starts; without it matrix products may differ from run to run.
+    # cuBLAS reads this variable when it starts; without it matrix products may differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     cudnn = torch.backends.cudnn
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
@@ -32,7 +34,8 @@ def repeatable(wanted, device):
         cudnn.benchmark, cudnn.deterministic = cudnn_before
 
 
-def describe(device):
+def describe(device: torch.device) -> str:
+    """The line printed for --deterministic on this device."""
     names = UNREPEATABLE.get(device.type)
     if device.type == "cpu":
         return "every operation on the CPU is repeatable with the same number of threads"
@@ -42,22 +45,3 @@ def describe(device):
         "reflection padding is done by mirrored slices. No repeatable backward pass on CUDA: "
         f"{'; '.join(names)}; torch warns where one is used"
     )
-
-
-def pad_exactly(net):
-    """Let every reflection padding of a network add up its gradients in a fixed order; its values stay the same."""
-    for module in net.modules():
-        if isinstance(module, nn.ReflectionPad2d):
-            module.forward = types.MethodType(pad_by_slices, module)
-
-
-def pad_by_slices(module, x):
-    """Reflection padding of (..., H, W) made of mirrored slices, whose gradients are plain additions."""
-    left, right, top, bottom = module.padding
-    return _mirrored(_mirrored(x, -1, left, right), -2, top, bottom)
-
-
-def _mirrored(x, dim, before, after):
-    size = x.shape[dim]
-    parts = [x.narrow(dim, 1, before).flip(dim), x, x.narrow(dim, size - 1 - after, after).flip(dim)]
-    return torch.cat(parts, dim)

@@ -1,107 +1,112 @@
-"""--precision: in which numbers the networks calculate. Models don't see it: between networks everything is float32.
+"""--precision: the number format in which the networks compute.
 
-fp32    float32, and on CUDA too: no TF32
-tf32    float32, but CUDA may round what it multiplies to TF32: 10 bits behind the point instead of 23
-bf16    each network's forward is an island under torch.autocast, in bfloat16: 7 bits, the range of float32
-fp16    the same in float16: 10 bits, a small range; gradients get into it by a scale on the loss
+fp32    float32, and on CUDA without TF32
+tf32    float32, but CUDA may round the factors of products to TF32: 10 bits of mantissa instead of 23
+bf16    the forward pass of each network under torch.autocast, in bfloat16: 7 bits of mantissa, the range of float32
+fp16    the same in float16: 10 bits of mantissa, a small range; loss scaling keeps gradients inside it
+
+Mixed precision ends with each network's forward pass: outputs are float32 again, so models and losses are written
+for float32 alone.
 """
 
 import contextlib
 import types
 import warnings
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
+from torch import nn
 
 from util.errors import InputError
 
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
-_islands_are_open = True
+_in_full_precision = False
 
 
 class Precision:
-    """Binds the networks' islands, and keeps the scales of the losses; without fp16 a loss is left as it is.
+    """Puts networks under autocast, and holds the loss scales of fp16; with other formats a loss is not scaled.
 
-    A phase names the optimizers that are stepped together. Each has a scale of its own, found as training goes on:
-    halved after a step whose gradients overflowed, doubled after 2000 in a row that did not.
+    A phase names the optimizers that are stepped together, and has a loss scale of its own: halved after a step whose
+    gradients overflowed, doubled after 2000 steps in a row without an overflow.
     """
 
-    def __init__(self, precision, device):
+    def __init__(self, precision: str, device: torch.device | str):
         self.dtype = HALVES.get(precision)
         self.kind = torch.device(device).type
         self.scales = precision == "fp16"
-        self._scalers = {}
-        self._checked = set()  # phases whose gradients have been unscaled since the last update
+        self._scalers: dict[str, torch.amp.GradScaler] = {}
+        self._checked: set[str] = set()  # phases whose gradients have been unscaled since the last update
 
-    def prepare(self, net):
-        """Make the forward of a network an island; before it is compiled. Again is as good as once.
+    def use_autocast(self, net: nn.Module) -> None:
+        """Run the forward pass of a network under autocast in bf16 or fp16. To be called before compiling.
 
-        Small networks whose values are small, too, say that they stay as they are by an attribute `keeps_float32`.
+        A second call changes nothing. A network with the attribute `keeps_float32` = True stays in float32.
         """
         if self.dtype is not None and not getattr(net, "keeps_float32", False):
-            net.forward = types.MethodType(island(self.kind, self.dtype), net)
+            net.forward = types.MethodType(under_autocast(self.kind, self.dtype), net)
 
-    def scale(self, phase, loss):
-        """What backward() is called on."""
+    def scale(self, phase: str, loss: torch.Tensor) -> torch.Tensor:
+        """The loss to call backward() on."""
         return self._scaler(phase).scale(loss) if self.scales else loss
 
-    def unscale(self, phase, optimizers):
-        """The gradients without the scale; after all of backward() and the average over processes, once a step."""
+    def unscale(self, phase: str, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+        """Divide the gradients by the scale: once a step, after all backward passes and the average over ranks."""
         for optimizer in optimizers if self.scales else ():
             self._scaler(phase).unscale_(optimizer)
             if any(p.grad is not None for group in optimizer.param_groups for p in group["params"]):
                 self._checked.add(phase)
 
-    def update(self, phase, loss, bad):
-        """After the step was made (`bad` is 0.0) or left out (1.0): what of it is to be reported, 0.0 or 1.0.
+    def update(self, phase: str, loss: torch.Tensor, bad: torch.Tensor) -> torch.Tensor:
+        """Adapt the scale after a step was made (`bad` is 0.0) or skipped (1.0); returns 1.0 for a step to report.
 
-        An overflow that lowers the scale is no fault. A loss that is not finite is one, and so are gradients that
-        overflow though the scale is below 1 already. Tensors in and out; nothing waits for the device.
+        An overflow that lowers the scale is expected and not reported. Reported are a loss that is not finite, and
+        gradients that overflow although the scale is below 1 already. Nothing here waits for the device.
         """
         if phase not in self._checked:
             return bad
-        scaler, one = self._scaler(phase), torch.ones((), device=loss.device)
-        before = scaler.scale(one)
+        scaler, unit = self._scaler(phase), torch.ones((), device=loss.device)
+        before = scaler.scale(unit)
         scaler.update()
         self._checked.discard(phase)
-        excused = (scaler.scale(one) < before) & (before >= 1) & loss.detach().isfinite()
-        return torch.where(excused, torch.zeros_like(bad), bad)
+        expected = (scaler.scale(unit) < before) & (before >= 1) & loss.detach().isfinite()
+        return torch.where(expected, torch.zeros_like(bad), bad)
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, dict]:
         return {phase: scaler.state_dict() for phase, scaler in self._scalers.items()}
 
-    def load_state_dict(self, state):
-        """A run that has come from another precision begins with fresh scales."""
+    def load_state_dict(self, state: dict[str, dict]) -> None:
+        """Continue with these scales in fp16; a run that was in another precision starts with fresh scales."""
         for phase, own in state.items() if self.scales else ():
             self._scaler(phase).load_state_dict(own)
 
-    def _scaler(self, phase):
+    def _scaler(self, phase: str) -> torch.amp.GradScaler:
         if phase not in self._scalers:
             self._scalers[phase] = torch.amp.GradScaler(self.kind)
         return self._scalers[phase]
 
 
-def island(kind, dtype):
-    """A forward to be bound to a network: its class's own, under autocast.
+def under_autocast(kind: str, dtype: torch.dtype) -> Callable:
+    """A function to be bound to a network as its forward(): the forward() of its class under autocast.
 
-    It takes the network as an argument and keeps none, so that a deepcopy of the network uses the copy's weights.
+    The network is an argument of the function, so a deepcopy of the network uses the weights of the copy.
     """
 
     def forward(self, *args, **kwargs):
-        if not _islands_are_open:
+        if _in_full_precision:
             return type(self).forward(self, *args, **kwargs)
         with torch.autocast(kind, dtype):
             result = type(self).forward(self, *args, **kwargs)
-        return at_least_float32(result, into_lists=not getattr(self, "hands_on_features", False))
+        return at_least_float32(result, into_lists=not getattr(self, "returns_half_features", False))
 
     return forward
 
 
-def at_least_float32(result, into_lists=True):
-    """The tensors in what a network returns, as float32 where they are half of it; float64 stays.
+def at_least_float32(result, into_lists: bool = True):
+    """The output of a network with its half-precision tensors as float32; float64 stays.
 
-    Lists stay as they are for a network with the attribute `hands_on_features`: what it has in them is large, and
-    read by other networks, which would only go back to half precision.
+    With `into_lists` False, tensors in lists stay as they are. This is for networks with the attribute
+    `returns_half_features`: their lists hold large feature maps, of which a projector reads a few vectors.
     """
     if isinstance(result, torch.Tensor):
         return result.float() if result.dtype in HALVES.values() else result
@@ -113,27 +118,27 @@ def at_least_float32(result, into_lists=True):
 
 
 @contextlib.contextmanager
-def full_precision():
-    """In here networks run as they are written, without autocast and uncompiled.
+def full_precision() -> Iterator[None]:
+    """While the block runs, networks compute without autocast and uncompiled.
 
-    For gradient penalties: they differentiate gradients, which is too coarse in half precision, and which compiled
-    networks can't do.
+    For gradient penalties: the gradient of a gradient is too coarse in half precision, and torch.compile can't
+    compute it.
     """
-    global _islands_are_open
-    before, _islands_are_open = _islands_are_open, False
+    global _in_full_precision
+    before, _in_full_precision = _in_full_precision, True
     try:
         yield
     finally:
-        _islands_are_open = before
+        _in_full_precision = before
 
 
-def in_full_precision():
-    return not _islands_are_open
+def in_full_precision() -> bool:
+    return _in_full_precision
 
 
 @contextlib.contextmanager
-def backend_precision(precision):
-    """TF32 of CUDA's matrix products and convolutions while the block runs: off for fp32, on for the others."""
+def backend_precision(precision: str) -> Iterator[None]:
+    """While the block runs, CUDA's matrix products and convolutions use TF32, except with fp32."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     _allow_tf32(*[precision != "fp32"] * 2)
     try:
@@ -144,21 +149,24 @@ def backend_precision(precision):
 
 def _allow_tf32(matmul, cudnn):
     with warnings.catch_warnings():
-        # Torch has newer switches, but with them the older ones raise errors, which its own compiler still reads.
+        # torch has newer switches, but after their use reading the older ones raises an error, and torch's own compiler
+        # still reads them. The warning recommends the newer switches.
         warnings.simplefilter("ignore")
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, cudnn
 
 
-def settle(word, device):
-    """The word of --precision for this device, chosen where none was given; what is odd about it is said."""
+def settle(word: str | None, device: torch.device) -> str:
+    """The value of --precision for this device; None becomes the default. Prints a note on values that don't help."""
     if word is None:
         return "tf32" if device.type == "cuda" else "fp32"
     if word == "tf32" and device.type != "cuda":
-        print(f"--precision tf32: only CUDA devices have it; on {device} it is float32")
+        print(f"--precision tf32: only CUDA devices have it; {device} computes in float32")
     if word in HALVES and not torch.amp.is_autocast_available(device.type):
-        raise InputError(f"--precision {word}: this PyTorch has none for {device}; use --precision fp32")
+        raise InputError(f"--precision {word}: this PyTorch does not support it on {device}; use --precision fp32")
     if word == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise InputError(f"--precision bf16: {torch.cuda.get_device_name(device)} has none; use --precision fp16")
+        raise InputError(
+            f"--precision bf16: {torch.cuda.get_device_name(device)} does not support it; use --precision fp16"
+        )
     if word == "fp16" and device.type == "cpu":
-        print("--precision fp16: a CPU is slow at it; use bf16 or fp32, unless this is a trial")
+        print("--precision fp16: slow on a CPU; use --precision bf16 or fp32, except to try it out")
     return word

@@ -85,7 +85,7 @@ def example(name, images=2):
 @pytest.mark.parametrize("name", NETS)
 def test_every_network_is_one_graph_with_the_same_numbers(name, precision, tracing):
     net, inputs = example(name)
-    Precision(precision, CPU).prepare(net)
+    Precision(precision, CPU).use_autocast(net)
     plain = copy.deepcopy(net)
     torch.manual_seed(1)
     found = flat(compiled(net)(*inputs))

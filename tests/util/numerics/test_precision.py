@@ -36,7 +36,7 @@ class Net(nn.Module):
 def island(word, **arguments):
     torch.manual_seed(0)
     net = Net(**arguments)
-    Precision(word, CPU).prepare(net)
+    Precision(word, CPU).use_autocast(net)
     return net
 
 
@@ -72,7 +72,7 @@ def test_tensors_are_found_where_networks_put_them():
 
 def test_features_for_other_networks_stay_half():
     net = island("bf16", outputs=lambda y: (y, [y]))
-    net.hands_on_features = True
+    net.returns_half_features = True
     image, features = net(torch.ones(1, 4))
     assert (image.dtype, features[0].dtype) == (torch.float32, torch.bfloat16)
 
@@ -80,14 +80,14 @@ def test_features_for_other_networks_stay_half():
 def test_a_network_may_stay_as_it_is():
     net = Net()
     net.keeps_float32 = True
-    Precision("bf16", CPU).prepare(net)
+    Precision("bf16", CPU).use_autocast(net)
     net(torch.ones(1, 4))
     assert net.seen == torch.float32
 
 
 def test_keys_stay_and_twice_is_once():
     net, plain = island("bf16"), Net()
-    Precision("bf16", CPU).prepare(net)
+    Precision("bf16", CPU).use_autocast(net)
     assert list(net.state_dict()) == list(plain.state_dict())
     assert net(torch.ones(1, 4)).dtype == torch.float32
 
@@ -125,7 +125,7 @@ def test_a_gradient_penalty_in_full_precision_is_that_of_float32():
         return [loss.detach(), *(p.grad.clone() for p in netD.parameters() if p.grad is not None)]
 
     plain = penalty()
-    Precision("bf16", CPU).prepare(netD)
+    Precision("bf16", CPU).use_autocast(netD)
     with full_precision():
         assert all(torch.equal(one, other) for one, other in zip(penalty(), plain))
 

@@ -1,4 +1,4 @@
-"""--grad_checkpoint: less is kept, the same is computed, and a pass counts once."""
+"""--grad_checkpoint: autograd keeps less, gradients are the same, and statistics count a pass once."""
 
 import copy
 
@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from models import networks
-from models.architectures.checkpointing import checkpoint_blocks, recomputed
+from models.architectures.recompute import recomputed
+from models.fit_out import recompute_blocks
 
 
 def generator(net="resnet_4blocks", norm="instance", **more):
@@ -30,7 +31,7 @@ def pair(name):
     made, size = NETWORKS[name]
     net = made().double()
     other = copy.deepcopy(net)
-    assert checkpoint_blocks(other)
+    assert recompute_blocks(other)
     return net, other, size
 
 
@@ -140,4 +141,4 @@ def test_layers_that_write_in_place_do_it_once():
 
 
 def test_networks_without_blocks_say_so():
-    assert checkpoint_blocks(networks.define_D(3, 4, "basic")) is False
+    assert recompute_blocks(networks.define_D(3, 4, "basic")) is False

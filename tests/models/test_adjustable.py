@@ -1,4 +1,4 @@
-"""--channels_last: another layout, the same values and gradients, and no layer on the way that goes back."""
+"""--channels_last and --deterministic: the same values and gradients; the layout is kept by every layer."""
 
 import copy
 import functools
@@ -8,8 +8,10 @@ import torch
 from torch import nn
 
 from models import networks
-from models.architectures.channels_last import to_channels_last
+from models.architectures import adjustable
+from models.architectures.adjustable import make_adjustable
 from models.architectures.layers import make_norm
+from models.fit_out import pad_deterministically, use_channels_last
 
 LAYOUT = torch.channels_last
 BLURRED = {"no_antialias": False, "no_antialias_up": False}
@@ -33,11 +35,11 @@ NETWORKS = {
     "blurred": (functools.partial(generator, **BLURRED), 32),
     "batch": (functools.partial(generator, norm="batch"), 32),
     "unet": (functools.partial(generator, "unet_128"), 128),
-    "critic": (lambda: networks.define_D(3, 4, "basic", norm="instance", init_gain=1.0), 64),
-    "blurred critic": (lambda: networks.define_D(3, 4, "basic", norm="instance", no_antialias=False), 64),
+    "discriminator": (lambda: networks.define_D(3, 4, "basic", norm="instance", init_gain=1.0), 64),
+    "blurred discriminator": (lambda: networks.define_D(3, 4, "basic", norm="instance", no_antialias=False), 64),
     "pixel": (lambda: networks.define_D(3, 4, "pixel", norm="instance", init_gain=1.0), 16),
     "stargan": (Conditioned, 32),
-    "stargan critic": (lambda: networks.StarGANDiscriminator(32, 4, 5, 3), 32),
+    "stargan discriminator": (lambda: networks.StarGANDiscriminator(32, 4, 5, 3), 32),
 }
 
 
@@ -49,7 +51,7 @@ def pair(name):
     made, size = NETWORKS[name]
     torch.manual_seed(0)
     net = made().double()
-    return net, to_channels_last(copy.deepcopy(net)), size
+    return net, use_channels_last(copy.deepcopy(net)), size
 
 
 def results(net, x):
@@ -94,7 +96,7 @@ def test_no_layer_leaves_the_layout(name):
 @pytest.mark.parametrize("laid_out", [False, True])
 def test_norm_has_right_gradients_twice(images, affine, laid_out):
     norm = make_norm(functools.partial(nn.InstanceNorm2d, affine=affine), 2).double()
-    to_channels_last(norm)
+    use_channels_last(norm)
     x = noise(images, 2, 3, 3).to(memory_format=LAYOUT).requires_grad_()
 
     def f(x):
@@ -110,7 +112,7 @@ def test_norm_has_right_gradients_twice(images, affine, laid_out):
 def test_paddings_are_the_same_and_so_are_their_gradients(padding):
     x = noise(2, 3, 4, 5)
     expected = padding(x)
-    to_channels_last(padding)
+    use_channels_last(padding)
     laid_out = x.to(memory_format=LAYOUT).requires_grad_()
     assert torch.equal(padding(laid_out), expected) and torch.equal(padding(x), expected)
     assert padding(laid_out).is_contiguous(memory_format=LAYOUT)
@@ -119,7 +121,7 @@ def test_paddings_are_the_same_and_so_are_their_gradients(padding):
 
 def test_running_statistics_of_a_norm_move_and_serve_as_ever():
     norm = nn.InstanceNorm2d(3, affine=True, track_running_stats=True).double()
-    other = to_channels_last(copy.deepcopy(norm))
+    other = use_channels_last(copy.deepcopy(norm))
     x = noise(2, 3, 4, 4) + 2
     for _ in range(2):
         torch.testing.assert_close(other(x.to(memory_format=LAYOUT)), norm(x))
@@ -130,8 +132,49 @@ def test_running_statistics_of_a_norm_move_and_serve_as_ever():
 
 
 def test_a_copy_uses_its_own_weights():
-    net = to_channels_last(nn.Sequential(nn.InstanceNorm2d(2, affine=True)))
+    net = use_channels_last(nn.Sequential(nn.InstanceNorm2d(2, affine=True)))
     other = copy.deepcopy(net)
     other[0].weight.data.zero_()
     x = torch.randn(1, 2, 4, 4).to(memory_format=LAYOUT)
     assert net(x).abs().max() > 0 and other(x).abs().max() == 0
+
+
+# --- the layers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("plain", [nn.InstanceNorm2d(2, affine=True), nn.ReflectionPad2d(1), nn.ReplicationPad2d(1)])
+def test_a_plain_layer_becomes_ours_with_its_weights_and_hooks(plain):
+    x, calls = noise(1, 2, 4, 4).float(), []
+    plain.register_forward_hook(lambda *_: calls.append(1))
+    expected, parameters = plain(x), list(plain.parameters())
+    layer = make_adjustable(plain)
+    assert layer is plain and type(layer) is getattr(adjustable, type(layer).__name__)
+    assert all(before is after for before, after in zip(parameters, layer.parameters(), strict=True))
+    assert torch.equal(layer(x), expected) and calls == [1, 1]
+
+
+def test_layers_with_a_forward_of_their_own_stay():
+    class Shifted(nn.ReflectionPad2d):
+        def forward(self, x):
+            return super().forward(x) + 1
+
+    net = nn.Sequential(Shifted(1), nn.Conv2d(2, 2, 3))
+    x = noise(1, 2, 4, 4)
+    pad_deterministically(use_channels_last(net))
+    assert type(net[0]) is Shifted
+    assert torch.equal(net[0](x), nn.ReflectionPad2d(1)(x) + 1)
+
+
+def test_padding_by_slices_is_reflection_padding():
+    pad = nn.ReflectionPad2d((1, 2, 3, 0))
+    x = noise(2, 3, 6, 5)
+    y = x.clone()
+    x.requires_grad_(), y.requires_grad_()
+    expected = pad(x)
+    pad_deterministically(pad)
+    assert torch.equal(pad(y), expected)
+    assert "Reflection" not in str(pad(y).grad_fn)
+    upstream = torch.rand_like(expected)
+    (expected * upstream).sum().backward()
+    (pad(y) * upstream).sum().backward()
+    assert torch.allclose(x.grad, y.grad, atol=1e-12)

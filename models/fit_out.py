@@ -1,0 +1,73 @@
+"""How the networks of a model work, by the flags: the only place that changes it after a network has been built.
+
+What a network computes stays the same, but for the rounding of another precision. The steps and their order:
+
+before the weights are loaded
+    1. device: the later steps and the weights then meet the network on the device where it works
+    2. --channels_last: loading copies weights into the parameters, and so keeps the memory layout made here
+    3. --deterministic, which takes precedence over the padding of step 2
+    4. --grad_checkpoint
+after the weights are loaded, because load_networks() of a plug-in may replace the network objects
+    5. --precision: replaces forward() by the same under autocast
+    6. --compile: last, because it compiles the forward() that all steps before it have made
+
+The networks of this project consist of layers and blocks that have attributes for these steps. Networks of plug-ins
+consist of plain torch layers; steps 2 and 3 turn those into the layers of models/architectures/adjustable.py first.
+Steps 5 and 6 work on every network.
+"""
+
+import torch
+from torch import nn
+
+from models.architectures.adjustable import ReflectionPad2d, make_adjustable
+from util.numerics.compiling import compile_networks
+from util.numerics.precision import Precision
+
+
+def before_loading(nets: dict[str, nn.Module], opt, device: torch.device) -> None:
+    """Steps 1 to 4 for the networks of a model, {name: network}; flags that `opt` lacks count as not given."""
+    for net in nets.values():
+        net.to(device)
+        if getattr(opt, "channels_last", False):
+            use_channels_last(net)
+        if getattr(opt, "deterministic", False) and device.type == "cuda":  # on the CPU every padding is repeatable
+            pad_deterministically(net)
+    if getattr(opt, "grad_checkpoint", False):
+        found = [recompute_blocks(net) for net in nets.values()]
+        if not any(found):
+            print("--grad_checkpoint: these networks have no blocks that could be computed twice")
+
+
+def after_loading(nets: dict[str, nn.Module], opt, device: torch.device, precision: Precision) -> None:
+    """Steps 5 and 6 for the networks of a model, {name: network}."""
+    for net in nets.values():
+        precision.use_autocast(net)
+    compile_networks(nets, getattr(opt, "compile", "none"), device)
+
+
+def use_channels_last(net: nn.Module) -> nn.Module:
+    """Lay out the weights as (N, H, W, C), and let norms and paddings keep this layout. Returns the network.
+
+    Images need no conversion: the first convolution returns the layout of its weights. Values and gradients are the
+    same but for rounding, except that dropout, which draws in the order of the memory, drops other places.
+    """
+    for module in net.modules():
+        if hasattr(make_adjustable(module), "keeps_layout"):
+            module.keeps_layout = True
+    return net.to(memory_format=torch.channels_last)
+
+
+def pad_deterministically(net: nn.Module) -> nn.Module:
+    """Let every reflection padding add up its gradients in a fixed order; its values stay the same. Returns the net."""
+    for module in net.modules():
+        if isinstance(make_adjustable(module), ReflectionPad2d):
+            module.deterministic = True
+    return net
+
+
+def recompute_blocks(net: nn.Module) -> bool:
+    """Switch on gradient checkpointing in all blocks that offer it, by an attribute `recomputes`; whether any does."""
+    blocks = [module for module in net.modules() if hasattr(module, "recomputes")]
+    for block in blocks:
+        block.recomputes = True
+    return bool(blocks)
