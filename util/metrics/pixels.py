@@ -9,8 +9,9 @@ RANGE = 2.0  # from -1 to 1
 
 
 def values(image):
-    """PIL image -> float array (H, W, 3) in [-1, 1]."""
-    return np.asarray(image.convert("RGB"), dtype=np.float64) / 127.5 - 1
+    """PIL image, or 8-bit array (H, W, 3) -> float array (H, W, 3) in [-1, 1]."""
+    image = image.convert("RGB") if isinstance(image, Image.Image) else image
+    return np.asarray(image, dtype=np.float64) / 127.5 - 1
 
 
 def resized(image, size):
