@@ -9,9 +9,10 @@ from PIL import Image
 RANGE = 2.0  # from -1 to 1
 
 
-def values(image: Image.Image) -> np.ndarray:
-    """Convert a PIL image to a float array (H, W, 3) in [-1, 1]."""
-    return np.asarray(image.convert("RGB"), dtype=np.float64) / 127.5 - 1
+def values(image: Image.Image | np.ndarray) -> np.ndarray:
+    """Convert a PIL image, or an 8-bit array (H, W, 3), to a float array (H, W, 3) in [-1, 1]."""
+    image = image.convert("RGB") if isinstance(image, Image.Image) else image
+    return np.asarray(image, dtype=np.float64) / 127.5 - 1
 
 
 def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:

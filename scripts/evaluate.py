@@ -1,0 +1,122 @@
+"""Score generated images against real images: pairs, sets, label images, content; with intervals and provenance.
+
+    python scripts/evaluate.py --real datasets/shapes/testB --fake results/shapes/fake_B --paired \
+        --metrics l1,psnr,ssim --output scores.json
+    python scripts/evaluate.py --real datasets/horse2zebra/testB --fake results/zebras --metrics fid,kid \
+        --output scores.json
+
+Exit code: 0 all metrics were computed, 1 some were skipped (the JSON file lists the reasons), 2 the input is wrong.
+docs/evaluation.md explains the metrics.
+"""
+
+import json
+import math
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from data.image_file import open_image
+from data.image_folder import make_dataset
+from options.parser import OptionParser
+from util import evaluation
+from util.errors import InputError, clear_errors
+from util.files import write_text
+from util.flags import Int
+from util.numerics import device
+
+
+def images_of(flag, folder):
+    """The images below a folder by their names: the path below the folder without its ending."""
+    if not os.path.isdir(folder):
+        raise InputError(f"{flag} {folder}: there is no such folder")
+    files = {}
+    for path in make_dataset(folder):
+        name = Path(os.path.splitext(os.path.relpath(path, folder))[0]).as_posix()
+        if name in files:
+            raise InputError(f"{flag} {folder}: two images are called '{name}' ({files[name]}, {path}); remove one")
+        files[name] = path
+    return evaluation.Images(files, open_image, f"{flag} {folder}")
+
+
+def read_options(command_line):
+    parser = OptionParser(command_line)
+    parser.description = "Score generated images against real images. Exit code 1: some metrics were skipped."
+    needed = not parser.wants_help()
+    add = parser.add_argument
+    add("--real", required=needed, metavar="DIR", help="real images of the target domain, or the true label images")
+    add("--fake", required=needed, metavar="DIR", help="generated images, or the predicted label images")
+    add("--paired", action="store_true", help="images of the same name (without ending) belong together")
+    add("--metrics", required=needed, metavar="A,B", help=f"of {', '.join(evaluation.NAMES)}")
+    add("--output", required=needed, metavar="F.json", help="write values, intervals and provenance there")
+    add("--input", metavar="DIR", help="the images that --fake are translations of, for edges (else: --real)")
+    add("--metric_weights", metavar="PATH", help="file, or folder of files, of published network weights")
+    add("--judge", metavar="FILE", help="a classifier of scripts/train_judge.py, for judge and judge_kid")
+    add("--ignore_label", type=Int(0), default=255, help="label of pixels that count nowhere")
+    add("--batch_size", type=Int(1), default=16, help="images at a time in feature networks; changes no value")
+    add("--seed", type=Int(0), default=0, help="of the bootstrap")
+    add("--resamples", type=Int(0), default=1000, help="of the bootstrap; 0: no intervals")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps, for feature networks")
+    options = parser.parse_or_help()
+    options.metrics = list(dict.fromkeys(name for name in (options.metrics or "").split(",") if name))
+    if not options.metrics:
+        raise InputError(f"--metrics: give names joined by commas, of {', '.join(evaluation.NAMES)}")
+    has_input, has_judge = options.input is not None, options.judge is not None
+    evaluation.check_names(options.metrics, options.paired, has_input, has_judge)
+    return options
+
+
+def plain(value):
+    """JSON has no infinity and no not-a-number: these become text."""
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(scores):
+    """What the console shows: a line for each metric."""
+    lines = [f"{'metric':<16}{'value':>12}  {'95 % interval':<24}computed by"]
+    for name, metric in scores["metrics"].items():
+        interval = "-"
+        if metric["interval"] is not None:
+            interval = "[{:.5g}, {:.5g}]".format(*metric["interval"])
+        record = metric["provenance"]
+        origin = f"{record['implementation']} {record['version']}, samples {shown(record['samples'])}"
+        if "feature_network" in record:
+            network = record["feature_network"]
+            origin += f", {network['network']} {network['sha256'][:8]}"
+        lines.append(f"{name:<16}{metric['value']:>12.5g}  {interval:<24}{origin}")
+    lines += [f"{name:<16}{'skipped':>12}  {reason}" for name, reason in scores["skipped"].items()]
+    return "\n".join(lines)
+
+
+def shown(samples):
+    return " + ".join(f"{count} {side}" for side, count in samples.items()) if isinstance(samples, dict) else samples
+
+
+def main(command_line=None):
+    """Score, print, write; return the exit code."""
+    options = read_options(sys.argv[1:] if command_line is None else command_line)
+    real, fake = images_of("--real", options.real), images_of("--fake", options.fake)
+    inputs = images_of("--input", options.input) if options.input is not None else None
+    settings = evaluation.Settings(
+        metric_weights=options.metric_weights,
+        judge=options.judge,
+        device=device.resolve(options.device, None)[0],
+        batch_size=options.batch_size,
+        seed=options.seed,
+        resamples=options.resamples,
+        ignored=options.ignore_label,
+    )
+    scores = evaluation.evaluate(real, fake, options.metrics, settings, options.paired, inputs)
+    write_text(options.output, json.dumps(plain(scores), indent=1) + "\n")
+    print(table(scores))
+    return 1 if scores["skipped"] else 0
+
+
+if __name__ == "__main__":
+    with clear_errors():
+        sys.exit(main())
