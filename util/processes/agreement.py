@@ -10,7 +10,7 @@ from util.processes import distributed
 def check_same_options(opt, may_differ):
     """Refuse processes whose options differ from rank 0's, except the flags in `may_differ`. Collective."""
     own = {name: str(value) for name, value in vars(opt).items() if name not in may_differ}
-    first = distributed.agreed(own)
+    first = distributed.value_of_rank0(own)
     differ = sorted(name for name in first.keys() | own.keys() if first.get(name) != own.get(name))
     if differ:
         raise InputError(
