@@ -127,7 +127,7 @@ class Training:
         begin_step(self.model.opt.compile, self.model.device)
         self.model.set_input(self.batch)
         self.model.optimize_parameters()
-        self.model.updates.take()  # what the loop does with it is not part of the step
+        self.model._updates.take()  # what the loop does with it is not part of the step
         self.steps_done += 1
 
     def steps(self, number):

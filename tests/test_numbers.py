@@ -25,7 +25,7 @@ from util.show.health import Health, critics
 SHORT = ("--seed", "5", "--n_epochs_decay", "0", "--save_latest_freq", "1")
 
 
-def spoil(monkeypatch, *steps, model=CycleGANModel, loss="generators_loss"):
+def spoil(monkeypatch, *steps, model=CycleGANModel, loss="backward_G"):
     """Make the generator's loss nan in these steps of the process, counted from 1."""
     healthy, count = getattr(model, loss), iter(range(1, 10_000))
 
