@@ -24,11 +24,11 @@ def run(opt, options):
     # Imported when the flags are understood: torch takes seconds, and -h should not.
     from util.html import HTML
     from util.numerics.memory import explaining_out_of_memory
-    from util.numerics.precision import backend_precision
+    from util.numerics.precision import backend_precision, backend_tuning
 
     dataset = create_dataset(opt)
     model = create_model(opt)
-    with backend_precision(opt.precision), explaining_out_of_memory(opt):
+    with backend_precision(opt.precision), backend_tuning(opt), explaining_out_of_memory(opt):
         prepare(model, dataset, opt)
         if opt.eval:
             model.eval()

@@ -233,3 +233,17 @@ def test_a_plug_in_without_translate_is_run_by_its_forward(monkeypatch):
     assert list(made) == ["fake_B"] and torch.equal(made["fake_B"], model.netG(images))
     with pytest.raises(InputError, match="takes images only, not style"):
         model.translate(images, style=1)
+
+
+def test_the_discriminator_of_pix2pix_judges_the_generated_pair_first(monkeypatch):
+    """With batch norm the order decides which pass updates the running statistics last; no gradient reaches G."""
+    model = build([*EQUAL["pix2pix"], "--norm", "batch"], 1)
+    model.set_input(batch(1, 2, torch.float64))
+    model.forward()
+    judged = []
+    model.netD.register_forward_pre_hook(lambda net, inputs: judged.append(inputs[0][:, 3:]))
+    model.backward_D()
+    assert [torch.equal(judged[0], model.fake_B), torch.equal(judged[1], model.real_B)] == [True, True]
+    assert all(p.grad is None for p in model.netG.parameters()) and all(
+        p.grad is not None for p in model.netD.parameters()
+    )

@@ -127,6 +127,20 @@ def full_precision():
         _islands_are_open = before
 
 
+@contextlib.contextmanager
+def backend_tuning(opt):
+    """cuDNN's search for its fastest kernels while the block runs: worth it if all images have one size.
+
+    ``--preprocess scale_width`` makes a new size for every image, and ``--deterministic`` excludes the search.
+    """
+    cudnn, exact = torch.backends.cudnn, getattr(opt, "deterministic", False)  # a flag of training
+    before, cudnn.benchmark = cudnn.benchmark, opt.preprocess != "scale_width" and not exact
+    try:
+        yield
+    finally:
+        cudnn.benchmark = before
+
+
 def in_full_precision():
     return not _islands_are_open
 
