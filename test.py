@@ -21,13 +21,13 @@ def main(cmd_line=None):
     # Imported when the flags are understood: torch takes seconds, and -h should not.
     from models.translator import Translator
     from util.numerics.memory import explaining_out_of_memory
-    from util.numerics.precision import backend_precision
+    from util.numerics.precision import backend_precision, backend_tuning
     from util.run.progress import batch_size, samples
     from util.show.result_page import ResultPage
 
     dataset = create_dataset(opt)
     model = create_model(opt)
-    with backend_precision(opt.precision), explaining_out_of_memory(opt):
+    with backend_precision(opt.precision), backend_tuning(opt), explaining_out_of_memory(opt):
         prepare(model, dataset, opt)
         if opt.eval:
             model.eval()

@@ -32,7 +32,7 @@ def run(opt, options):
     from util.numerics import memory, seeding
     from util.numerics.allocator import keep_freed_memory
     from util.numerics.determinism import repeatable
-    from util.numerics.precision import backend_precision
+    from util.numerics.precision import backend_precision, backend_tuning
     from util.processes import agreement, gradients
     from util.run.checkpoint import Checkpoint
     from util.run.loss_means import Averages
@@ -50,6 +50,7 @@ def run(opt, options):
         distributed.entered_on_rank0(run_folder.owning(os.path.join(opt.checkpoints_dir, opt.name))),
         repeatable(opt.deterministic, opt.device),
         backend_precision(opt.precision),
+        backend_tuning(opt),
         memory.explaining_out_of_memory(opt),
         naming_dead_workers(),
         gradients.before_every_step(),

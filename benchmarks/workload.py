@@ -4,6 +4,7 @@ The floor of a step is its multiply-adds at the rate that a convolution of 3x3, 
 reaches, forward and backward: a figure that no step made of convolutions gets much below.
 """
 
+import contextlib
 import functools
 import re
 import shlex
@@ -21,7 +22,7 @@ from options.train_options import TrainOptions
 from util.numerics import seeding
 from util.numerics.allocator import keep_freed_memory
 from util.numerics.compiling import begin_step
-from util.numerics.precision import backend_precision
+from util.numerics.precision import backend_precision, backend_tuning
 
 # Side of the images and images in a batch, unless --models says more: name@size or name@sizexbatch.
 USUAL = {"pix2pix": (256, 1), "cycle_gan": (128, 1), "stargan": (128, 4)}
@@ -103,9 +104,11 @@ def noise(model, size, device):
     return batch
 
 
+@contextlib.contextmanager
 def precision_of(opt):
-    """CUDA's switches for TF32 as the programs set them for a whole run; here runs take turns."""
-    return backend_precision(opt.precision)
+    """CUDA's and cuDNN's switches as the programs set them for a whole run; here runs take turns."""
+    with backend_precision(opt.precision), backend_tuning(opt):
+        yield
 
 
 class Training:
@@ -127,7 +130,7 @@ class Training:
         begin_step(self.model.opt.compile, self.model.device)
         self.model.set_input(self.batch)
         self.model.optimize_parameters()
-        self.model.updates.take()  # what the loop does with it is not part of the step
+        self.model._updates.take()  # what the loop does with it is not part of the step
         self.steps_done += 1
 
     def steps(self, number):

@@ -3,13 +3,14 @@
 import os
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from pathlib import Path
 
 import torch
 
 from models import fit_out, networks
-from models.builders import Builders
-from models.parts import Parts
+from models.builders import NetworksOfModel
+from models.economies import SharedPasses
+from models.legacy import ForOlderPlugins, RunFolder, loss_of, translate_by_forward
+from models.micro_batches import MicroBatches
 from util.errors import InputError
 from util.numerics.finite import Updates
 from util.numerics.precision import Precision
@@ -17,14 +18,7 @@ from util.processes import distributed, gradients
 from util.run import checkpoint, warm_start, weights
 
 
-class RunFolder(str):
-    """A path as text that also takes ``/``: plug-ins of all ages join theirs with os.path.join, ``/`` or ``+``."""
-
-    def __truediv__(self, name):
-        return Path(self) / name
-
-
-class BaseModel(Builders, Parts, ABC):
+class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
     """Subclass it in models/<name>_model.py as <Name>Model; ``--model <name>`` then finds it.
 
     ``__init__`` fills four lists of names, and makes the attributes that they stand for:
@@ -35,7 +29,14 @@ class BaseModel(Builders, Parts, ABC):
     ``model_names``           ``G`` stands for ``self.netG``: moved to the device, saved, loaded, printed
     ``optimizers``            the optimizers themselves: their learning rates are scheduled
     ========================  =====================================================================================
+
+    The class attributes below declare what the program needs to know about the model; a model sets what applies.
     """
+
+    generator_names: tuple[str, ...] = ()  # networks that generate images: ("G",) stands for self.netG
+    discriminator_losses: dict[str, tuple[str, ...]] = {}  # discriminator -> its loss_names on real and fake images
+    pool_names: tuple[str, ...] = ()  # attributes that are an ImagePool
+    in_parts = False  # whether a step's batch may be cut by --accumulate: no loss compares samples
 
     def __init__(self, opt):
         self.opt = opt
@@ -50,12 +51,12 @@ class BaseModel(Builders, Parts, ABC):
         self.schedulers = []
         self.image_paths = []
         self.metric = 0  # what --lr_policy plateau follows
-        self.updates = Updates()
-        self.averagings = gradients.Averagings()
-        self.precision = Precision(getattr(opt, "precision", "fp32"), opt.device)
-        # Images of one size let cuDNN pick its fastest kernels once; scale_width makes a new size for every image.
-        exactly = getattr(opt, "deterministic", False)
-        torch.backends.cudnn.benchmark = opt.preprocess != "scale_width" and not exactly
+        self._updates = Updates()
+        self._averagings = gradients.Averagings()
+        self._precision = Precision(getattr(opt, "precision", "fp32"), opt.device)
+        self._passes = SharedPasses(getattr(opt, "economies", False))
+        self._batch = None  # of the running step, with --accumulate
+        self._micro_batches = None
 
     # --- what a model writes ---------------------------------------------------------------------------------------
 
@@ -70,21 +71,20 @@ class BaseModel(Builders, Parts, ABC):
 
     @abstractmethod
     def forward(self):
-        """Run the generators; also what test() calls."""
+        """Run the generators, in training and test alike; a side that a test does not have is None."""
 
     @abstractmethod
     def optimize_parameters(self):
         """One step: losses, gradients, updates."""
 
-    generator_names = ()  # names of the networks that translate uses
+    def translate(self, images: torch.Tensor, **condition) -> dict[str, torch.Tensor]:
+        """A batch (N, C, H, W) in [-1, 1] -> its translations by name. Needs no set_input() and writes no attribute.
 
-    def translate(self, images, **condition):
-        """Name -> pictures (N, C, H, W) for images (N, C, H, W), all in [-1, 1]."""
-        paths = [""] * len(images)
-        self.set_input({"A": images, "B": images, "A_paths": paths, "B_paths": paths})
-        self.test()
-        made = self.get_current_visuals()
-        return {name: value for name, value in made.items() if not name.startswith("real")}
+        A model without a translate() of its own is run by set_input() and forward(), which do write attributes.
+        """
+        if condition:
+            raise InputError(f"--model {self.opt.model}: its translate() takes images only, not {', '.join(condition)}")
+        return translate_by_forward(self, images)
 
     def data_dependent_initialize(self, data):
         """Called once with the first batch, before setup(), if a model overrides it: for networks sized by data."""
@@ -103,36 +103,64 @@ class BaseModel(Builders, Parts, ABC):
         if "B" not in input and self.opt.dataset_mode == "single":
             first, second = "A", "B"
         self.image_paths = input.get(f"{first}_paths") or input[f"{second}_paths"]
+        self.keep_batch(input)
         return tuple(input[side].to(self.device) if side in input else None for side in (first, second))
+
+    def keep_batch(self, batch: dict) -> None:
+        """For --accumulate, called by set_input(): take_part() gets slices of this dict; sides() calls it, too."""
+        self._batch = batch if getattr(self.opt, "accumulate", 1) > 1 else None
+
+    def take_part(self, part: dict) -> None:
+        """Make a slice of the batch that keep_batch() got the model's input."""
+        self.set_input(part)
+
+    def batched(self, net, *batches, ahead=None):
+        """net(batch) for each batch, and None for None. One pass for all of them where that is exact (--economies).
+
+        `ahead` is a batch for which batched() will be called with the same network later in this step: where exact,
+        it shares the pass, and the later call takes the result.
+        """
+        results = self._passes.run(net, batches, ahead)
+        return results if len(results) > 1 else results[0]
+
+    def run_forward(self) -> None:
+        """forward(); with --accumulate, step() runs it for each micro-batch instead."""
+        self._passes.clear()
+        if getattr(self.opt, "accumulate", 1) == 1:
+            self.forward()
+        elif self._batch is None:
+            raise InputError(f"--accumulate: set_input() of {type(self).__name__} must call self.keep_batch(input)")
+        else:
+            self._micro_batches = MicroBatches(self, self._batch)
 
     def step(self, optimizers, loss_function, frozen=()):
         """The one place where an update happens: freeze, zero, loss, backward, average, step, thaw.
 
-        `loss_function()` returns the scalar to minimise over the parameters of `optimizers`; networks in `frozen`
-        pass gradients on but collect none for their own parameters. Where the loss or a gradient is not finite the
-        optimizers leave everything as it is, and --on_nan decides what follows. In a run of many processes, loss and
-        gradients are means over the images of all of them.
+        `loss_function()` returns the scalar to minimise over the parameters of `optimizers`, or calls backward() on
+        it; of several functions in a list the losses are summed. Networks in `frozen` pass gradients on but collect
+        none for their own parameters. If the loss or a gradient is not finite the optimizers change nothing, and
+        --on_nan decides what follows. With many processes, loss and gradients are means over all their images.
         """
         phase = "+".join(str(self.optimizers.index(optimizer)) for optimizer in optimizers)
         self.set_requires_grad(frozen, False)
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        loss = self.learn(phase, optimizers, loss_function)
-        self.precision.unscale(phase, optimizers)
+        loss = self._backward(phase, optimizers, loss_function)
+        self._precision.unscale(phase, optimizers)
         with gradients.averaged():
-            parameters, bad = self.updates.apply(loss, optimizers)
-        self.updates.note(parameters, self.precision.update(phase, loss, bad))
+            parameters, bad = self._updates.apply(loss, optimizers)
+        self._updates.note(parameters, self._precision.update(phase, loss, bad))
         self.set_requires_grad(frozen, True)
 
-    def learn(self, phase, optimizers, loss_function):
-        """Gradients of the loss, part by part under --accumulate, averaged over the processes; returns the loss."""
-        averages = self.averagings.of(optimizers)
+    def _backward(self, phase, optimizers, loss_function):
+        """Gradients of the loss, summed over micro-batches and averaged over the processes; returns the loss."""
+        averages = self._averagings.of(optimizers)
         total = 0
-        for share, last in self.parts(optimizers):
-            loss = loss_function()
+        for share, last in self._micro_batches.run(optimizers) if self._micro_batches else [(1, True)]:
+            loss = loss_of(loss_function)
             if averages and last:
                 averages.arm()
-            self.precision.scale(phase, loss if share == 1 else loss * share).backward()
+            self._precision.scale(phase, loss if share == 1 else loss * share).backward()
             total = total + loss.detach() * share
         if averages:
             averages.finish()
@@ -156,7 +184,7 @@ class BaseModel(Builders, Parts, ABC):
         elif getattr(opt, "init_from", None):
             warm_start.fill(self.networks_by_name(), opt.init_from, weights.tag_of(opt))
         self.print_networks(opt.verbose)
-        fit_out.after_loading(self.networks_by_name(), opt, self.device, self.precision)
+        fit_out.after_loading(self.networks_by_name(), opt, self.device, self._precision)
 
     def _continues_from_exports(self, opt):
         """--continue_train without a state of the whole run, or in a plug-in that loads in its own way."""
@@ -218,64 +246,3 @@ class BaseModel(Builders, Parts, ABC):
                 value = getattr(self, "loss_" + name.replace("/", "_"))
                 values[name] = float(value.detach() if isinstance(value, torch.Tensor) else value)
         return OrderedDict(values)
-
-    # --- checkpoints -----------------------------------------------------------------------------------------------
-
-    def save_networks(self, epoch):
-        """Write ``<epoch>_net_<name>.pth`` for every network; `epoch` is a number, "latest" or "iter_<images>"."""
-        for name, net in self.networks_by_name().items():
-            weights.save_weights(net, os.path.join(self.save_dir, f"{epoch}_net_{name}.pth"))
-
-    def load_networks(self, epoch):
-        """Fill every network from ``<epoch>_net_<name>.pth``."""
-        folder = self.save_dir
-        if self.isTrain and self.opt.pretrained_name:
-            folder = os.path.join(self.opt.checkpoints_dir, self.opt.pretrained_name)
-        for name, net in self.networks_by_name().items():
-            path = os.path.join(folder, f"{epoch}_net_{name}.pth")
-            print(f"loading the model from {path}")
-            weights.load_weights(net, path)
-
-    def __patch_instance_norm_state_dict(self, state_dict, module, keys, i=0):
-        """Plug-ins with a load_networks() of their own call this for every key of a state dict."""
-        for name in keys[i:-1]:
-            module = getattr(module, name)
-        bare = type(module).__name__.startswith("InstanceNorm") and getattr(module, "running_mean", None) is None
-        if bare and keys[-1] in ("running_mean", "running_var", "num_batches_tracked"):
-            state_dict.pop(".".join(keys))
-
-    def print_networks(self, verbose):
-        print("---------- Networks initialized -------------")
-        for name, net in self.networks_by_name().items():
-            if verbose:
-                print(net)
-            millions = sum(parameter.numel() for parameter in net.parameters()) / 1e6
-            print(f"[Network {name}] Total number of parameters : {millions:.3f} M")
-        print("-----------------------------------------------")
-
-    def init_networks(self, init_type="normal", init_gain=0.02):
-        """Move every network to the device and initialise it anew."""
-        for net in self.networks_by_name().values():
-            networks.init_weights(net.to(self.device), init_type, init_gain)
-
-    def networks_by_name(self):
-        """Name -> network, in the order of model_names."""
-        return {name: getattr(self, "net" + name) for name in self.model_names if isinstance(name, str)}
-
-    # --- kept for plug-ins of the contrastive family -----------------------------------------------------------------
-
-    @staticmethod
-    def dict_grad_hook_factory(add_func=lambda x: x):
-        """(make_hook, saved): the gradient hook ``make_hook(name)`` keeps ``add_func(gradient)`` in ``saved[name]``."""
-        saved = {}
-
-        def make_hook(name):
-            def hook(gradient):
-                saved[name] = add_func(gradient)
-
-            return hook
-
-        return make_hook, saved
-
-    def generate_visuals_for_evaluation(self, data, mode):
-        return {}

@@ -1,9 +1,11 @@
-"""What the pages build from the options: generators, critics, optimizers, and the penalty that --lambda_gp asks for."""
+"""The networks of a model: built from the options, with their optimizers; saved, loaded and printed."""
+
+import os
 
 import torch
 
 from models import networks
-from models.economies import apart
+from util.run import weights
 
 
 def adam(parameters, **settings):
@@ -11,8 +13,8 @@ def adam(parameters, **settings):
     return torch.optim.Adam(parameters, **settings, fused=True)
 
 
-class Builders:
-    """Mixed into BaseModel, whose opt, device and gpu_ids it reads."""
+class NetworksOfModel:
+    """Mixed into BaseModel, whose opt, device, gpu_ids, save_dir and model_names it reads."""
 
     def make_G(self, input_nc, output_nc):
         """The generator that --netG, --normG, --no_dropout and the antialias flags describe."""
@@ -53,10 +55,39 @@ class Builders:
         parameters = [parameter for net in nets for parameter in net.parameters()]
         return adam(parameters, lr=self.opt.lr, betas=(self.opt.beta1, self.opt.beta2))
 
-    def joins(self, net):
-        """Whether two batches for this network go through it as one: --economies, where that is exact."""
-        return getattr(self.opt, "economies", False) and apart(net)
-
     def gradient_penalty(self, netD, real, fake):
         """WGAN-GP's penalty (Gulrajani et al. 2017) weighted by --lambda_gp; 0 unless that is set, as released."""
         return networks.cal_gradient_penalty(netD, real, fake, self.device, lambda_gp=self.opt.lambda_gp)[0]
+
+    def save_networks(self, epoch):
+        """Write ``<epoch>_net_<name>.pth`` for every network; `epoch` is a number, "latest" or "iter_<images>"."""
+        for name, net in self.networks_by_name().items():
+            weights.save_weights(net, os.path.join(self.save_dir, f"{epoch}_net_{name}.pth"))
+
+    def load_networks(self, epoch):
+        """Fill every network from ``<epoch>_net_<name>.pth``."""
+        folder = self.save_dir
+        if self.isTrain and self.opt.pretrained_name:
+            folder = os.path.join(self.opt.checkpoints_dir, self.opt.pretrained_name)
+        for name, net in self.networks_by_name().items():
+            path = os.path.join(folder, f"{epoch}_net_{name}.pth")
+            print(f"loading the model from {path}")
+            weights.load_weights(net, path)
+
+    def print_networks(self, verbose):
+        print("---------- Networks initialized -------------")
+        for name, net in self.networks_by_name().items():
+            if verbose:
+                print(net)
+            millions = sum(parameter.numel() for parameter in net.parameters()) / 1e6
+            print(f"[Network {name}] Total number of parameters : {millions:.3f} M")
+        print("-----------------------------------------------")
+
+    def init_networks(self, init_type="normal", init_gain=0.02):
+        """Move every network to the device and initialise it anew."""
+        for net in self.networks_by_name().values():
+            networks.init_weights(net.to(self.device), init_type, init_gain)
+
+    def networks_by_name(self):
+        """Name -> network, in the order of model_names."""
+        return {name: getattr(self, "net" + name) for name in self.model_names if isinstance(name, str)}

@@ -1,16 +1,16 @@
-"""What the contrastive models share: projectors, the NCE term, and passes through a network that serve twice.
+"""What the contrastive models share: projectors, the NCE term, and features that a pass gives beside its image.
 
-Features of the images come from the generator's first half. Of the real images, which are the keys, they have
-already been computed when the images were translated, and with the same weights; of two batches for one generator,
-one pass can take both. Both are exact as long as images don't see each other (batch norm) and a second pass would
-do the same (dropout): otherwise, and with ``--economies no``, every pass is run as the originals run it.
+Features of images come from the generator's first half. Those of the real images, the keys, have already been computed
+in the translation, with the same weights; and one pass can serve two batches of one generator. Both are exact if each
+sample's output is independent of its batch (no batch norm) and a second pass would give the same (no dropout).
+Otherwise, and with ``--economies no``, every pass is run as the original programs run it.
 """
 
 import torch
 
 from models import networks
 from models.builders import adam
-from models.economies import apart, run_batches
+from models.economies import run_batches
 from models.tables import GENERATORS
 from util.errors import InputError
 from util.numerics import seeding
@@ -18,18 +18,21 @@ from util.processes import distributed
 
 
 class Contrastive:
-    """Mixed into a model before its BaseModel. What a page uses: make_F, translate, queries, keys, nce."""
+    """Mixed into a model before its BaseModel. A page uses: make_F, generate, queries, keys, nce, gan_loss."""
 
     learns_keys = False  # whether the loss has a gradient with respect to the keys
     adam_F = None  # settings of the projectors' optimizer, where they are not --lr, --beta1, --beta2
 
+    _shares_features = False  # whether a translation's pass also gives the features of its images
+
     def __init__(self, opt):
         super().__init__(opt)
-        self.layers = parse_layers(opt.nce_layers)
-        self.flipped = False
+        self.nce_layers = parse_layers(opt.nce_layers)
+        self.flips = self.isTrain and opt.flip_equivariance
+        self.flipped_for_equivariance = False
 
     def uses_patches(self):
-        """Whether any loss looks at patches."""
+        """Whether any loss compares patches."""
         return self.opt.lambda_NCE > 0
 
     def make_F(self, netG, input_nc):
@@ -38,20 +41,17 @@ class Contrastive:
         if not GENERATORS[opt.netG].features:
             able = ", ".join(word for word, net in GENERATORS.items() if net.features)
             raise InputError(f"--netG {opt.netG}: it hands out no features for the contrastive loss; choose {able}")
-        widths = feature_widths(netG, self.layers, input_nc)
-        self._choose_economies(netG)
+        widths = feature_widths(netG, self.nce_layers, input_nc)
+        # A feature that an in-place ReLU overwrites later differs from the feature of a pass that stops there.
+        kept_intact = not netG.feature_is_overwritten(self.nce_layers[-1])
+        self._shares_features = self._passes.may_share(netG) and self.uses_patches() and kept_intact
         init = {"init_type": opt.init_type, "init_gain": opt.init_gain}
         netF = networks.define_F(input_nc, opt.netF, **init, gpu_ids=self.gpu_ids, opt=opt, widths=widths)
-        netF.generator = seeding.shared  # one draw of places for all images of a step
-        netG.returns_half_features = True  # under --precision bf16, fp16: our projectors take a few vectors of them
+        netF.generator = seeding.shared  # the same places for all images of a step
+        netG.returns_half_features = (
+            True  # features stay in half precision: the projectors read only a few vectors of them
+        )
         return netF
-
-    def _choose_economies(self, netG):
-        self.together = self.opt.economies and apart(netG)
-        # A feature that an in-place ReLU overwrites later is another one than a pass that stops there would give.
-        last = self.layers[-1]
-        self.rides_along = self.together and self.uses_patches() and not netG.feature_is_overwritten(last)
-        self.keys_with_graph = self.learns_keys or not self.opt.economies
 
     def make_adam_F(self, *nets):
         """The projectors' optimizer in a list, or an empty list where they have nothing to learn."""
@@ -63,33 +63,58 @@ class Contrastive:
         return [adam(parameters, **settings)] if parameters and self.uses_patches() else []
 
     def draw_flip(self):
-        """The coin of --flip_equivariance: whether this step's images are translated mirrored."""
+        """Random choice of --flip_equivariance: whether this step's images are translated mirrored."""
         return bool(torch.rand((), generator=seeding.shared("cpu")) < 0.5)
 
     def seen(self, images):
-        """The images as the generators see them in this step."""
-        return images.flip(3) if self.flipped else images
+        """The images as the generators get them in this step: mirrored or not."""
+        return images.flip(3) if self.flipped_for_equivariance else images
 
-    def translate(self, netG, *batches, together=None):
-        """For each batch (its translation, its features or None where they don't come along)."""
-        together = self.together if together is None else together
-        layers = self.layers if self.rides_along and not self.flipped else []
-        made = run_batches(lambda images: netG(images, layers), [self.seen(images) for images in batches], together)
-        return made if layers else [(images, None) for images in made]
+    def generate(self, netG, *batches, share=None):
+        """The translation of each batch, None for None; features that the pass gives beside it are kept for keys().
 
-    def queries(self, netG, *batches):
-        """For each batch of translations its features, turned back where it was translated mirrored."""
-        found = run_batches(lambda images: netG(images, self.layers, encode_only=True), batches, self.together)
-        return [[feature.flip(3) for feature in features] if self.flipped else features for features in found]
+        `share=True` sends the batches through in one pass whether or not that is exact.
+        """
+        share = self._passes.may_share(netG) if share is None else share
+        layers = self.nce_layers if self._shares_features and not self.flipped_for_equivariance else []
+        given = [images for images in batches if images is not None]
+        made = run_batches(lambda images: netG(images, layers), [self.seen(images) for images in given], share)
+        if layers:
+            for images, (_, features) in zip(given, made):
+                self._passes.keep("features", netG, images, features)
+            made = [image for image, _ in made]
+        made = iter(made)
+        results = [None if images is None else next(made) for images in batches]
+        return results if len(results) > 1 else results[0]
 
-    def keys(self, netG, images, features):
-        """The features of real images: those that came along with the translation, or by a pass of their own."""
-        with torch.set_grad_enabled(self.keys_with_graph):
-            return netG(images, self.layers, encode_only=True) if features is None else features
+    def encode_ahead(self, netG, *batches):
+        """Features of several batches of translations in one pass, where that is exact; queries() then takes them."""
+        if self._passes.may_share(netG):
+            for images, features in zip(batches, run_batches(self._encode(netG), batches, True)):
+                self._passes.keep("queries", netG, images, features)
+
+    def queries(self, netG, images):
+        """The features of translations, turned back if they were translated mirrored."""
+        features = self._passes.take("queries", netG, images)
+        if features is None:
+            features = self._encode(netG)(images)
+        return [feature.flip(3) for feature in features] if self.flipped_for_equivariance else features
+
+    def keys(self, netG, images):
+        """The features of real images: from the pass that translated them, or from a pass of their own."""
+        features = self._passes.take("features", netG, images)
+        with torch.set_grad_enabled(self._keys_have_graph()):
+            return self._encode(netG)(images) if features is None else features
+
+    def _encode(self, netG):
+        return lambda images: netG(images, self.nce_layers, encode_only=True)
+
+    def _keys_have_graph(self):
+        return self.learns_keys or not self.opt.economies
 
     def nce(self, netF_q, queries, netF_k, keys):
         """PatchNCE of some queries and the keys at the same places, averaged over patches and layers."""
-        with torch.set_grad_enabled(self.keys_with_graph):
+        with torch.set_grad_enabled(self._keys_have_graph()):
             k, ids = netF_k(keys, self.opt.num_patches)
         q, _ = netF_q(queries, self.opt.num_patches, ids)
         return self.compare(q, k)
@@ -97,12 +122,14 @@ class Contrastive:
     def compare(self, q, k):
         """PatchNCE of the vectors of every layer, averaged."""
         images = len(self.real_A)
-        if self.criterionNCE.one_group:  # negatives are all patches of the step, those in other processes too
+        if getattr(self.criterionNCE[0], "one_group", False):
+            # Negatives are all patches of the step, also those of other ranks.
             k = [distributed.concatenate_own_first(k_i) for k_i in k]
-        return sum(self.criterionNCE(q_i, k_i, images).mean() for q_i, k_i in zip(q, k)) / len(q)
+        losses = [criterion(q_i, k_i, images).mean() for criterion, q_i, k_i in zip(self.criterionNCE, q, k)]
+        return sum(losses) / len(q)
 
     def gan_loss(self, netD, fake):
-        """lambda_GAN GAN(G, D), or 0 without asking the critic."""
+        """lambda_GAN GAN(G, D), or 0 without a pass through the discriminator."""
         if self.opt.lambda_GAN == 0:
             return torch.zeros((), device=fake.device)
         return self.criterionGAN(netD(fake), True).mean() * self.opt.lambda_GAN

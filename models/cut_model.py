@@ -1,7 +1,8 @@
 """CUT and FastCUT: contrastive learning for unpaired image-to-image translation.
 
-Park, Efros, Zhang, Zhu, ECCV 2020. A generator G: A -> B, a critic D on B, and a projector F, small networks on the
-features of G's first half. A patch of the translation is to be closer to the same patch of its source than to others:
+Park, Efros, Zhang, Zhu, ECCV 2020. A generator G: A -> B, a discriminator D on B, and a projector F, small networks
+on the features of G's first half. A patch of the translation is to be closer to the same patch of its source than
+to others:
 
     L = lambda_GAN GAN(G, D) + lambda_NCE (PatchNCE(G(a), a) + PatchNCE(G(b), b)) / 2      CUT
     L = lambda_GAN GAN(G, D) + lambda_NCE PatchNCE(G(a), a)                                FastCUT
@@ -16,6 +17,8 @@ from util.errors import InputError
 
 class CUTModel(contrast.Contrastive, BaseModel):
     in_parts = True  # see --accumulate
+    generator_names = ("G",)
+    discriminator_losses = {"D": ("D_real", "D_fake")}
 
     modify_commandline_options = staticmethod(flags.cut)
 
@@ -31,7 +34,7 @@ class CUTModel(contrast.Contrastive, BaseModel):
             self.netF = self.make_F(self.netG, opt.input_nc)
             self.netD = self.make_D(opt.output_nc)
             self.criterionGAN = networks.GANLoss(opt.gan_mode).to(self.device)
-            self.criterionNCE = networks.PatchNCELoss(opt)
+            self.criterionNCE = [networks.PatchNCELoss(opt) for _ in self.nce_layers]
             self.optimizer_G = self.make_adam(self.netG)
             self.optimizer_D = self.make_adam(self.netD)
             self.optimizers_F = self.make_adam_F(self.netF)
@@ -43,8 +46,8 @@ class CUTModel(contrast.Contrastive, BaseModel):
             raise InputError("--lambda_GAN 0 and --lambda_NCE 0: there is nothing left to learn; set one of them")
         if opt.accumulate > 1 and opt.nce_includes_all_negatives_from_minibatch:
             raise InputError(
-                f"--accumulate {opt.accumulate}, --nce_includes_all_negatives_from_minibatch: images of two parts "
-                "can't be compared; give one of them"
+                f"--accumulate {opt.accumulate}, --nce_includes_all_negatives_from_minibatch: images of two "
+                "micro-batches can't be compared; give only one of the two flags"
             )
         if opt.lambda_NCE > 0 and opt.input_nc != opt.output_nc:
             raise InputError(
@@ -55,42 +58,41 @@ class CUTModel(contrast.Contrastive, BaseModel):
     def set_input(self, input):
         self.real_A, self.real_B = self.sides(input)
 
+    def translate(self, images):
+        return {"fake_B": self.netG(images)}
+
     def forward(self):
-        if not self.isTrain:
-            self.fake_B = None if self.real_A is None else self.netG(self.real_A)
-            return
-        self.flipped = self.opt.flip_equivariance and self.draw_flip()
+        self.flipped_for_equivariance = self.flips and self.draw_flip()
         if self.with_identity:
-            # One pass for both also where economies are off, as released: with batch norm they see each other.
-            passes = self.translate(self.netG, self.real_A, self.real_B, together=True)
-            (self.fake_B, self.features_A), (self.idt_B, self.features_B) = passes
+            # Also without economies one pass for both batches, as released: batch norm mixes them.
+            self.fake_B, self.idt_B = self.generate(self.netG, self.real_A, self.real_B, share=True)
         else:
-            [(self.fake_B, self.features_A)] = self.translate(self.netG, self.real_A)
+            self.fake_B = self.generate(self.netG, self.real_A)
 
     def compute_D_loss(self):
-        passes = {"fake_first": True, "together": self.joins(self.netD)}
-        judged = losses.critic_loss(self.criterionGAN, self.netD, self.real_B, self.fake_B, **passes)
-        self.loss_D, self.loss_D_real, self.loss_D_fake = judged
-        return self.loss_D + self.gradient_penalty(self.netD, self.real_B, self.fake_B)
+        fake = self.fake_B.detach()
+        of_fake, of_real = self.batched(self.netD, fake, self.real_B)
+        loss, self.loss_D_real, self.loss_D_fake = losses.discriminator_loss(self.criterionGAN, of_real, of_fake)
+        self.loss_D = loss + self.gradient_penalty(self.netD, self.real_B, fake)
+        return self.loss_D
 
     def compute_G_loss(self):
         self.loss_G_GAN = self.gan_loss(self.netD, self.fake_B)
         self.loss_NCE = self.loss_NCE_Y = 0.0
-        if self.uses_patches():
-            self.contrast()
+        if self.with_identity:
+            self.encode_ahead(self.netG, self.fake_B, self.idt_B)
+        if self.opt.lambda_NCE > 0:
+            self.loss_NCE = self.calculate_NCE_loss(self.real_A, self.fake_B)
+        if self.with_identity:
+            self.loss_NCE_Y = self.calculate_NCE_loss(self.real_B, self.idt_B)
         both = (self.loss_NCE + self.loss_NCE_Y) / 2 if self.with_identity else self.loss_NCE
         self.loss_G = self.loss_G_GAN + both
         return self.loss_G
 
-    def contrast(self):
-        weight = self.opt.lambda_NCE
-        translations = [self.fake_B, self.idt_B] if self.with_identity else [self.fake_B]
-        queries = self.queries(self.netG, *translations)
-        keys_A = self.keys(self.netG, self.real_A, self.features_A)
-        self.loss_NCE = self.nce(self.netF, queries[0], self.netF, keys_A) * weight
-        if self.with_identity:
-            keys_B = self.keys(self.netG, self.real_B, self.features_B)
-            self.loss_NCE_Y = self.nce(self.netF, queries[1], self.netF, keys_B) * weight
+    def calculate_NCE_loss(self, src, tgt):
+        """lambda_NCE PatchNCE(tgt, src): `tgt` is the translation of `src`."""
+        feat_q, feat_k = self.queries(self.netG, tgt), self.keys(self.netG, src)
+        return self.nce(self.netF, feat_q, self.netF, feat_k) * self.opt.lambda_NCE
 
     def optimize_parameters(self):
         self.run_forward()

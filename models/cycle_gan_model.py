@@ -1,23 +1,23 @@
 """CycleGAN: unpaired image-to-image translation with cycle-consistent adversarial networks.
 
-Zhu, Park, Isola, Efros, ICCV 2017. Two generators G_A: A -> B and G_B: B -> A, two critics D_A (on B) and D_B (on A):
+Zhu, Park, Isola, Efros, ICCV 2017. Two generators G_A: A -> B and G_B: B -> A, two discriminators D_A (on B) and
+D_B (on A):
 
     L = GAN(G_A, D_A) + GAN(G_B, D_B)                                                             (eq. 1)
         + lambda_A |G_B(G_A(a)) - a| + lambda_B |G_A(G_B(b)) - b|                                 (eq. 2)
         + lambda_identity (lambda_B |G_A(b) - b| + lambda_A |G_B(a) - a|)                         (section 5.2)
 """
 
-from torch.nn.functional import l1_loss
+import torch
 
 from models import flags
-from models.economies import run_batches
+from models.legacy import backward_verb
 from models.two_way import TwoWayModel
 from util.errors import InputError
 
 
 class CycleGANModel(TwoWayModel):
     in_parts = True  # see --accumulate
-    identities_made = False  # whether forward() has made them along with the translations, in the same passes
 
     modify_commandline_options = staticmethod(flags.cycle_gan)
 
@@ -34,38 +34,35 @@ class CycleGANModel(TwoWayModel):
         row_A = ["real_A", "fake_B", "rec_A"] + ["idt_B"] * self.with_identity
         row_B = ["real_B", "fake_A", "rec_B"] + ["idt_A"] * self.with_identity
         self.visual_names = row_A + row_B
+        self.criterionCycle = torch.nn.L1Loss()
+        self.criterionIdt = torch.nn.L1Loss()
 
     def forward(self):
-        self.identities_made = self.with_identity and self.joins(self.netG_A) and self.joins(self.netG_B)
-        if self.identities_made:
-            self.fake_B, self.idt_A = run_batches(self.netG_A, [self.real_A, self.real_B], True)
-            self.fake_A, self.idt_B = run_batches(self.netG_B, [self.real_B, self.real_A], True)
-            self.rec_A, self.rec_B = self.netG_B(self.fake_B), self.netG_A(self.fake_A)
-            return
-        if self.real_A is not None:
-            self.fake_B = self.netG_A(self.real_A)
-            self.rec_A = self.netG_B(self.fake_B)
-        if self.real_B is not None:
-            self.fake_A = self.netG_B(self.real_B)
-            self.rec_B = self.netG_A(self.fake_A)
+        # The identity images, which backward_G() asks for, share a pass with the translations where that is exact.
+        for_idt_A, for_idt_B = (self.real_B, self.real_A) if self.with_identity else (None, None)
+        self.fake_B = self.batched(self.netG_A, self.real_A, ahead=for_idt_A)
+        self.rec_A = self.batched(self.netG_B, self.fake_B)
+        self.fake_A = self.batched(self.netG_B, self.real_B, ahead=for_idt_B)
+        self.rec_B = self.batched(self.netG_A, self.fake_A)
 
-    def generators_loss(self):
+    @backward_verb
+    def backward_G(self):
         opt = self.opt
         self.loss_idt_A = self.loss_idt_B = 0.0
         if self.with_identity:
-            if not self.identities_made:
-                self.idt_A = self.netG_A(self.real_B)
-                self.idt_B = self.netG_B(self.real_A)
-            self.loss_idt_A = l1_loss(self.idt_A, self.real_B) * opt.lambda_B * opt.lambda_identity
-            self.loss_idt_B = l1_loss(self.idt_B, self.real_A) * opt.lambda_A * opt.lambda_identity
+            self.idt_A = self.batched(self.netG_A, self.real_B)
+            self.idt_B = self.batched(self.netG_B, self.real_A)
+            self.loss_idt_A = self.criterionIdt(self.idt_A, self.real_B) * opt.lambda_B * opt.lambda_identity
+            self.loss_idt_B = self.criterionIdt(self.idt_B, self.real_A) * opt.lambda_A * opt.lambda_identity
         self.loss_G_A = self.criterionGAN(self.netD_A(self.fake_B), True).mean()
         self.loss_G_B = self.criterionGAN(self.netD_B(self.fake_A), True).mean()
-        self.loss_cycle_A = l1_loss(self.rec_A, self.real_A) * opt.lambda_A
-        self.loss_cycle_B = l1_loss(self.rec_B, self.real_B) * opt.lambda_B
+        self.loss_cycle_A = self.criterionCycle(self.rec_A, self.real_A) * opt.lambda_A
+        self.loss_cycle_B = self.criterionCycle(self.rec_B, self.real_B) * opt.lambda_B
         both_ways = self.loss_G_A + self.loss_G_B + self.loss_cycle_A + self.loss_cycle_B
-        return both_ways + self.loss_idt_A + self.loss_idt_B
+        self.loss_G = both_ways + self.loss_idt_A + self.loss_idt_B
+        return self.loss_G
 
     def optimize_parameters(self):
         self.run_forward()
-        self.step([self.optimizer_G], self.generators_loss, frozen=[self.netD_A, self.netD_B])
-        self.step([self.optimizer_D], self.critics_loss)
+        self.step([self.optimizer_G], self.backward_G, frozen=[self.netD_A, self.netD_B])
+        self.step([self.optimizer_D], [self.backward_D_A, self.backward_D_B])

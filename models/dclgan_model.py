@@ -1,7 +1,8 @@
 """DCLGAN: dual contrastive learning for unsupervised image-to-image translation.
 
-Han, Shoeiby, Petersson, Armin, CVPR workshops 2021. Two generators G_A: A -> B and G_B: B -> A, two critics D_A (on B)
-and D_B (on A). Features of A come from G_A's first half through a projector F1, those of B from G_B's through F2:
+Han, Shoeiby, Petersson, Armin, CVPR workshops 2021. Two generators G_A: A -> B and G_B: B -> A, two discriminators
+D_A (on B) and D_B (on A). Features of A come from G_A's first half through a projector F1, those of B from
+G_B's through F2:
 
     L = ( lambda_GAN (GAN(G_A, D_A) + GAN(G_B, D_B))
         + lambda_NCE (PatchNCE(F2 G_A(a), F1 a) + PatchNCE(F1 G_B(b), F2 b))
@@ -10,7 +11,7 @@ and D_B (on A). Features of A come from G_A's first half through a projector F1,
 The half is the released code's.
 """
 
-from torch.nn.functional import l1_loss
+import torch
 
 from models import contrast, flags, networks
 from models.two_way import TwoWayModel
@@ -26,6 +27,8 @@ class DCLGANModel(contrast.Contrastive, TwoWayModel):
 
     def __init__(self, opt):
         super().__init__(opt)
+        # As released, the reported losses of the discriminators carry a weight that the optimised losses do not.
+        self.reported_weight_D = opt.lambda_GAN
         self.with_identity = self.isTrain and opt.nce_idt and opt.lambda_IDT > 0
         self.loss_names = ["D_A", "G_A", "NCE1", "D_B", "G_B", "NCE2", "G"] + ["idt_B", "idt_A"] * self.with_identity
         # idt_B is G_B of a real A, so it stands in A's row
@@ -35,7 +38,8 @@ class DCLGANModel(contrast.Contrastive, TwoWayModel):
         if self.isTrain:
             self.check_weights()
             self.model_names = ["G_A", "F1", "D_A", "G_B", "F2", "D_B"]
-            self.criterionNCE = networks.CosinePatchNCELoss(opt)
+            self.criterionNCE = [networks.CosinePatchNCELoss(opt) for _ in self.nce_layers]
+            self.criterionIdt = torch.nn.L1Loss()
             self.optimizers_F = self.make_adam_F(*self.make_projectors())
             self.optimizers += self.optimizers_F
 
@@ -59,49 +63,42 @@ class DCLGANModel(contrast.Contrastive, TwoWayModel):
         return [self.netF1, self.netF2]
 
     def forward(self):
-        if not self.isTrain:
-            self.fake_B = None if self.real_A is None else self.netG_A(self.real_A)
-            self.fake_A = None if self.real_B is None else self.netG_B(self.real_B)
-            return
-        self.flipped = self.opt.flip_equivariance and self.draw_flip()
+        self.flipped_for_equivariance = self.flips and self.draw_flip()
         if self.with_identity:
-            (self.fake_B, self.features_A), (self.idt_A, _) = self.translate(self.netG_A, self.real_A, self.real_B)
-            (self.fake_A, self.features_B), (self.idt_B, _) = self.translate(self.netG_B, self.real_B, self.real_A)
+            self.fake_B, self.idt_A = self.generate(self.netG_A, self.real_A, self.real_B)
+            self.fake_A, self.idt_B = self.generate(self.netG_B, self.real_B, self.real_A)
         else:
-            [(self.fake_B, self.features_A)] = self.translate(self.netG_A, self.real_A)
-            [(self.fake_A, self.features_B)] = self.translate(self.netG_B, self.real_B)
+            self.fake_B = self.generate(self.netG_A, self.real_A)
+            self.fake_A = self.generate(self.netG_B, self.real_B)
 
-    def generators_loss(self):
+    def compute_G_loss(self):
         weight = self.opt.lambda_IDT
         self.loss_G_A = self.gan_loss(self.netD_A, self.fake_B)
         self.loss_G_B = self.gan_loss(self.netD_B, self.fake_A)
         self.loss_NCE1 = self.loss_NCE2 = self.loss_idt_A = self.loss_idt_B = 0.0
         if self.uses_patches():
-            self.contrast()
+            self.loss_NCE1 = self.calculate_NCE_loss1(self.real_A, self.fake_B)
+            self.loss_NCE2 = self.calculate_NCE_loss2(self.real_B, self.fake_A)
         if self.with_identity:
-            self.loss_idt_A = l1_loss(self.idt_A, self.seen(self.real_B)) * weight
-            self.loss_idt_B = l1_loss(self.idt_B, self.seen(self.real_A)) * weight
+            self.loss_idt_A = self.criterionIdt(self.idt_A, self.seen(self.real_B)) * weight
+            self.loss_idt_B = self.criterionIdt(self.idt_B, self.seen(self.real_A)) * weight
         one_way = self.loss_G_A + self.loss_NCE1 + self.loss_idt_A
         other_way = self.loss_G_B + self.loss_NCE2 + self.loss_idt_B
         self.loss_G = (one_way + other_way) / 2
         return self.loss_G
 
-    def contrast(self):
-        weight = self.opt.lambda_NCE
-        [queries_B] = self.queries(self.netG_B, self.fake_B)
-        [queries_A] = self.queries(self.netG_A, self.fake_A)
-        keys_A = self.keys(self.netG_A, self.real_A, self.features_A)
-        keys_B = self.keys(self.netG_B, self.real_B, self.features_B)
-        self.loss_NCE1 = self.nce(self.netF2, queries_B, self.netF1, keys_A) * weight
-        self.loss_NCE2 = self.nce(self.netF1, queries_A, self.netF2, keys_B) * weight
+    def calculate_NCE_loss1(self, src, tgt):
+        """lambda_NCE PatchNCE(tgt, src): `tgt` is G_A's translation of `src`."""
+        feat_q, feat_k = self.queries(self.netG_B, tgt), self.keys(self.netG_A, src)
+        return self.nce(self.netF2, feat_q, self.netF1, feat_k) * self.opt.lambda_NCE
+
+    def calculate_NCE_loss2(self, src, tgt):
+        """lambda_NCE PatchNCE(tgt, src): `tgt` is G_B's translation of `src`."""
+        feat_q, feat_k = self.queries(self.netG_A, tgt), self.keys(self.netG_B, src)
+        return self.nce(self.netF1, feat_q, self.netF2, feat_k) * self.opt.lambda_NCE
 
     def optimize_parameters(self):
         self.run_forward()
-        self.step([self.optimizer_D], self.critics_loss)
-        self.report_critics()
+        self.step([self.optimizer_D], [self.backward_D_A, self.backward_D_B])
         frozen = [self.netD_A, self.netD_B]
-        self.step([self.optimizer_G, *self.optimizers_F], self.generators_loss, frozen=frozen)
-
-    def report_critics(self):
-        # As released, the reported losses of the critics carry a weight that the optimised ones don't.
-        self.loss_D_A, self.loss_D_B = self.loss_D_A * self.opt.lambda_GAN, self.loss_D_B * self.opt.lambda_GAN
+        self.step([self.optimizer_G, *self.optimizers_F], self.compute_G_loss, frozen=frozen)

@@ -61,20 +61,11 @@ class GANLoss(nn.Module):
         return GAN_LOSSES[self.gan_mode](prediction, target, target_is_real)
 
 
-def critic_loss(criterion, critic, real, fake, fake_first=False, together=False):
-    """(loss, real part, fake part) of a critic: half the sum, so that it learns at the generator's pace.
+def discriminator_loss(criterion, of_real, of_fake):
+    """(loss, real part, fake part) from what the discriminator returned for real and for generated images.
 
-    No gradient reaches the maker of `fake`. Under batch norm the order of the two passes decides what the running
-    statistics see last, so it is the caller's choice. `together`: one pass for both, where they have one shape; for
-    critics in which images don't see each other.
+    The loss is half the sum of the two parts, so that the discriminator learns at the generator's pace.
     """
-    fake = fake.detach()
-    if together and real.shape == fake.shape:
-        of_real, of_fake = critic(torch.cat((real, fake))).chunk(2)
-    elif fake_first:
-        of_fake, of_real = critic(fake), critic(real)
-    else:
-        of_real, of_fake = critic(real), critic(fake)
     loss_real, loss_fake = criterion(of_real, True).mean(), criterion(of_fake, False).mean()
     return 0.5 * (loss_real + loss_fake), loss_real, loss_fake
 

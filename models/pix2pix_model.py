@@ -1,6 +1,6 @@
 """pix2pix: image-to-image translation with conditional adversarial networks.
 
-Isola, Zhu, Zhou, Efros, CVPR 2017. A generator G: A -> B and a critic D that judges pairs (A, B):
+Isola, Zhu, Zhou, Efros, CVPR 2017. A generator G: A -> B and a discriminator D that judges pairs (A, B):
 
     G* = arg min_G max_D  cGAN(G, D) + lambda_L1 |b - G(a)|                                        (eq. 4)
 
@@ -8,14 +8,16 @@ The noise of the paper is dropout in G, in training and test alike.
 """
 
 import torch
-from torch.nn.functional import l1_loss
 
 from models import flags, losses, networks
 from models.base_model import BaseModel
+from models.legacy import backward_verb
 
 
 class Pix2PixModel(BaseModel):
     in_parts = True  # see --accumulate
+    generator_names = ("G",)
+    discriminator_losses = {"D": ("D_real", "D_fake")}
 
     modify_commandline_options = staticmethod(flags.pix2pix)
 
@@ -28,6 +30,7 @@ class Pix2PixModel(BaseModel):
         if self.isTrain:
             self.netD = self.make_D(opt.input_nc + opt.output_nc)
             self.criterionGAN = networks.GANLoss(opt.gan_mode).to(self.device)
+            self.criterionL1 = torch.nn.L1Loss()
             self.optimizer_G = self.make_adam(self.netG)
             self.optimizer_D = self.make_adam(self.netD)
             self.optimizers = [self.optimizer_G, self.optimizer_D]
@@ -35,26 +38,31 @@ class Pix2PixModel(BaseModel):
     def set_input(self, input):
         self.real_A, self.real_B = self.sides(input)
 
+    def translate(self, images):
+        return {"fake_B": self.netG(images)}
+
     def forward(self):
-        if self.real_A is not None:
-            self.fake_B = self.netG(self.real_A)
+        self.fake_B = self.batched(self.netG, self.real_A)
 
-    def critic_loss(self):
+    @backward_verb
+    def backward_D(self):
         real = torch.cat((self.real_A, self.real_B), 1)
-        fake = torch.cat((self.real_A, self.fake_B), 1)
-        # The generated pair first: with batch norm the order decides what the running statistics see last.
-        passes = {"fake_first": True, "together": self.joins(self.netD)}
-        judged = losses.critic_loss(self.criterionGAN, self.netD, real, fake, **passes)
-        loss, self.loss_D_real, self.loss_D_fake = judged
-        return loss + self.gradient_penalty(self.netD, real, fake)
+        fake = torch.cat((self.real_A, self.fake_B), 1).detach()
+        # The generated pair first: with batch norm the order decides which pass updates the running statistics last.
+        of_fake, of_real = self.batched(self.netD, fake, real)
+        loss, self.loss_D_real, self.loss_D_fake = losses.discriminator_loss(self.criterionGAN, of_real, of_fake)
+        self.loss_D = loss + self.gradient_penalty(self.netD, real, fake)
+        return self.loss_D
 
-    def generator_loss(self):
+    @backward_verb
+    def backward_G(self):
         fake = torch.cat((self.real_A, self.fake_B), 1)
         self.loss_G_GAN = self.criterionGAN(self.netD(fake), True).mean()
-        self.loss_G_L1 = l1_loss(self.fake_B, self.real_B) * self.opt.lambda_L1
-        return self.loss_G_GAN + self.loss_G_L1
+        self.loss_G_L1 = self.criterionL1(self.fake_B, self.real_B) * self.opt.lambda_L1
+        self.loss_G = self.loss_G_GAN + self.loss_G_L1
+        return self.loss_G
 
     def optimize_parameters(self):
         self.run_forward()
-        self.step([self.optimizer_D], self.critic_loss)
-        self.step([self.optimizer_G], self.generator_loss, frozen=[self.netD])
+        self.step([self.optimizer_D], self.backward_D)
+        self.step([self.optimizer_G], self.backward_G, frozen=[self.netD])

@@ -1,7 +1,8 @@
 """SimDCL: DCLGAN, and translations that look like their target domain by the sum of their patches.
 
-Han, Shoeiby, Petersson, Armin, CVPR workshops 2021. What F1 and F2 say of an image's patches goes through four more
-networks, to one vector an image; those of A's real images and translations are to be alike, and those of B's:
+Han, Shoeiby, Petersson, Armin, CVPR workshops 2021. The vectors that F1 and F2 give for an image's patches go through
+four more networks, to one vector per image; those of A's real images and translations are to be alike, and those
+of B's:
 
     L = L_DCLGAN + lambda_SIM ( |F3(a) - F6(G_B(b))| + |F4(G_A(a)) - F5(b)| )
 
@@ -9,7 +10,6 @@ networks, to one vector an image; those of A's real images and translations are 
 """
 
 import torch
-from torch.nn.functional import l1_loss
 
 from models import flags, networks
 from models.dclgan_model import DCLGANModel
@@ -29,6 +29,8 @@ class SimDCLModel(DCLGANModel):
         # As released, the identity images stand beside what they look like.
         self.visual_names = [{"idt_A": "idt_B", "idt_B": "idt_A"}.get(name, name) for name in self.visual_names]
         self.patches = []
+        self.criterionSim = torch.nn.L1Loss()
+        self.reported_weight_D = 1  # as released: unlike DCLGAN's
 
     def check_weights(self):
         super().check_weights()
@@ -47,7 +49,7 @@ class SimDCLModel(DCLGANModel):
         opt = self.opt
         init = {"init_type": opt.init_type, "init_gain": opt.init_gain, "gpu_ids": self.gpu_ids, "opt": opt}
         self.netF3, self.netF4, self.netF5, self.netF6 = (
-            networks.define_F(len(self.layers), "mapping", **init) for _ in range(4)
+            networks.define_F(len(self.nce_layers), "mapping", **init) for _ in range(4)
         )
         self.model_names += ["F3", "F4", "F5", "F6"]
         return [*super().make_projectors(), self.netF3, self.netF4, self.netF5, self.netF6]
@@ -63,23 +65,22 @@ class SimDCLModel(DCLGANModel):
         self.patches.append((k, [half[:, 1].flatten(0, 1) for half in halves]))
         return self.compare([half[:, 0].flatten(0, 1) for half in halves], k)
 
-    def generators_loss(self):
+    def compute_G_loss(self):
         self.patches.clear()
-        loss = super().generators_loss()
-        self.loss_Sim = 0.0
-        if self.opt.lambda_SIM > 0:
-            (real_A, fake_B), (real_B, fake_A) = (map(self.stack, pair) for pair in self.patches)
-            in_A = l1_loss(self.netF3(real_A), self.netF6(fake_A))
-            in_B = l1_loss(self.netF4(fake_B), self.netF5(real_B))
-            self.loss_Sim = (in_A + in_B) * self.opt.lambda_SIM
+        loss = super().compute_G_loss()
+        self.loss_Sim = self.calculate_Sim_loss_all() if self.opt.lambda_SIM > 0 else 0.0
         self.loss_G = loss + self.loss_Sim
         return self.loss_G
+
+    def calculate_Sim_loss_all(self):
+        """lambda_SIM times the two distances, of the patches that nce() kept."""
+        (real_A, fake_B), (real_B, fake_A) = (map(self.stack, pair) for pair in self.patches)
+        in_A = self.criterionSim(self.netF3(real_A), self.netF6(fake_A))
+        in_B = self.criterionSim(self.netF4(fake_B), self.netF5(real_B))
+        return (in_A + in_B) * self.opt.lambda_SIM
 
     def stack(self, patches):
         """The vectors of all layers: (B, layers, P, nc), P being what the smallest of the maps has."""
         images = len(self.real_A)
         number = min(len(vectors) for vectors in patches) // images
         return torch.stack([vectors.unflatten(0, (images, -1))[:, :number] for vectors in patches], 1)
-
-    def report_critics(self):
-        """As released: not weighted here."""

@@ -35,6 +35,8 @@ SHOWN = 8  # rows of the pictures during training
 
 class StarGANModel(BaseModel):
     in_parts = True  # see --accumulate
+    generator_names = ("G",)
+    discriminator_losses = {"D": ("D/loss_real", "D/loss_fake")}
 
     modify_commandline_options = staticmethod(flags.stargan)
 
@@ -79,8 +81,15 @@ class StarGANModel(BaseModel):
         conditions = self.as_condition(label), self.as_condition(target)
         self.label_org, self.label_trg = (each.to(self.device, non_blocking=True) for each in (label, target))
         self.c_org, self.c_trg = (each.to(self.device, non_blocking=True) for each in conditions)
+        names = ("real_A", "image_paths", "label_org", "label_trg", "c_org", "c_trg")
+        self.keep_batch({name: getattr(self, name) for name in names})
         if self.shown is None:
             self.shown = self.real_A[:SHOWN].clone(), self.c_org[:SHOWN, : len(self.targets.attributes)].clone()
+
+    def take_part(self, part):
+        """A micro-batch of --accumulate, with the targets that were drawn over the whole batch."""
+        for name, value in part.items():
+            setattr(self, name, value)
 
     def check_label(self, label):
         if label is None:
@@ -127,7 +136,7 @@ class StarGANModel(BaseModel):
 
     def critic_loss(self):
         batches = [self.real_A, self.fake_B.detach()]
-        (real, domains), (fake, _) = run_batches(self.netD, batches, self.joins(self.netD))
+        (real, domains), (fake, _) = run_batches(self.netD, batches, self._passes.may_share(self.netD))
         self.loss_D_loss_real, self.loss_D_loss_fake = -real.mean(), fake.mean()
         self.loss_D_loss_cls = self.classification_loss(domains, self.label_org)
         loss = self.loss_D_loss_real + self.loss_D_loss_fake + self.opt.lambda_cls * self.loss_D_loss_cls

@@ -6,14 +6,16 @@ Save your copy as models/<name>_model.py with a class <Name>Model (no underscore
 ``python train.py --model <name>``. BaseModel documents what the lists of names stand for.
 """
 
-from torch.nn.functional import l1_loss
+import torch
 
 from models.base_model import BaseModel
+from models.legacy import backward_verb
 from util.flags import Float
 
 
 class TemplateModel(BaseModel):
     in_parts = True  # see --accumulate
+    generator_names = ("G",)  # the networks that generate images
 
     @staticmethod
     def modify_commandline_options(parser, is_train=True):
@@ -30,6 +32,7 @@ class TemplateModel(BaseModel):
         self.model_names = ["G"]  # self.netG: saved, loaded, moved to the device
         self.netG = self.make_G(opt.input_nc, opt.output_nc)
         if self.isTrain:
+            self.criterionLoss = torch.nn.L1Loss()
             self.optimizer = self.make_adam(self.netG)
             self.optimizers = [self.optimizer]  # their learning rates follow --lr_policy
 
@@ -37,13 +40,19 @@ class TemplateModel(BaseModel):
         """Unpack a batch of the data set."""
         self.data_A, self.data_B = self.sides(input)
 
-    def forward(self):
-        self.output = self.netG(self.data_A)
+    def translate(self, images):
+        """A batch (N, C, H, W) in [-1, 1] -> its translations by name, without changing the model."""
+        return {"output": self.netG(images)}
 
-    def regression_loss(self):
-        self.loss_G = l1_loss(self.output, self.data_B) * self.opt.lambda_regression
+    def forward(self):
+        self.output = self.batched(self.netG, self.data_A)
+
+    @backward_verb
+    def backward(self):
+        """The loss to minimise; step() computes its gradients."""
+        self.loss_G = self.criterionLoss(self.output, self.data_B) * self.opt.lambda_regression
         return self.loss_G
 
     def optimize_parameters(self):
         self.run_forward()
-        self.step([self.optimizer], self.regression_loss)
+        self.step([self.optimizer], self.backward)

@@ -22,6 +22,7 @@ class TestModel(BaseModel):
             self.input_nc, output_nc = output_nc, self.input_nc
         self.visual_names = ["real", "fake"]
         self.model_names = ["G" + suffix]
+        self.generator_names = ("G" + suffix,)
         self.netG = self.make_G(self.input_nc, output_nc)
         setattr(self, "netG" + suffix, self.netG)
 
@@ -44,8 +45,11 @@ class TestModel(BaseModel):
                 f"{self.input_nc} channels, and the data set gives {self.real.shape[1]}; test with the trained --model"
             )
 
+    def translate(self, images):
+        return {"fake": self.netG(images)}
+
     def forward(self):
-        self.fake = self.netG(self.real)
+        self.fake = self.batched(self.netG, self.real)
 
     def optimize_parameters(self):
         raise InputError("--model test: it is for test.py; choose another model to train")

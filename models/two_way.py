@@ -1,15 +1,22 @@
-"""Two generators and two critics: the wiring that two-sided models share. The losses belong to their pages."""
+"""Two generators and two discriminators: what two-sided models share. The losses of G belong to their pages."""
 
 from models import losses, networks
 from models.base_model import BaseModel
+from models.legacy import backward_verb
+from util.errors import InputError
 from util.image_pool import ImagePool
 
 
 class TwoWayModel(BaseModel):
     """G_A: A -> B, judged by D_A among real B; G_B: B -> A, judged by D_B among real A.
 
-    At test one side may be absent (a folder with only testA): the model then makes what it can.
+    At test one side may be absent (a folder with only testA): the model then makes only that side's translation.
     """
+
+    generator_names = ("G_A", "G_B")
+    discriminator_losses = {"D_A": ("D_A",), "D_B": ("D_B",)}
+    pool_names = ("fake_A_pool", "fake_B_pool")
+    reported_weight_D = 1  # factor between the optimised and the reported losses of the discriminators
 
     def __init__(self, opt):
         super().__init__(opt)
@@ -29,13 +36,30 @@ class TwoWayModel(BaseModel):
     def set_input(self, input):
         self.real_A, self.real_B = self.sides(input)
 
-    def critics_loss(self):
-        """Both critics, each on real images and on generated ones from its pool."""
-        self.loss_D_A = self.critic_loss(self.netD_A, self.real_B, self.fake_B_pool.query(self.fake_B))
-        self.loss_D_B = self.critic_loss(self.netD_B, self.real_A, self.fake_A_pool.query(self.fake_A))
-        return self.loss_D_A + self.loss_D_B
+    def translate(self, images, direction=None):
+        """By G_A in the direction of the run, which None stands for; by G_B in the other direction."""
+        if direction not in (None, "AtoB", "BtoA"):
+            raise InputError(f"direction {direction}: choose AtoB or BtoA")
+        if direction in (None, self.opt.direction):
+            return {"fake_B": self.netG_A(images)}
+        return {"fake_A": self.netG_B(images)}
 
-    def critic_loss(self, netD, real, fake):
-        """Reported and optimised: the two judgements' mean, plus the gradient penalty if asked for."""
-        loss, _, _ = losses.critic_loss(self.criterionGAN, netD, real, fake, together=self.joins(netD))
+    @backward_verb
+    def backward_D_basic(self, netD, real, fake):
+        """The mean of the losses on real and on generated images, plus the gradient penalty of --lambda_gp."""
+        fake = fake.detach()
+        of_real, of_fake = self.batched(netD, real, fake)
+        loss, _, _ = losses.discriminator_loss(self.criterionGAN, of_real, of_fake)
         return loss + self.gradient_penalty(netD, real, fake)
+
+    @backward_verb
+    def backward_D_A(self):
+        loss = self.backward_D_basic(self.netD_A, self.real_B, self.fake_B_pool.query(self.fake_B))
+        self.loss_D_A = loss * self.reported_weight_D
+        return loss
+
+    @backward_verb
+    def backward_D_B(self):
+        loss = self.backward_D_basic(self.netD_B, self.real_A, self.fake_A_pool.query(self.fake_A))
+        self.loss_D_B = loss * self.reported_weight_D
+        return loss

@@ -16,6 +16,7 @@ from test_programs import CYCLE_GAN, PIX2PIX, ROOT, paired, train, unpaired, wei
 
 from data import worker
 from models.cycle_gan_model import CycleGANModel
+from models.legacy import loss_of
 from util.errors import InputError
 from util.numerics import determinism, finite
 from util.run import checkpoint
@@ -25,7 +26,7 @@ from util.show.health import Health, critics
 SHORT = ("--seed", "5", "--n_epochs_decay", "0", "--save_latest_freq", "1")
 
 
-def spoil(monkeypatch, *steps, model=CycleGANModel, loss="generators_loss"):
+def spoil(monkeypatch, *steps, model=CycleGANModel, loss="backward_G"):
     """Make the generator's loss nan in these steps of the process, counted from 1."""
     healthy, count = getattr(model, loss), iter(range(1, 10_000))
 
@@ -119,7 +120,7 @@ def test_rollback_without_a_checkpoint_says_so(unpaired, tmp_path, monkeypatch):
 
 def test_a_model_with_a_backward_of_its_own_is_judged_before_it_is_saved(unpaired, tmp_path, monkeypatch):  # noqa: F811
     def own_step(self, optimizers, loss_function, frozen=()):
-        loss = loss_function()
+        loss = loss_of(loss_function)
         for optimizer in optimizers:
             optimizer.zero_grad()
         loss.backward()

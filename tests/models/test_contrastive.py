@@ -71,8 +71,7 @@ def generators_gradients(model, flipped, **fed):
             )
     seeding.seed_step(2, 0)  # the same patches for both
     model.forward()
-    loss = getattr(model, "compute_G_loss", None) or model.generators_loss
-    loss().backward()
+    model.compute_G_loss().backward()
     found = {
         f"{name}.{key}": torch.zeros_like(p) if p.grad is None else p.grad
         for name, net in model.networks_by_name().items()

@@ -85,4 +85,4 @@ def test_every_model_trains(name, precision):
     assert all(math.isfinite(value) for value in model.get_current_losses().values())
     for net in model.networks_by_name().values():
         assert all(parameter.dtype == torch.float32 and parameter.isfinite().all() for parameter in net.parameters())
-    assert not any(bad for _, bad in model.updates.take())
+    assert not any(bad for _, bad in model._updates.take())

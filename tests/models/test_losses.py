@@ -8,9 +8,9 @@ from torch import nn
 from models import losses, networks, tables
 
 
-def make_critic():
-    critic = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(4, 1, 3, 1, 1))
-    return fill(critic, "vis.critic")
+def make_discriminator():
+    discriminator = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(4, 1, 3, 1, 1))
+    return fill(discriminator, "vis.critic")
 
 
 def title(case):
@@ -32,16 +32,16 @@ def test_gan_loss_is_the_released_one(case):
 def test_gradient_penalty_is_the_released_one(case, monkeypatch):
     shape = case["shape"]
     monkeypatch.setattr(losses, "draw_alpha", lambda n, device: uniform(case["alpha_seed"], (n, 1), low=0))
-    critic = make_critic()
+    discriminator = make_discriminator()
     real, fake = (make_input({"seed": case[seed], "shape": shape}) for seed in ("real_seed", "fake_seed"))
     penalty, gradients = networks.cal_gradient_penalty(
-        critic, real, fake, torch.device("cpu"), case["type"], case["constant"], case["lambda_gp"]
+        discriminator, real, fake, torch.device("cpu"), case["type"], case["constant"], case["lambda_gp"]
     )
     assert float(penalty.detach()) == pytest.approx(case["penalty"], rel=1e-5)
     check_block(gradients, case["gradients"], values=1e-5, norms=1e-5)
     penalty.backward()
     expected = case["grad_of_penalty_wrt_first_conv_weight_l2"]
-    assert float(critic[0].weight.grad.norm()) == pytest.approx(expected, rel=1e-5)
+    assert float(discriminator[0].weight.grad.norm()) == pytest.approx(expected, rel=1e-5)
 
 
 # --- GANLoss ---------------------------------------------------------------------------------------------------------
@@ -76,29 +76,27 @@ def test_hinge_leaves_a_convinced_generator_alone():
     assert prediction.grad.tolist() == [[0.0, -0.5]]
 
 
-# --- critic_loss -----------------------------------------------------------------------------------------------------
+# --- discriminator_loss ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("fake_first", "order"), [(False, [1.0, -1.0]), (True, [-1.0, 1.0])])
-def test_critic_loss_judges_both_in_the_order_asked_for(fake_first, order):
-    seen = []
-    critic = make_critic()
-    critic.register_forward_pre_hook(lambda module, inputs: seen.append(float(inputs[0].detach().mean())))
-    real, maker = torch.ones(1, 3, 8, 8), torch.tensor(-1.0, requires_grad=True)
+def test_discriminator_loss_is_the_mean_of_both_parts():
+    discriminator = make_discriminator()
+    real, fake = torch.ones(1, 3, 8, 8), -torch.ones(1, 3, 8, 8)
     criterion = networks.GANLoss("nonsaturating")
-    total, of_real, of_fake = losses.critic_loss(criterion, critic, real, maker * real, fake_first)
-    assert seen == order
-    assert total.item() == pytest.approx(0.5 * (of_real + of_fake).item())
-    assert of_real.item() == pytest.approx(criterion(critic(real), True).mean().item())
+    judged = discriminator(real), discriminator(fake)
+    total, of_real, of_fake = losses.discriminator_loss(criterion, *judged)
+    assert of_real.item() == pytest.approx(criterion(judged[0], True).mean().item())
+    assert of_fake.item() == pytest.approx(criterion(judged[1], False).mean().item())
+    assert total.item() == pytest.approx((of_real + of_fake).item() / 2)
     total.backward()
-    assert maker.grad is None and critic[0].weight.grad is not None
+    assert discriminator[0].weight.grad is not None
 
 
 # --- gradient penalty ------------------------------------------------------------------------------------------------
 
 
-def penalty_of(critic, real, fake, **more):
-    return networks.cal_gradient_penalty(critic, real, fake, torch.device("cpu"), **more)
+def penalty_of(discriminator, real, fake, **more):
+    return networks.cal_gradient_penalty(discriminator, real, fake, torch.device("cpu"), **more)
 
 
 def test_no_penalty_without_a_weight():
@@ -106,7 +104,7 @@ def test_no_penalty_without_a_weight():
 
 
 class Flat(nn.Module):
-    """A critic with no slope anywhere."""
+    """A discriminator with no slope anywhere."""
 
     def __init__(self):
         super().__init__()
@@ -116,18 +114,18 @@ class Flat(nn.Module):
         return self.scale * x
 
 
-def test_a_flat_critic_gets_a_finite_gradient():
-    critic = Flat()
-    penalty, _ = penalty_of(critic, torch.ones(2, 3, 4, 4), torch.zeros(2, 3, 4, 4))
+def test_a_flat_discriminator_gets_a_finite_gradient():
+    discriminator = Flat()
+    penalty, _ = penalty_of(discriminator, torch.ones(2, 3, 4, 4), torch.zeros(2, 3, 4, 4))
     penalty.backward()
     assert float(penalty.detach()) == pytest.approx(10.0)
-    assert critic.scale.grad.isfinite()
+    assert discriminator.scale.grad.isfinite()
 
 
 @pytest.mark.parametrize("type", ["real", "fake", "mixed"])
 def test_penalty_leaves_its_inputs_alone(type):
     real, maker = torch.ones(2, 3, 8, 8), torch.tensor(0.5, requires_grad=True)
-    penalty, gradients = penalty_of(make_critic(), real, maker * real, type=type)
+    penalty, gradients = penalty_of(make_discriminator(), real, maker * real, type=type)
     penalty.backward()
     assert gradients.shape == (2, 192)
     assert not real.requires_grad and maker.grad is None
@@ -135,13 +133,13 @@ def test_penalty_leaves_its_inputs_alone(type):
 
 def test_penalty_through_instance_norm_at_batch_one_is_right():
     torch.manual_seed(0)
-    critic = networks.define_D(1, 2, "n_layers", 1, "instance", init_gain=0.5).double()
-    weight = critic.model[0].weight
+    discriminator = networks.define_D(1, 2, "n_layers", 1, "instance", init_gain=0.5).double()
+    weight = discriminator.model[0].weight
     image = torch.randn(1, 1, 10, 10, dtype=torch.double)
 
     def penalty(weight):
         def judge(x):
-            return torch.func.functional_call(critic, {"model.0.weight": weight}, x)
+            return torch.func.functional_call(discriminator, {"model.0.weight": weight}, x)
 
         return penalty_of(judge, image, image, type="real")[0]
 
@@ -151,7 +149,7 @@ def test_penalty_through_instance_norm_at_batch_one_is_right():
 def test_mixing_takes_equal_shapes_and_a_known_type():
     real = torch.ones(1, 3, 8, 8)
     with pytest.raises(ValueError, match=r"\(1, 3, 8, 8\) and generated ones \(1, 3, 8, 9\)"):
-        penalty_of(make_critic(), real, torch.ones(1, 3, 8, 9))
-    assert penalty_of(make_critic(), real, torch.ones(1, 3, 8, 9), type="fake")[1].shape == (1, 216)
+        penalty_of(make_discriminator(), real, torch.ones(1, 3, 8, 9))
+    assert penalty_of(make_discriminator(), real, torch.ones(1, 3, 8, 9), type="fake")[1].shape == (1, 216)
     with pytest.raises(ValueError, match=r"type 'both': .*mixed"):
-        penalty_of(make_critic(), real, real, type="both")
+        penalty_of(make_discriminator(), real, real, type="both")

@@ -46,21 +46,21 @@ def test_one_part_at_a_time_has_a_graph(name):
     assert max(seen) <= 2  # two: where a page puts two batches of one image through a network at once
 
 
-def test_the_critic_sees_what_the_generators_made_before_their_step():
+def test_the_discriminator_sees_what_the_generators_made_before_their_step():
     model = build([*EQUAL["cycle_gan"], "--accumulate", "2"], 1)
     model.set_input(batch(1, 2, torch.float64))
     seeding.seed_step(1, 0)
     with torch.no_grad():
         expected = torch.cat([model.netG_A(model.real_A[i : i + 1]) for i in range(2)])
     judged = []
-    original = model.critics_loss
-    model.critics_loss = lambda: judged.append(model.fake_B) or original()
+    original = model.backward_D_A
+    model.backward_D_A = lambda: judged.append(model.fake_B) or original()
     model.optimize_parameters()
     torch.testing.assert_close(torch.cat(judged), expected)
     assert not any(image.requires_grad for image in judged)
 
 
-def test_dropout_draws_anew_for_every_part_and_the_same_for_critic_and_generator():
+def test_dropout_draws_anew_for_every_part_and_the_same_for_discriminator_and_generator():
     words = [word for word in EQUAL["pix2pix"] if word != "--no_dropout"]
     model = build([*words, "--accumulate", "2"], 1)
     made = []
@@ -71,7 +71,7 @@ def test_dropout_draws_anew_for_every_part_and_the_same_for_critic_and_generator
     seeding.seed_step(1, 0)
     model.set_input(images)
     model.optimize_parameters()
-    assert len(made) == 4  # for the critic, and once more for the generator, whose weights have not moved in between
+    assert len(made) == 4  # for the discriminator, then for the generator, whose weights have not moved in between
     assert torch.equal(made[0], made[2]) and torch.equal(made[1], made[3])
     assert not torch.equal(made[0], made[1])
 

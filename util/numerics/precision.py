@@ -9,6 +9,7 @@ Mixed precision ends with each network's forward pass: outputs are float32 again
 for float32 alone.
 """
 
+import argparse
 import contextlib
 import types
 import warnings
@@ -134,6 +135,20 @@ def full_precision() -> Iterator[None]:
 
 def in_full_precision() -> bool:
     return _in_full_precision
+
+
+@contextlib.contextmanager
+def backend_tuning(opt: argparse.Namespace) -> Iterator[None]:
+    """cuDNN's search for its fastest kernels while the block runs: worth it if all images have one size.
+
+    ``--preprocess scale_width`` makes a new size for every image, and ``--deterministic`` excludes the search.
+    """
+    cudnn, exact = torch.backends.cudnn, getattr(opt, "deterministic", False)  # a flag of training
+    before, cudnn.benchmark = cudnn.benchmark, opt.preprocess != "scale_width" and not exact
+    try:
+        yield
+    finally:
+        cudnn.benchmark = before
 
 
 @contextlib.contextmanager

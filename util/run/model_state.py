@@ -16,7 +16,7 @@ def model_state(model):
         "optimizers": [optimizer.state_dict() for optimizer in model.optimizers],
         "schedulers": [scheduler.state_dict() for scheduler in model.schedulers],
         "pools": pools(model),
-        "scalers": model.precision.state_dict(),
+        "scalers": model._precision.state_dict(),
     }
     if callable(getattr(model, "state_dict", None)):  # a plug-in with more to remember
         state["own"] = model.state_dict()
@@ -61,7 +61,7 @@ def load_model_state(model, state, path):
         load_scheduler(scheduler, own, optimizer)
     for name, own in state["pools"].items():
         getattr(model, name).load_state_dict(own)
-    model.precision.load_state_dict(state.get("scalers", {}))
+    model._precision.load_state_dict(state.get("scalers", {}))
     if "own" in state:
         model.load_state_dict(state["own"])
 

@@ -44,7 +44,7 @@ class Watch:
         """After each batch; `data` is what the model was given."""
         before, self._pending = self._pending, None
         self._paths = paths_of(data)
-        made = self.model.updates.take()
+        made = self.model._updates.take()
         if made:
             self._guarded = True
             self._pending = self._report(made)

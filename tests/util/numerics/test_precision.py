@@ -12,7 +12,14 @@ from models import networks
 from util.errors import InputError
 from util.numerics import precision as module
 from util.numerics.finite import Updates
-from util.numerics.precision import Precision, at_least_float32, backend_precision, full_precision, settle
+from util.numerics.precision import (
+    Precision,
+    at_least_float32,
+    backend_precision,
+    backend_tuning,
+    full_precision,
+    settle,
+)
 
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 CPU = torch.device("cpu")
@@ -312,3 +319,15 @@ def test_a_gpu_without_bfloat16_is_refused_with_the_mend(monkeypatch):
     monkeypatch.setattr(module.torch, "cuda", without)
     with pytest.raises(InputError, match="--precision bf16.*use --precision fp16"):
         settle("bf16", torch.device("cuda", 0))
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "exact", "expected"),
+    [("crop", False, True), ("scale_width", False, False), ("crop", True, False)],
+)
+def test_cudnn_searches_kernels_for_images_of_one_size_while_the_block_runs(preprocess, exact, expected):
+    before = torch.backends.cudnn.benchmark
+    with pytest.raises(KeyError), backend_tuning(types.SimpleNamespace(preprocess=preprocess, deterministic=exact)):
+        assert torch.backends.cudnn.benchmark is expected
+        raise KeyError
+    assert torch.backends.cudnn.benchmark is before

@@ -26,7 +26,7 @@ class Model:
     """Two networks, an optimizer with moments, a schedule and a pool: everything a state holds, in a few kilobytes."""
 
     def __init__(self, folder):
-        self.precision = Precision("fp32", "cpu")
+        self._precision = Precision("fp32", "cpu")
         torch.manual_seed(0)
         self.save_dir = str(folder)
         self.netG_A, self.netG_B = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)

@@ -1,0 +1,249 @@
+"""Subclasses of our pages in the original programs' style: overridden verbs and replaced attributes are used."""
+
+import pytest
+import torch
+from distributed.cases import EQUAL, batch, build, parameters, steps
+
+import models
+from models.base_model import BaseModel
+from models.cut_model import CUTModel
+from models.cycle_gan_model import CycleGANModel
+from models.dclgan_model import DCLGANModel
+from models.legacy import loss_of
+from models.pix2pix_model import Pix2PixModel
+from models.simdcl_model import SimDCLModel
+from models.template_model import TemplateModel
+from util.errors import InputError
+
+
+def trained(monkeypatch, name, model_class, *words, count=2, images=1, batch_size=1):
+    """A model of that class after a few steps."""
+    monkeypatch.setattr(models, "find_model_using_name", lambda _: model_class)
+    model = build([*EQUAL[name], *words], batch_size)
+    steps(model, slice(None), images, count=count)
+    return model
+
+
+def assert_equal(one, other, atol=0.0):
+    for key, value in parameters(one).items():
+        torch.testing.assert_close(parameters(other)[key], value, rtol=0, atol=atol, msg=key)
+
+
+class InOldStyle(Pix2PixModel):
+    """Written as in the original program: the verbs call backward() and return nothing."""
+
+    def backward_D(self):
+        fake = torch.cat((self.real_A, self.fake_B), 1)
+        self.loss_D_fake = self.criterionGAN(self.netD(fake.detach()), False)
+        self.loss_D_real = self.criterionGAN(self.netD(torch.cat((self.real_A, self.real_B), 1)), True)
+        self.loss_D = (self.loss_D_fake + self.loss_D_real) * 0.5
+        self.loss_D.backward()
+
+    def backward_G(self):
+        self.loss_G_GAN = self.criterionGAN(self.netD(torch.cat((self.real_A, self.fake_B), 1)), True)
+        self.loss_G_L1 = self.criterionL1(self.fake_B, self.real_B) * self.opt.lambda_L1
+        self.loss_G = self.loss_G_GAN + self.loss_G_L1
+        self.loss_G.backward()
+
+
+class WithOwnStep(Pix2PixModel):
+    def optimize_parameters(self):
+        self.forward()
+        self.set_requires_grad(self.netD, True)
+        self.optimizer_D.zero_grad()
+        self.backward_D()
+        self.optimizer_D.step()
+        self.set_requires_grad(self.netD, False)
+        self.optimizer_G.zero_grad()
+        self.backward_G()
+        self.optimizer_G.step()
+
+
+@pytest.mark.parametrize("model_class", [InOldStyle, WithOwnStep])
+def test_verbs_that_call_backward_train_as_the_page(monkeypatch, model_class):
+    ours, theirs = (trained(monkeypatch, "pix2pix", each) for each in (Pix2PixModel, model_class))
+    assert_equal(ours, theirs, atol=1e-9)
+
+
+def test_verbs_that_call_backward_may_be_accumulated(monkeypatch):
+    whole = trained(monkeypatch, "pix2pix", InOldStyle, images=2, batch_size=2)
+    parts = trained(monkeypatch, "pix2pix", InOldStyle, "--accumulate", "2", images=2)
+    assert_equal(whole, parts, atol=1e-6)
+
+
+def add_by_backward(self):
+    Pix2PixModel.backward_G(self)
+    (self.fake_B.mean() * 3).backward()
+
+
+def add_by_return(self):
+    return Pix2PixModel.backward_G(self) + self.fake_B.mean() * 3
+
+
+def add_and_call(self):
+    (Pix2PixModel.backward_G(self) + self.fake_B.mean() * 3).backward()
+
+
+def test_a_term_may_be_added_in_any_style(monkeypatch):
+    styles = [
+        type("Model", (Pix2PixModel,), {"backward_G": verb}) for verb in (add_by_return, add_by_backward, add_and_call)
+    ]
+    first, *others = (trained(monkeypatch, "pix2pix", style) for style in styles)
+    for other in others:
+        assert_equal(first, other, atol=1e-9)
+    plain = parameters(trained(monkeypatch, "pix2pix", Pix2PixModel))
+    assert any(not torch.equal(value, plain[key]) for key, value in parameters(first).items())
+
+
+class OwnBasic(CycleGANModel):
+    """Calls backward() and returns the loss, as in the original program."""
+
+    def backward_D_basic(self, netD, real, fake):
+        loss = (self.criterionGAN(netD(real), True) + self.criterionGAN(netD(fake.detach()), False)) * 0.5
+        loss.backward()
+        return loss
+
+
+class OwnD(OwnBasic):
+    def backward_D_A(self):
+        fake_B = self.fake_B_pool.query(self.fake_B)
+        self.loss_D_A = self.backward_D_basic(self.netD_A, self.real_B, fake_B)
+
+
+@pytest.mark.parametrize("model_class", [OwnBasic, OwnD])
+def test_discriminators_verbs_of_cycle_gan(monkeypatch, model_class):
+    assert_equal(*(trained(monkeypatch, "cycle_gan", each) for each in (CycleGANModel, model_class)), atol=1e-9)
+
+
+CALLED = [
+    ("template", TemplateModel, "backward"),
+    ("pix2pix", Pix2PixModel, "backward_D"),
+    ("pix2pix", Pix2PixModel, "backward_G"),
+    ("cycle_gan", CycleGANModel, "backward_G"),
+    ("cycle_gan", CycleGANModel, "backward_D_A"),
+    ("cycle_gan", CycleGANModel, "backward_D_B"),
+    ("cycle_gan", CycleGANModel, "backward_D_basic"),
+    ("cut", CUTModel, "compute_D_loss"),
+    ("cut", CUTModel, "compute_G_loss"),
+    ("cut", CUTModel, "calculate_NCE_loss"),
+    ("dclgan", DCLGANModel, "compute_G_loss"),
+    ("dclgan", DCLGANModel, "calculate_NCE_loss1"),
+    ("dclgan", DCLGANModel, "calculate_NCE_loss2"),
+    ("dclgan", DCLGANModel, "backward_D_A"),
+    ("dclgan", DCLGANModel, "backward_D_B"),
+    ("dclgan", DCLGANModel, "backward_D_basic"),
+    ("simdcl", SimDCLModel, "calculate_Sim_loss_all"),
+]
+
+
+@pytest.mark.parametrize(("name", "page", "verb"), CALLED, ids=[f"{name} {verb}" for name, _, verb in CALLED])
+def test_an_override_is_called(monkeypatch, name, page, verb):
+    calls = []
+
+    def override(self, *args):
+        calls.append(verb)
+        return getattr(page, verb)(self, *args)
+
+    trained(monkeypatch, name, type("Model", (page,), {verb: override}), count=1)
+    assert calls
+
+
+CRITERIA = [
+    ("template", ["criterionLoss"]),
+    ("pix2pix", ["criterionGAN", "criterionL1"]),
+    ("cycle_gan", ["criterionGAN", "criterionCycle", "criterionIdt"]),
+    ("cut", ["criterionGAN"]),
+    ("dclgan", ["criterionGAN", "criterionIdt"]),
+    ("simdcl", ["criterionSim"]),
+]
+
+
+@pytest.mark.parametrize(("name", "criteria"), CRITERIA, ids=[name for name, _ in CRITERIA])
+def test_a_replaced_criterion_is_used(name, criteria):
+    model, called = build(EQUAL[name], 1), set()
+    for attribute in criteria:
+        original = getattr(model, attribute)
+        setattr(model, attribute, lambda *args, a=attribute, o=original: called.add(a) or o(*args))
+    steps(model, slice(None), 1, count=1)
+    assert called == set(criteria)
+
+
+class NCEInOldStyle(CUTModel):
+    def calculate_NCE_loss(self, src, tgt):
+        feat_q = self.netG(tgt, self.nce_layers, encode_only=True)
+        if self.opt.flip_equivariance and self.flipped_for_equivariance:
+            feat_q = [torch.flip(fq, [3]) for fq in feat_q]
+        feat_k = self.netG(src, self.nce_layers, encode_only=True)
+        feat_k_pool, sample_ids = self.netF(feat_k, self.opt.num_patches, None)
+        feat_q_pool, _ = self.netF(feat_q, self.opt.num_patches, sample_ids)
+        total = 0.0
+        for f_q, f_k, crit, _ in zip(feat_q_pool, feat_k_pool, self.criterionNCE, self.nce_layers):
+            total += (crit(f_q, f_k) * self.opt.lambda_NCE).mean()
+        return total / len(self.nce_layers)
+
+
+def test_the_contrastive_loss_of_the_original_program(monkeypatch):
+    assert_equal(*(trained(monkeypatch, "cut", each) for each in (CUTModel, NCEInOldStyle)), atol=1e-6)
+
+
+def test_losses_that_can_not_be_used_are_refused():
+    x = torch.ones(2, requires_grad=True)
+    with pytest.raises(InputError, match="gives no loss"):
+        loss_of(lambda: None)
+    with pytest.raises(InputError, match="scalar loss"):
+        loss_of(lambda: x.backward())
+    backward = torch.Tensor.backward
+    with pytest.raises(ZeroDivisionError):
+        loss_of(lambda: 1 / 0)
+    assert torch.Tensor.backward is backward
+
+
+# --- translate -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["template", "pix2pix", "cycle_gan", "cut", "fastcut", "dclgan", "simdcl"])
+def test_translate_writes_nothing_and_needs_no_input(name):
+    model = build([*EQUAL[name], "--name", "cases"], 1)
+    images = batch(1, 2, torch.float64)["A"]
+    before = dict(vars(model))
+    made = model.translate(images)
+    assert vars(model).keys() == before.keys() and all(vars(model)[key] is value for key, value in before.items())
+    [(label, image)] = made.items()
+    net = getattr(model, "net" + model.generator_names[0])
+    assert label in model.visual_names and torch.equal(image, net(images))
+
+
+def test_two_sided_models_translate_in_either_direction():
+    model = build(EQUAL["cycle_gan"], 1)
+    images = batch(1, 2, torch.float64)["A"]
+    assert torch.equal(model.translate(images, direction="AtoB")["fake_B"], model.netG_A(images))
+    assert torch.equal(model.translate(images, direction="BtoA")["fake_A"], model.netG_B(images))
+    with pytest.raises(InputError, match="direction C: choose AtoB or BtoA"):
+        model.translate(images, direction="C")
+
+
+def test_a_plug_in_without_translate_is_run_by_its_forward(monkeypatch):
+    class Plain(Pix2PixModel):
+        translate = BaseModel.translate
+
+    monkeypatch.setattr(models, "find_model_using_name", lambda _: Plain)
+    model = build(EQUAL["pix2pix"], 1)
+    images = batch(1, 2, torch.float64)["A"]
+    made = model.translate(images)
+    assert list(made) == ["fake_B"] and torch.equal(made["fake_B"], model.netG(images))
+    with pytest.raises(InputError, match="takes images only, not style"):
+        model.translate(images, style=1)
+
+
+def test_the_discriminator_of_pix2pix_judges_the_generated_pair_first(monkeypatch):
+    """With batch norm the order decides which pass updates the running statistics last; no gradient reaches G."""
+    model = build([*EQUAL["pix2pix"], "--norm", "batch"], 1)
+    model.set_input(batch(1, 2, torch.float64))
+    model.forward()
+    judged = []
+    model.netD.register_forward_pre_hook(lambda net, inputs: judged.append(inputs[0][:, 3:]))
+    model.backward_D()
+    assert [torch.equal(judged[0], model.fake_B), torch.equal(judged[1], model.real_B)] == [True, True]
+    assert all(p.grad is None for p in model.netG.parameters()) and all(
+        p.grad is not None for p in model.netD.parameters()
+    )
