@@ -16,6 +16,8 @@ consist of plain torch layers; steps 2 and 3 turn those into the layers of model
 Steps 5 and 6 work on every network.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -52,22 +54,24 @@ def use_channels_last(net: nn.Module) -> nn.Module:
     same but for rounding, except that dropout, which draws in the order of the memory, drops other places.
     """
     for module in net.modules():
-        if hasattr(make_adjustable(module), "keeps_layout"):
-            module.keeps_layout = True
+        layer = make_adjustable(module)
+        if hasattr(layer, "keeps_layout"):
+            layer.keeps_layout = True
     return net.to(memory_format=torch.channels_last)
 
 
 def pad_deterministically(net: nn.Module) -> nn.Module:
     """Let every reflection padding add up its gradients in a fixed order; its values stay the same. Returns the net."""
     for module in net.modules():
-        if isinstance(make_adjustable(module), ReflectionPad2d):
-            module.deterministic = True
+        layer = make_adjustable(module)
+        if isinstance(layer, ReflectionPad2d):
+            layer.deterministic = True
     return net
 
 
 def recompute_blocks(net: nn.Module) -> bool:
     """Switch on gradient checkpointing in all blocks that offer it, by an attribute `recomputes`; whether any does."""
-    blocks = [module for module in net.modules() if hasattr(module, "recomputes")]
+    blocks: list[Any] = [module for module in net.modules() if hasattr(module, "recomputes")]
     for block in blocks:
         block.recomputes = True
     return bool(blocks)

@@ -1,12 +1,21 @@
-"""Networks by name: ``define_G``, ``define_D`` and ``define_F`` look up a word of --netG ..., build, and initialise.
+"""The entry to all networks: ``define_G``, ``define_D`` and ``define_F`` build what a value of --netG ... stands for.
 
-The words are in models/tables.py, the classes in models/architectures/; everything that a model or a plug-in
-reaches as ``networks.X`` is listed below.
+The values and what is built from them are the rows of models/tables.py; a new network is a class in
+models/architectures/ and a row there. Models and plug-ins reach everything in ``__all__`` as ``networks.<name>``.
+
+A network may have these attributes, which models/fit_out.py and util/numerics read:
+
+``keeps_float32``          True: it stays in float32 under --precision bf16 and fp16
+``returns_half_features``  True: under --precision bf16 and fp16 the lists in its output stay in half precision
+``draw, with_draws``       for a network that draws random numbers, under --compile (see util/numerics/compiling.py)
 """
 
 import difflib
+import importlib
+from collections.abc import Mapping, Sequence
 
 import torch
+from torch import nn
 
 from models import losses
 from models.architectures.initialization import init_weights
@@ -27,7 +36,7 @@ from models.architectures.stargan import StarGANDiscriminator, StarGANGenerator,
 from models.architectures.unet import UnetGenerator, UnetSkipConnectionBlock
 from models.losses import CosinePatchNCELoss, GANLoss, PatchNCELoss, patch_nce
 from models.schedules import get_scheduler
-from models.tables import DISCRIMINATORS, GENERATORS, NOT_YET, PROJECTORS
+from models.tables import DISCRIMINATORS, GENERATORS, NOT_YET, PROJECTORS, Network
 from util.numerics.precision import full_precision
 
 __all__ = [
@@ -66,118 +75,122 @@ __all__ = [
     "patch_nce",
 ]
 
-# Gradients of gradients are too coarse in half precision, and compiled networks have none.
+# In full precision: gradients of gradients are too coarse in half precision, and torch.compile can't compute them.
 cal_gradient_penalty = full_precision()(losses.cal_gradient_penalty)
-
-_GENERATORS = (ResnetGenerator, UnetGenerator)
-_DISCRIMINATORS = (NLayerDiscriminator, PixelDiscriminator)
-_PROJECTORS = (PatchSampleF, ReshapeF, PoolingF, StridedConvF, MappingF)
-CLASSES = {made.__name__: made for made in (*_GENERATORS, *_DISCRIMINATORS, *_PROJECTORS)}
 
 
 def define_G(
-    input_nc,
-    output_nc,
-    ngf,
-    netG,
-    norm="batch",
-    use_dropout=False,
-    init_type="normal",
-    init_gain=0.02,
-    no_antialias=True,
-    no_antialias_up=True,
-    gpu_ids=(),
+    input_nc: int,
+    output_nc: int,
+    ngf: int,
+    netG: str,
+    norm: str = "batch",
+    use_dropout: bool = False,
+    init_type: str = "normal",
+    init_gain: float = 0.02,
+    no_antialias: bool | Sequence[int] = True,
+    no_antialias_up: bool = True,
+    gpu_ids: Sequence[int] = (),
     opt=None,
-):
-    """The generator that `netG` names, initialised, on the GPU of `gpu_ids`, or else on ``opt.device``.
+) -> nn.Module:
+    """The generator for a value of --netG, initialised, on the GPU of `gpu_ids`, or else on ``opt.device``.
 
-    The ninth argument may be gpu_ids, a list, as in one half of the family; it is no_antialias in the other.
+    The ninth argument is no_antialias, as in CUT; a list there is gpu_ids, as in pytorch-CycleGAN-and-pix2pix.
     """
     no_antialias, gpu_ids = _tell_apart(no_antialias, gpu_ids)
-    entry = _look_up("netG", netG, GENERATORS)
+    row = _look_up("netG", netG, GENERATORS)
     flags = {"no_antialias": no_antialias, "no_antialias_up": no_antialias_up}
     arguments = {"ngf": ngf, "norm_layer": get_norm_layer(norm), "use_dropout": use_dropout}
-    net = _build(entry, flags, input_nc, output_nc, **arguments)
+    net = _build(row, flags, input_nc, output_nc, **arguments)
     return _place(init_weights(net, init_type, init_gain), gpu_ids, opt)
 
 
 def define_D(
-    input_nc,
-    ndf,
-    netD,
-    n_layers_D=3,
-    norm="batch",
-    init_type="normal",
-    init_gain=0.02,
-    no_antialias=True,
-    gpu_ids=(),
+    input_nc: int,
+    ndf: int,
+    netD: str,
+    n_layers_D: int = 3,
+    norm: str = "batch",
+    init_type: str = "normal",
+    init_gain: float = 0.02,
+    no_antialias: bool | Sequence[int] = True,
+    gpu_ids: Sequence[int] = (),
     opt=None,
-):
-    """The discriminator that `netD` names, initialised, on the GPU of `gpu_ids`, or else on ``opt.device``.
+) -> nn.Module:
+    """The discriminator for a value of --netD, initialised, on the GPU of `gpu_ids`, or else on ``opt.device``.
 
-    The eighth argument may be gpu_ids, a list, as in one half of the family; it is no_antialias in the other.
+    The eighth argument is no_antialias, as in CUT; a list there is gpu_ids, as in pytorch-CycleGAN-and-pix2pix.
     """
     no_antialias, gpu_ids = _tell_apart(no_antialias, gpu_ids)
-    entry = _look_up("netD", netD, DISCRIMINATORS)
+    row = _look_up("netD", netD, DISCRIMINATORS)
     flags = {"n_layers": n_layers_D, "no_antialias": no_antialias}
-    net = _build(entry, flags, input_nc, ndf=ndf, norm_layer=get_norm_layer(norm))
+    net = _build(row, flags, input_nc, ndf=ndf, norm_layer=get_norm_layer(norm))
     return _place(init_weights(net, init_type, init_gain), gpu_ids, opt)
 
 
 def define_F(
-    input_nc,
-    netF,
-    norm="batch",
-    use_dropout=False,
-    init_type="normal",
-    init_gain=0.02,
-    no_antialias=False,
-    gpu_ids=(),
+    input_nc: int,
+    netF: str,
+    norm: str = "batch",
+    use_dropout: bool = False,
+    init_type: str = "normal",
+    init_gain: float = 0.02,
+    no_antialias: bool = False,
+    gpu_ids: Sequence[int] = (),
     opt=None,
-    widths=None,
-):
-    """The projector that `netF` names, initialised, on the GPU of `gpu_ids`, or else on ``opt.device``.
+    widths: Sequence[int] | None = None,
+) -> nn.Module:
+    """The projector for a value of --netF, initialised, on the GPU of `gpu_ids`, or else on ``opt.device``.
 
     `widths` are the channels of the feature maps that it will get; without them a projector with weights builds
-    itself in its first forward. `input_nc` is the number of maps for ``mapping``; norm, dropout and antialiasing are
-    there for callers of the original and not read. ``opt.netF_nc`` is the length of the vectors.
+    itself in its first forward pass. For ``mapping``, `input_nc` is the number of feature maps. norm, use_dropout and
+    no_antialias are not read; callers of the original pass them. ``opt.netF_nc`` is the length of the vectors.
     """
-    entry = _look_up("netF", netF, PROJECTORS)
+    row = _look_up("netF", netF, PROJECTORS)
     flags = {"init_type": init_type, "init_gain": init_gain, "widths": widths, "in_layer": input_nc}
-    return _place(_build(entry, {**flags, "nc": getattr(opt, "netF_nc", 256)}), gpu_ids, opt)
+    return _place(_build(row, {**flags, "nc": getattr(opt, "netF_nc", 256)}), gpu_ids, opt)
 
 
 def _tell_apart(flag_or_ids, gpu_ids):
-    """(no_antialias, gpu_ids) of a position that holds either; without a flag the network is the plain one."""
+    """(no_antialias, gpu_ids) from a position that holds either; in the half with gpu_ids there is no antialiasing."""
     if isinstance(flag_or_ids, (list, tuple)):
         return True, flag_or_ids
     return bool(flag_or_ids), gpu_ids
 
 
-def _look_up(flag, word, table):
-    if word in table:
-        return table[word]
+def _look_up(flag: str, value: str, table: Mapping[str, Network]) -> Network:
+    if value in table:
+        return table[value]
     choices = f"choose one of {', '.join(table)}"
-    if word in NOT_YET:
-        raise ValueError(f"--{flag} {word}: an architecture of the originals that is not built here; {choices}")
-    close = difflib.get_close_matches(str(word), table, n=1)
-    raise ValueError(f"--{flag} {word}: {choices}" + (f" (did you mean {close[0]!r}?)" if close else ""))
+    if value in NOT_YET:
+        raise ValueError(f"--{flag} {value}: an architecture of the originals that is not built here; {choices}")
+    close = difflib.get_close_matches(str(value), table, n=1)
+    raise ValueError(f"--{flag} {value}: {choices}" + (f" (did you mean {close[0]!r}?)" if close else ""))
 
 
-def _build(entry, flags, *channels, **arguments):
-    taken = {name: flags[name] for name in entry.takes}
-    return CLASSES[entry.builds](*channels, **arguments, **entry.arguments, **taken)
+def _build(row: Network, flags, *channels, **arguments) -> nn.Module:
+    file, name = row.builds.split(".")
+    made_by = getattr(importlib.import_module(f"models.architectures.{file}"), name)
+    taken = {name: flags[name] for name in row.takes}
+    return made_by(*channels, **arguments, **row.arguments, **taken)
 
 
-def _place(net, gpu_ids, opt=None):
+def _place(net: nn.Module, gpu_ids: Sequence[int], opt=None) -> nn.Module:
     device = torch.device("cuda", gpu_ids[0]) if gpu_ids else getattr(opt, "device", None)
     return net if device is None else net.to(device)
 
 
-def init_net(net, init_type="normal", init_gain=0.02, gpu_ids=(), debug=False, initialize_weights=True):
-    """Initialise a hand-made network and move it to the GPU of `gpu_ids`, if any; returns it.
+def init_net(
+    net: nn.Module,
+    init_type: str = "normal",
+    init_gain: float = 0.02,
+    gpu_ids: Sequence[int] = (),
+    debug: bool = False,
+    initialize_weights: bool = True,
+) -> nn.Module:
+    """Initialise a network that the caller has built, and move it to the GPU of `gpu_ids`, if any; returns it.
 
-    Weights are drawn where the network stands, usually on the CPU: one seed then makes them alike on every device.
+    Weights are drawn before the move, usually on the CPU, so that a seed gives the same weights on every device.
     """
     if initialize_weights:
         init_weights(net, init_type, init_gain, debug)

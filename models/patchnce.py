@@ -1,7 +1,7 @@
-"""The address where models written for CUT and DCLGAN look for PatchNCE; the losses are in models/losses.py."""
+"""The address from which models written for CUT and DCLGAN import PatchNCE; the losses are in models/losses.py."""
 
 from models.losses import CosinePatchNCELoss, PatchNCELoss
 
-PatchNCELoss2 = PatchNCELoss  # DCLGAN's name for CUT's
+PatchNCELoss2 = PatchNCELoss  # DCLGAN's name for the loss of CUT
 
 __all__ = ["CosinePatchNCELoss", "PatchNCELoss", "PatchNCELoss2"]

@@ -1,30 +1,31 @@
-"""How the learning rate goes over the epochs: one word of --lr_policy each.
+"""Learning rate schedules, one for each value of --lr_policy.
 
-A scheduler is stepped at the end of every epoch; k = epoch_count + (epochs done) is the epoch about to be trained.
-In a run that counts iterations (--n_iters) it is stepped after every --lr_update_step of them.
+A scheduler is stepped at the end of every epoch; k = epoch_count + (epochs done) is the next epoch to train.
+In a run that counts iterations (--n_iters) it is stepped after every --lr_update_step iterations.
 """
 
 import functools
 import math
 
+import torch
 from torch.optim import lr_scheduler
 
 
-def linear_factor(epochs_done, epoch_count, n_epochs, n_epochs_decay):
-    """1 up to epoch n_epochs, then in equal steps down; 0 only after the last epoch."""
+def linear_factor(epochs_done: int, epoch_count: int, n_epochs: int, n_epochs_decay: int) -> float:
+    """1 up to epoch n_epochs, then decreasing in equal steps; 0 only after the last epoch."""
     past = max(0, epoch_count + epochs_done - n_epochs)
     return max(0.0, 1.0 - past / (n_epochs_decay + 1))
 
 
-def cosine_factor(epochs_done, epoch_count, n_epochs, n_epochs_decay):
-    """Half a cosine over the whole run; the originals' reached 0 after n_epochs and rose again in the decay epochs."""
+def cosine_factor(epochs_done: int, epoch_count: int, n_epochs: int, n_epochs_decay: int) -> float:
+    """Half a cosine over the whole run; in the originals it reached 0 after n_epochs and rose in the decay epochs."""
     total = n_epochs + n_epochs_decay
     passed = min(epoch_count - 1 + epochs_done, total)
     return 0.5 * (1 + math.cos(math.pi * passed / max(total, 1)))
 
 
 def _by_factor(factor, optimizer, opt):
-    # A partial and no closure: the scheduler's state then holds its position alone, and no copy of the options.
+    # A partial, not a closure: then the state dict of the scheduler holds its position, and no copy of the options.
     spans = {"epoch_count": opt.epoch_count, "n_epochs": opt.n_epochs, "n_epochs_decay": opt.n_epochs_decay}
     return lr_scheduler.LambdaLR(optimizer, functools.partial(factor, **spans))
 
@@ -38,27 +39,28 @@ def _cosine(optimizer, opt):
 
 
 def _step(optimizer, opt):
-    # Counts from the start of this process, as the originals: a run continued at a later epoch_count starts anew.
+    # Counts from the start of this process, as in the originals: a run continued at a later epoch_count counts from 0.
     return lr_scheduler.StepLR(optimizer, step_size=opt.lr_decay_iters, gamma=0.1)
 
 
 def _plateau(optimizer, opt):
-    # Its step() takes the metric to watch.
+    # step() of this scheduler takes the metric.
     return lr_scheduler.ReduceLROnPlateau(optimizer, mode="min", factor=0.2, threshold=0.01, patience=5)
 
 
-def linear_by_iteration(updates, step, n_iters, n_iters_decay):
-    """1 for n_iters iterations, then down to 0 after the last one."""
+def linear_by_iteration(updates: int, step: int, n_iters: int, n_iters_decay: int) -> float:
+    """1 for n_iters iterations, then decreasing to 0 after the last iteration."""
     past = max(0, updates * step - n_iters)
     return max(0.0, 1.0 - past / max(n_iters_decay, 1))
 
 
-def linear_as_released(updates, step, n_iters, n_iters_decay):
-    """StarGAN's: it takes 1 / n_iters_decay off at an update, not at an iteration: 0.1 % in all with its settings."""
+def linear_as_released(updates: int, step: int, n_iters: int, n_iters_decay: int) -> float:
+    """StarGAN's schedule: it subtracts 1 / n_iters_decay per update, not per iteration: 0.1 % in all by default."""
     return 1.0 - max(0, updates - n_iters // step) / max(n_iters_decay, 1)
 
 
-def cosine_by_iteration(updates, step, n_iters, n_iters_decay):
+def cosine_by_iteration(updates: int, step: int, n_iters: int, n_iters_decay: int) -> float:
+    """Half a cosine over all iterations."""
     total = n_iters + n_iters_decay
     return 0.5 * (1 + math.cos(math.pi * min(updates * step / total, 1)))
 
@@ -78,8 +80,8 @@ def _by_iteration(optimizer, opt):
 POLICIES = {"linear": _linear, "step": _step, "plateau": _plateau, "cosine": _cosine}
 
 
-def get_scheduler(optimizer, opt):
-    """The scheduler that opt.lr_policy names.
+def get_scheduler(optimizer: torch.optim.Optimizer, opt) -> lr_scheduler.LRScheduler:
+    """The scheduler for opt.lr_policy.
 
     Reads epoch_count, n_epochs, n_epochs_decay and lr_decay_iters, or else n_iters, n_iters_decay, lr_update_step.
     """

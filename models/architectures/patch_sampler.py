@@ -1,6 +1,6 @@
 """Projectors: feature maps of a generator in, unit vectors out (Park et al., ECCV 2020).
 
-`netF` samples patches: the vectors at some positions of each map, through a small network of its own per map.
+`netF` samples patches: the vectors at random positions of each map, projected by a small network per map.
 """
 
 import math
@@ -13,25 +13,25 @@ from models.architectures.initialization import init_weights
 
 
 class Normalize(nn.Module):
-    """Divide by the length along dimension 1 plus 1e-7; a vector of zeros stays one, and has a finite gradient."""
+    """Divide by the length along dimension 1 plus 1e-7; a vector of zeros stays zero, and has a finite gradient."""
 
     def __init__(self, power=2):
         super().__init__()
         self.power = power
 
     def forward(self, x):
-        # vector_norm and not a root of a sum: its gradient at zero is 0, where the root's is infinite.
+        # vector_norm instead of the root of a sum: its gradient at zero is 0, and not infinite.
         return x / (torch.linalg.vector_norm(x, self.power, dim=1, keepdim=True) + 1e-7)
 
 
 class PatchSampleF(nn.Module):
-    """Vectors at random positions of each feature map, ``mlp_i`` applied to those of map i if `use_mlp`, normalised.
+    """Vectors at random positions of each feature map, those of map i projected by ``mlp_i`` if `use_mlp`, normalised.
 
-    `widths`, the channels of the maps, builds the MLPs at once; without them the first forward does. Their weights
-    are drawn by `init_type`. `gpu_ids` is there for callers of the original and not read.
+    With `widths`, the channels of the maps, the MLPs are built at once, otherwise in the first forward pass. Their
+    weights are initialised by `init_type`. `gpu_ids` is not read; callers of the original pass it.
     """
 
-    keeps_float32 = True  # under --precision bf16, fp16: it is small, and the lengths of its vectors matter
+    keeps_float32 = True  # under --precision bf16, fp16: small, and rounding would change the length of its vectors
 
     def __init__(self, use_mlp=False, init_type="normal", init_gain=0.02, nc=256, gpu_ids=(), widths=None):
         super().__init__()
@@ -40,7 +40,7 @@ class PatchSampleF(nn.Module):
         self.init_gain = init_gain
         self.nc = nc
         self.l2norm = Normalize(2)
-        self.generator = None  # a function of the device that gives the random generator to draw ids from
+        self.generator = None  # function: device -> the torch.Generator that patch ids are drawn from
         self.mlp_init = False
         if use_mlp and widths is not None:
             self._build(widths)
@@ -52,17 +52,17 @@ class PatchSampleF(nn.Module):
         self.mlp_init = True
 
     def create_mlp(self, feats):
-        """Build the MLPs for such feature maps, where the maps are."""
+        """Build the MLPs for the channels of these feature maps, on their device."""
         self._build([feat.shape[1] for feat in feats])
         self.to(feats[0].device)
 
     def draw_patch_ids(self, num_positions, num_patches, device):
-        """Which positions of a map are taken: a LongTensor of num_patches different ones, or all if there are fewer."""
+        """Positions to take from a map: a LongTensor of num_patches different positions, or of all if it has fewer."""
         generator = self.generator(device) if self.generator else None
         return torch.randperm(num_positions, device=device, generator=generator)[:num_patches]
 
     def draw(self, feats, num_patches):
-        """Ids for each map, as forward() takes them."""
+        """The ids of each map, as forward() takes them."""
         return [self.draw_patch_ids(feat[0, 0].numel(), num_patches, feat.device) for feat in feats]
 
     def forward(self, feats, num_patches=64, patch_ids=None):
@@ -90,8 +90,8 @@ class PatchSampleF(nn.Module):
 
 def gather(feat, ids):
     """The vectors of a map at `ids`: (B, C, H, W) -> (B*P, C), image after image."""
-    # Indexing the last dimension, so that the gradient of the map arrives in the map's own memory layout: permuting
-    # first would hand the instance norm before it a layout that PyTorch gets wrong on a CPU with a batch of one.
+    # Indexing the last dimension gives the gradient the memory layout of the map. After a permutation it would have
+    # another layout, which PyTorch's instance norm misreads on the CPU at batch size 1 (see adjustable.py).
     return at_least_float32(feat.flatten(2).index_select(2, ids).mT.flatten(0, 1))
 
 
@@ -100,7 +100,7 @@ def at_least_float32(x):
 
 
 class ReshapeF(nn.Module):
-    """A map averaged to 4x4, its 16 vectors normalised: (B, C, H, W) -> (B*16, C)."""
+    """A map average-pooled to 4x4, its 16 vectors normalised: (B, C, H, W) -> (B*16, C)."""
 
     def __init__(self):
         super().__init__()
@@ -122,10 +122,10 @@ class PoolingF(nn.Module):
 
 
 class StridedConvF(nn.Module):
-    """A map halved to about 32 rows by convolutions, less its running mean, normalised: (B, C, H, W) -> (B, 64, h, w).
+    """A map halved to about 32 rows by convolutions, minus its running mean, normalised: (B, C, H, W) -> (B, 64, h, w).
 
-    One network per size of map, ``child_<C>_<H>``, built when the first such map comes. The running means are no
-    part of a checkpoint.
+    Each size of map has a network of its own, ``child_<C>_<H>``, built when the first map of this size arrives. The
+    running means are not saved in checkpoints.
     """
 
     def __init__(self, init_type="normal", init_gain=0.02, gpu_ids=()):

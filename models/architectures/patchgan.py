@@ -1,4 +1,4 @@
-"""Discriminators that judge patches: a map of logits, one per overlapping patch (Isola et al., CVPR 2017)."""
+"""PatchGAN discriminators: a map of logits, one logit per overlapping patch (Isola et al., CVPR 2017)."""
 
 from itertools import pairwise
 
@@ -15,8 +15,8 @@ def _conv_norm(before, after, stride, norm_layer, bias):
 class NLayerDiscriminator(nn.Module):
     """(N, input_nc, H, W) -> (N, 1, h, w) logits; no sigmoid.
 
-    `n_layers` counts the halvings. With 3, each logit sees 70x70 pixels; with blurred halvings
-    (`no_antialias=False`) it is 84x84, and h, w are as without: 30x30 for 256x256.
+    `n_layers` is the number of halvings. With 3, the receptive field of a logit is 70x70 pixels; with blurred halvings
+    (`no_antialias=False`) it is 84x84, with the same h, w: 30x30 for an image of 256x256.
     """
 
     def __init__(self, input_nc, ndf=64, n_layers=3, norm_layer=nn.BatchNorm2d, no_antialias=True):
@@ -39,7 +39,7 @@ class NLayerDiscriminator(nn.Module):
 
 
 class PixelDiscriminator(nn.Module):
-    """(N, input_nc, H, W) -> (N, 1, H, W) logits: every pixel for itself, by 1x1 convolutions."""
+    """(N, input_nc, H, W) -> (N, 1, H, W) logits: each pixel independently, by 1x1 convolutions."""
 
     def __init__(self, input_nc, ndf=64, norm_layer=nn.BatchNorm2d):
         super().__init__()

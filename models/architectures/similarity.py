@@ -1,4 +1,4 @@
-"""SimDCL's last step: what an image's patches say, as one vector that images can be compared by.
+"""SimDCL's mapping network: one vector per image from its patch vectors, for the similarity loss between images.
 
 Han, Shoeiby, Petersson, Armin, "Dual Contrastive Learning for Unsupervised Image-to-Image Translation",
 CVPR workshops 2021.
@@ -13,11 +13,11 @@ from models.architectures.patch_sampler import Normalize
 class MappingF(nn.Module):
     """Patch vectors of `in_layer` feature maps, stacked, to a unit vector: (B, in_layer, P, nc) -> (B, dim).
 
-    (in_layer, P, nc), one image, comes out as (1, dim). P and nc are at least 3. `nc` and `patch_num`, `gpu_ids` are
-    there for callers of the original and not read: the convolution and the mean take any size.
+    A single image, (in_layer, P, nc), gives (1, dim). P and nc are at least 3. `nc`, `patch_num` and `gpu_ids` are not
+    read, since the convolution and the mean take any size; callers of the original pass them.
     """
 
-    keeps_float32 = True  # under --precision bf16, fp16: it is small, and ends in a vector of length 1
+    keeps_float32 = True  # under --precision bf16, fp16: small, and its output has length 1
 
     def __init__(self, in_layer=4, nc=256, patch_num=256, dim=64, init_type="normal", init_gain=0.02, gpu_ids=()):
         super().__init__()

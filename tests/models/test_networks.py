@@ -1,4 +1,4 @@
-"""Networks by name: the released architectures to the last key and digit, initialisation, and clear refusals."""
+"""define_G and define_D: keys and outputs of the released networks, initialisation, and messages for wrong values."""
 
 import argparse
 import copy
@@ -68,6 +68,13 @@ def test_every_word_of_the_tables_builds():
         assert isinstance(networks.define_D(1, 2, word), nn.Module)
     assert tuple(layers.NORM_LAYERS) == tables.NORMS
     assert tuple(initialization.FILL_WEIGHT) == tables.INITS
+
+
+def test_a_row_in_the_table_is_enough_for_a_new_value(monkeypatch):
+    row = tables.Network("unet.UnetGenerator", {"num_downs": 5}, stride=32)
+    monkeypatch.setitem(tables.GENERATORS, "unet_32", row)
+    net = networks.define_G(3, 3, 2, "unet_32")
+    assert isinstance(net, networks.UnetGenerator) and net.num_downs == 5
 
 
 @pytest.mark.parametrize(
@@ -252,7 +259,7 @@ def test_networks_copy_and_pickle(norm):
 
 
 @pytest.mark.parametrize(("n_layers", "side"), [(1, 126), (2, 62), (3, 30), (4, 14), (5, 6)])
-def test_blurred_critic_judges_as_many_patches(n_layers, side):
+def test_blurred_discriminator_has_as_many_patches(n_layers, side):
     for no_antialias in (True, False):
         net = networks.define_D(3, 1, "n_layers", n_layers, "instance", no_antialias=no_antialias)
         with torch.no_grad():
@@ -260,7 +267,7 @@ def test_blurred_critic_judges_as_many_patches(n_layers, side):
 
 
 @pytest.mark.parametrize(("no_antialias", "field"), [(True, 70), (False, 84)])
-def test_receptive_field_of_the_basic_critic(no_antialias, field):
+def test_receptive_field_of_the_basic_discriminator(no_antialias, field):
     net = networks.define_D(1, 2, "basic", norm="none", init_gain=0.5, no_antialias=no_antialias).double()
     image = torch.randn(1, 1, 256, 256, dtype=torch.double, requires_grad=True)
     net(image)[0, 0, 15, 15].backward()

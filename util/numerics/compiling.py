@@ -1,28 +1,32 @@
-"""--compile: the forwards of the networks through torch.compile, for as long as that works.
+"""--compile: forward passes of the networks through torch.compile.
 
-The keys of a network stay, and a deepcopy of it uses the copy's weights. What can't be compiled runs as it is.
+The keys of a network stay, and a deepcopy of it uses the copy's weights. A network that can't be compiled runs
+uncompiled.
 """
 
 import functools
 import types
+from collections.abc import Iterator
 
 import torch
+from torch import nn
 
 from util.numerics.precision import in_full_precision
 
 REPLAYING = ("reduce-overhead", "max-autotune")  # on CUDA these replay CUDA graphs
-# After the first shape of its input a network is compiled for those that come often: so many times, and in one call
-# of so many. A short last batch, and images each of their own size, would cost minutes and never pay.
+# A network is compiled for the first shape of its input, and then for shapes that come often: at least OFTEN times, and
+# in at least one of OFTEN calls. Compiling takes minutes, which a short last batch, or images that all differ in size,
+# would never save.
 OFTEN = 8
 MOST_SHAPES = 4
 
 
-def compile_networks(nets, mode, device):
-    """Compile networks, {name: network}, when they are first used; after Precision.prepare. Again is as good as once.
+def compile_networks(nets: dict[str, nn.Module], mode: str, device: torch.device) -> None:
+    """Compile networks, {name: network}, at their first use. To be called after Precision.use_autocast().
 
-    Where no compiler works one line says so and nothing changes. Random generators can't be traced: a network with a
-    method `draw` is left out, unless it has `with_draws`, which makes of its arguments those of a forward that draws
-    nothing any more.
+    A second call changes nothing. Where no compiler works, one line is printed and the networks stay as they are.
+    torch.compile can't trace random generators: a network with a method `draw` is not compiled, unless it has a method
+    `with_draws`, which returns the arguments of forward() with the random draws among them.
     """
     if mode == "none":
         return
@@ -35,46 +39,47 @@ def compile_networks(nets, mode, device):
         if hasattr(net, "draw") and not hasattr(net, "with_draws"):
             continue
         forward = getattr(net.forward, "__func__", None)
-        if forward is not None:  # otherwise somebody's own replacement, which belongs to that one object
+        if forward is not None:  # otherwise a replacement bound to this object, which a deepcopy could not share
             forward = getattr(forward, "plain", forward)
             net.forward = types.MethodType(Compiled(forward, mode, name, device), net)
 
 
-def begin_step(mode, device):
-    """Before each batch: from here on a replayed graph may write where the last batch's numbers are."""
+def begin_step(mode: str, device: torch.device) -> None:
+    """To be called before each batch: from then on a replayed graph may overwrite the outputs of the last batch."""
     if mode in REPLAYING and device.type == "cuda":
         torch.compiler.cudagraph_mark_step_begin()
 
 
 @functools.cache
-def why_not(kind):
-    """None if torch.compile works for this kind of device, forward and backward; otherwise the reason, one line."""
+def why_not(kind: str) -> str | None:
+    """None if torch.compile works on this type of device, forward and backward; otherwise the reason in one line."""
     x = torch.ones(2, device=kind, requires_grad=True)
     try:
         torch.compile(lambda x: (2 * x).sin().sum())(x).backward()
-    except Exception as error:  # a compiler that is missing, too old or broken shows in many ways
+    except Exception as error:  # a missing, old or broken compiler raises many kinds of errors
         return first_line(error)
     return None
 
 
-def first_line(error):
-    error = getattr(error, "inner_exception", error)  # torch's own around it says less
+def first_line(error: Exception) -> str:
+    """The first line of the message; of an error that torch has wrapped, that of the original error."""
+    error = getattr(error, "inner_exception", error)
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 class Compiled:
-    """A forward to be bound to one network: compiled for the shapes that it meets often, plain for the others.
+    """A forward() to be bound to a network: compiled for shapes that come often, uncompiled for others.
 
-    `forward` is a function of (network, ...). Deep copies of the network share this object, which keeps none of them.
+    `forward` is a function of (network, ...). Deep copies of the network share this object, which holds no network.
     """
 
-    def __init__(self, forward, mode, name, device):
+    def __init__(self, forward: types.FunctionType, mode: str, name: str, device: torch.device):
         self.plain, self.mode, self.name = forward, mode, name
         self.compiled = torch.compile(with_own_cache(forward), dynamic=False, **settings(mode, device))
         self.replays = mode in REPLAYING and device.type == "cuda"
         self.calls = 0
-        self.met = {}  # shapes -> how often they came
-        self.chosen = set()  # those that are compiled for
+        self.counts: dict[tuple, int] = {}  # shapes -> number of calls
+        self.chosen: set[tuple] = set()  # shapes that are compiled for
         self.broken = False
 
     def __call__(self, net, *args, **kwargs):
@@ -88,16 +93,16 @@ class Compiled:
             print(f"--compile {self.mode}: {self.name} can't be compiled, so it runs as it is ({first_line(error)})")
             self.broken = True
             return self.plain(net, *args, **kwargs)
-        # A graph's outputs are overwritten by its next replay, and pools and pages keep images for longer.
+        # The next replay of a graph overwrites its outputs, but image pools and visuals keep them for longer.
         return cloned(result) if self.replays else result
 
-    def takes(self, arguments):
-        """Whether tensors of these shapes are compiled for."""
+    def takes(self, arguments) -> bool:
+        """Whether to run a call with tensors of these shapes compiled; counts the call."""
         shapes = tuple(shapes_in(arguments))
         self.calls += 1
         if shapes in self.chosen:
             return True
-        count = self.met[shapes] = self.met.get(shapes, 0) + 1
+        count = self.counts[shapes] = self.counts.get(shapes, 0) + 1
         often = count >= OFTEN and count * OFTEN >= self.calls
         if self.chosen and not (often and len(self.chosen) < MOST_SHAPES):
             return False
@@ -105,28 +110,29 @@ class Compiled:
         return True
 
 
-def settings(mode, device):
-    """What torch.compile is given for a word of --compile."""
+def settings(mode: str, device: torch.device) -> dict:
+    """Arguments of torch.compile for a value of --compile."""
     if device.type != "cpu":
         return {"mode": mode}
-    # Its own choice of memory layouts gives the gradient of replicated padding one that its code then refuses.
+    # With its layout optimization, the compiled backward pass of replication padding fails on the CPU: the gradient
+    # gets a memory layout that the compiled code itself refuses.
     return {"options": {**torch._inductor.list_mode_options(mode), "layout_optimization": False}}
 
 
-def with_own_cache(function):
-    """The same function, for torch another one: it keeps what it compiles, and counts it, by the code object."""
-    own = types.FunctionType(
+def with_own_cache(function: types.FunctionType) -> types.FunctionType:
+    """A copy of the function with a code object of its own, which torch uses as the key of its compile cache."""
+    copy = types.FunctionType(
         function.__code__.replace(),
         function.__globals__,
         function.__name__,
         function.__defaults__,
         function.__closure__,
     )
-    own.__kwdefaults__ = function.__kwdefaults__
-    return own
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
 
 
-def shapes_in(value):
+def shapes_in(value) -> Iterator[torch.Size]:
     """The shapes of all tensors in nested lists, tuples and dicts."""
     if isinstance(value, torch.Tensor):
         yield value.shape

@@ -1,4 +1,4 @@
-"""Which device a process uses, from --device, the older --gpu_ids and its number among those on this machine."""
+"""The device of a process, from --device, the older --gpu_ids, and its local rank."""
 
 import torch
 
@@ -6,11 +6,11 @@ from util.errors import InputError
 from util.processes import distributed
 
 
-def resolve(device, gpu_ids):
-    """(torch.device, gpu_ids) from the two flags' texts; gpu_ids is [] on everything but CUDA, else [index].
+def resolve(device: str | None, gpu_ids: str | None) -> tuple[torch.device, list[int]]:
+    """(torch.device, gpu_ids) from the values of the two flags; gpu_ids is [index] on CUDA, and otherwise [].
 
-    None, or auto, takes CUDA if there is one, then Apple's mps, then the CPU. Of several --gpu_ids each process takes
-    the one that is its turn; a process that nobody launched gets them all back, to launch the others.
+    None or auto takes CUDA if it is available, then Apple's mps, then the CPU. Of several --gpu_ids each process takes
+    the GPU at its local rank. A process that no launcher started gets all of them back, and launches the others.
     """
     ids = _from_gpu_ids(gpu_ids)
     if device in (None, "auto"):
@@ -35,16 +35,16 @@ def resolve(device, gpu_ids):
 
 
 def _own(ids):
-    """The GPU of this process: that of its turn, or the only one."""
-    turn = distributed.local_rank()
-    if turn is None:
+    """The index of this process's GPU: the entry at its local rank, or the first without a launcher."""
+    rank = distributed.local_rank()
+    if rank is None:
         return ids[0]
-    if turn >= len(ids):
+    if rank >= len(ids):
         raise InputError(
-            f"this machine has process {turn} and up, but only {len(ids)} GPU{'s' * (len(ids) > 1)} to use: give "
+            f"local rank {rank} has no GPU: this machine has only {len(ids)} GPU{'s' * (len(ids) > 1)} to use: give "
             f"torchrun --nproc_per_node {len(ids)}, or --device cpu"
         )
-    return ids[turn]
+    return ids[rank]
 
 
 def _default_ids():
@@ -58,7 +58,7 @@ def _agree(device, ids):
 
 
 def _from_gpu_ids(text):
-    """None where nothing is said, [] for the CPU, else the GPUs' numbers."""
+    """None if the flag was not given, [] for the CPU, otherwise the indices of the GPUs."""
     if text is None or text == "":
         return None
     try:

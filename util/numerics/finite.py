@@ -1,31 +1,36 @@
-"""Numbers that go wrong: an update with a nan or infinite number in its loss or gradients does not happen.
-
-util/run/watch.py tells the person.
-"""
+"""Updates with a nan or an infinity in the loss or the gradients are skipped; util/run/watch.py reports them."""
 
 from collections import deque
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
-ADAMS = (torch.optim.Adam, torch.optim.AdamW)  # their fused kernels leave everything as it is where a flag says so
+ADAMS = (torch.optim.Adam, torch.optim.AdamW)  # their fused kernels take a flag that skips the update
 
 
-def not_finite(tensors):
-    """1.0 if any of the tensors holds a nan, an infinity or a number whose square is one; otherwise 0.0.
+def not_finite(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """1.0 if any of the tensors holds a nan, an infinity, or a number whose square is infinite; otherwise 0.0.
 
-    The result stays on their device. Squares count because Adam keeps them: an infinite one would never fade.
+    The result stays on their device. Squares count because Adam averages them: an infinite square never decays.
     """
     return torch.stack(torch._foreach_norm(tensors)).isfinite().all().logical_not().float()
 
 
 class Updates:
-    """Optimizer steps that may be left out. On CUDA the device decides, and the host doesn't wait for it."""
+    """Optimizer steps that may be skipped. On CUDA the device decides, and the host doesn't wait for it."""
 
-    def __init__(self):
-        self._made = deque(maxlen=1000)  # nobody may ask, in a loop that is not ours
+    def __init__(self) -> None:
+        # Bounded, because a user's own training loop may never call take().
+        self._made: deque[tuple[list[torch.nn.Parameter], torch.Tensor]] = deque(maxlen=1000)
 
-    def apply(self, loss, optimizers):
-        """Step all of the optimizers after backward(), or none; (parameters with gradients, 1.0 if none, a tensor)."""
+    def apply(
+        self, loss: torch.Tensor, optimizers: Sequence[torch.optim.Optimizer]
+    ) -> tuple[list[torch.nn.Parameter], torch.Tensor]:
+        """Step all of the optimizers after backward(), or none of them.
+
+        Returns the parameters that have gradients, and a tensor: 1.0 if the step was skipped, otherwise 0.0.
+        """
         parameters = [p for o in optimizers for group in o.param_groups for p in group["params"] if p.grad is not None]
         bad = not_finite([loss.detach(), *(parameter.grad for parameter in parameters)])
         if decided_on_device(bad, optimizers):
@@ -36,26 +41,27 @@ class Updates:
                 optimizer.step()
         return parameters, bad
 
-    def note(self, parameters, bad):
-        """Keep for whoever asks by take() whether the update of these parameters is to be reported as left out."""
+    def note(self, parameters: list[torch.nn.Parameter], bad: torch.Tensor) -> None:
+        """Store for take() whether the update of these parameters is to be reported as skipped (`bad` is 1.0)."""
         self._made.append((parameters, bad))
 
-    def take(self):
-        """[(parameters, flag)] of the steps since the last call; a flag is 1.0 where the step was left out."""
+    def take(self) -> list[tuple[list[torch.nn.Parameter], torch.Tensor]]:
+        """[(parameters, flag)] of the steps since the last call; the flag is 1.0 for a skipped step."""
         made = list(self._made)
         self._made.clear()
         return made
 
 
-def decided_on_device(flag, optimizers):
+def decided_on_device(flag: torch.Tensor, optimizers: Sequence[torch.optim.Optimizer]) -> bool:
+    """Whether the optimizers can skip a step by a flag on the device, so that the host need not read it."""
     return flag.is_cuda and all(type(optimizer) in ADAMS for optimizer in optimizers)
 
 
-def step_unless(optimizer, bad):
-    """A step of an Adam that does nothing where the tensor `bad` is 1.0."""
+def step_unless(optimizer: Any, bad: torch.Tensor) -> None:
+    """A step of Adam or AdamW that changes nothing if the tensor `bad` is 1.0."""
     for group in optimizer.param_groups:
         group["fused"], group["foreach"] = True, False
-    for parameter, state in optimizer.state.items():  # an unfused Adam's step count lies on the CPU
+    for parameter, state in optimizer.state.items():  # an Adam that is not fused keeps its step count on the CPU
         state["step"] = state["step"].to(parameter.device)
     optimizer.grad_scale, optimizer.found_inf = None, bad
     optimizer.step()

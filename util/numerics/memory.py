@@ -1,14 +1,15 @@
-"""When memory runs out: one line that says how much was asked for, and which flags to try next, with numbers."""
+"""Out of memory: one line with the size of the failed allocation and the flags to try next, with values."""
 
 import contextlib
 import re
 import sys
+from collections.abc import Iterator
 
 import torch
 
 from util.errors import InputError
 
-# How torch says it: the caching allocators of CUDA and mps, the CPU's on Linux and on Windows, and CUDA's libraries.
+# Messages of torch: the caching allocators of CUDA and mps, the CPU's on Linux and on Windows, and CUDA's libraries.
 SIGNS = (
     "out of memory",
     "can't allocate memory",
@@ -21,8 +22,8 @@ UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "KB": 2**10, "MB"
 
 
 @contextlib.contextmanager
-def explaining_out_of_memory(opt):
-    """Turn an error that says that memory ran out into an InputError; others pass. For training and testing."""
+def explaining_out_of_memory(opt) -> Iterator[None]:
+    """Turn an out-of-memory error into an InputError; other errors pass. For training and testing."""
     try:
         yield
     except RuntimeError as error:  # torch.OutOfMemoryError is one
@@ -32,18 +33,19 @@ def explaining_out_of_memory(opt):
         raise InputError(message) from None
 
 
-def ran_out(error):
+def ran_out(error: Exception) -> bool:
+    """Whether this is an out-of-memory error."""
     return any(sign in str(error) for sign in SIGNS)
 
 
-def asked_for(error):
-    """The bytes of the allocation that failed, or None."""
+def asked_for(error: Exception) -> int | None:
+    """The size in bytes of the failed allocation, or None if the message doesn't state it."""
     found = SIZE.search(str(error))
     return None if found is None or found[2] not in UNITS else round(float(found[1]) * UNITS[found[2]])
 
 
-def free_and_total(device):
-    """Bytes of a device, or None where nobody says; on a CPU, of what the system could still hand out."""
+def free_and_total(device: torch.device) -> tuple[int, int] | tuple[None, None]:
+    """Free and total bytes of a device, None where unknown; on a CPU, free is what the system calls available."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)
     if device.type == "cpu":
@@ -53,18 +55,18 @@ def free_and_total(device):
     return None, None
 
 
-def explain(opt, asked, free, total):
-    """The whole line; `asked`, `free` and `total` in bytes, None where not known."""
+def explain(opt, asked: int | None, free: int | None, total: int | None) -> str:
+    """The whole message; `asked`, `free` and `total` are in bytes, None where unknown."""
     parts = [f"{gib(asked)} more were asked for"] if asked is not None else []
-    parts += [f"{gib(free)} of {gib(total)} are free"] if free is not None else []
+    parts += [f"{gib(free)} of {gib(total)} are free"] if free is not None and total is not None else []
     size, value = size_flag(opt)
     settings = f"--batch_size {opt.batch_size}, --{size} {value}, --precision {opt.precision}"
     what = f" ({', '.join(parts)})" if parts else ""
     return f"{opt.device}: out of memory{what}, with {settings}. Try, in this order: {'; '.join(next_flags(opt))}"
 
 
-def next_flags(opt):
-    """What makes a step smaller, the least harmful first, without what is in use already."""
+def next_flags(opt) -> list[str]:
+    """Flags that reduce memory and are not in use yet, those with the least effect on the result first."""
     advice, (size, value) = [], size_flag(opt)
     if opt.batch_size > 1:
         parts = f" --accumulate {2 * getattr(opt, 'accumulate', 1)} (the same step in parts)" if opt.isTrain else ""
@@ -79,28 +81,29 @@ def next_flags(opt):
     return advice or ["another --device, or smaller networks (--ngf, --ndf)"]
 
 
-def size_flag(opt):
-    """(name, value) of the flag that says how large the images are that the networks see."""
+def size_flag(opt) -> tuple[str, int]:
+    """(name, value) of the flag that sets the size of the networks' input images."""
     if getattr(opt, "image_size", None):
         return "image_size", opt.image_size
     name = "crop_size" if "crop" in opt.preprocess else "load_size"
     return name, getattr(opt, name)
 
 
-def peak(device):
-    """The most memory that this process has held, in a line; None where nobody counts."""
+def peak(device: torch.device) -> str | None:
+    """A line with the peak memory of this process on the device; None where it is not measured."""
     if device.type == "cuda":
-        held, total = torch.cuda.max_memory_reserved(device), torch.cuda.get_device_properties(device).total_memory
+        held = torch.cuda.max_memory_reserved(device)
     elif device.type == "cpu" and sys.platform != "win32":
-        import resource  # not there on Windows
+        import resource  # Windows lacks this module
 
         unit = 1 if sys.platform == "darwin" else 1024
-        held, total = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, free_and_total(device)[1]
+        held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     else:
         return None
+    total = free_and_total(device)[1]
     return f"peak memory on {device}: {gib(held)}" + (f" of {gib(total)}" if total else "")
 
 
-def gib(count):
-    """Bytes as people read them: 310 MiB, 1.25 GiB."""
+def gib(count: float) -> str:
+    """Bytes in MiB or GiB: 310 MiB, 1.25 GiB."""
     return f"{count / 2**20:.0f} MiB" if count < 2**30 else f"{count / 2**30:.2f} GiB"

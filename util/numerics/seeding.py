@@ -1,7 +1,7 @@
 """Randomness is a function of position: (seed, images seen) for a step, (seed, epoch, index) for a data item.
 
-Nothing stores the state of a generator. Whoever stands at the same position draws the same numbers, which makes a
-run repeatable, a resumed run exact, and the pictures independent of the number of data workers.
+No state of a generator is stored. Draws at the same position are the same numbers, which makes a run repeatable, a
+resumed run exact, and the images independent of the number of data workers.
 """
 
 import contextlib
@@ -12,12 +12,12 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-STEP, ITEM, ORDER, BUILD, SHARED = range(5)  # what a position is a position in, so that equal numbers don't collide
+STEP, ITEM, ORDER, BUILD, SHARED = range(5)  # kinds of positions: equal numbers of different kinds give different seeds
 
 
-def derive(seed, *position):
-    """A 64-bit seed for a place in the run; equal arguments give equal seeds on every machine."""
-    # SeedSequence mixes every word into the whole pool, so neighbouring positions are unrelated.
+def derive(seed: int, *position: int) -> int:
+    """A 64-bit seed for a position in the run; equal arguments give equal seeds on every machine."""
+    # SeedSequence mixes every word into the whole pool, so the seeds of neighbouring positions are unrelated.
     words = np.random.SeedSequence(seed, spawn_key=position).generate_state(1, np.uint64)
     return int(words[0])
 
@@ -25,7 +25,7 @@ def derive(seed, *position):
 def _seed_all(derived):
     random.seed(derived)
     np.random.seed(derived % 2**32)
-    # The default CPU generator by hand: torch.manual_seed also visits every accelerator, 100 times slower per call.
+    # Seeds the default CPU generator alone: torch.manual_seed also seeds every accelerator, which is 100 times slower.
     torch.default_generator.manual_seed(derived)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(derived)
@@ -44,51 +44,51 @@ def restored() -> Iterator[None]:
         np.random.set_state(numpy_state)
 
 
-def seed_build(seed):
-    """Before networks are made, so that the same seed initialises them alike."""
+def seed_build(seed: int) -> None:
+    """Before networks are built: the same seed gives the same initial weights."""
     _seed_all(derive(seed, BUILD))
 
 
 _step = 0, 0, 0  # (seed, images seen, rank) of the running step
-_fresh = set()  # devices whose shared generator has not been seeded for this step yet
+_seeded: set[torch.device] = set()  # devices whose shared generator has been seeded for the running part
 
 
-def seed_step(seed, images_seen, rank=0):
-    """Before a training step, after its batch has been fetched: dropout, pools and coins of that step."""
+def seed_step(seed: int, images_seen: int, rank: int = 0) -> None:
+    """Before a training step, after its batch has been loaded: for dropout, image pools and flips of the step."""
     global _step
     _step = seed, images_seen, rank
     seed_part(0)
 
 
-def seed_part(part):
-    """Before a part of a step's batch (--accumulate): draws of its own for each image, the shared ones once more."""
+def seed_part(part: int) -> None:
+    """Before a part of a step's batch (--accumulate): parts draw differently, except from shared(), which restarts."""
     seed, images_seen, rank = _step
-    _fresh.clear()
+    _seeded.clear()
     _seed_all(derive(seed, STEP, images_seen, rank, *([part] if part else [])))
 
 
-def shared(device):
-    """A generator for what is drawn once for a whole step: it gives all processes and all parts the same numbers."""
+def shared(device: torch.device | str) -> torch.Generator:
+    """A generator for draws that hold for a whole step: all ranks and all parts of the batch get the same numbers."""
     device = torch.device(device)
     generator = _generator(device)
-    if device not in _fresh:
-        _fresh.add(device)
+    if device not in _seeded:
+        _seeded.add(device)
         seed, images_seen, _ = _step
         generator.manual_seed(derive(seed, SHARED, images_seen))
     return generator
 
 
 @functools.cache
-def _generator(device):
+def _generator(device: torch.device) -> torch.Generator:
     return torch.Generator(device)
 
 
-def seed_item(seed, epoch, index):
-    """Before one data item is made, in whichever process makes it: its crop, its flip, its partner."""
+def seed_item(seed: int, epoch: int, index: int) -> None:
+    """Before a data item is made, in any process: for its crop, its flip and its partner."""
     _seed_all(derive(seed, ITEM, epoch, index))
 
 
-def order(seed, epoch, length):
+def order(seed: int, epoch: int, length: int) -> list[int]:
     """The order in which an epoch visits `length` items: a list of indices, a permutation of range(length)."""
     generator = torch.Generator().manual_seed(derive(seed, ORDER, epoch) % 2**63)
     return torch.randperm(length, generator=generator).tolist()

@@ -66,7 +66,7 @@ NETS = {
     "pixel": (lambda: networks.define_D(3, 4, "pixel", norm="batch"), [(3, 8, 8)]),
     "mapping": (lambda: networks.define_F(4, "mapping"), [(4, 8, 8)]),
     "stargan": (lambda: networks.StarGANGenerator(4, 5, 2), [(3, 32, 32), (5,)]),
-    "stargan's critic": (lambda: networks.StarGANDiscriminator(32, 4, 5, 4), [(3, 32, 32)]),
+    "stargan discriminator": (lambda: networks.StarGANDiscriminator(32, 4, 5, 4), [(3, 32, 32)]),
 }
 
 

@@ -1,4 +1,4 @@
-"""--precision: islands of half precision in a float32 world, and the scales that float16 needs."""
+"""--precision: networks under autocast with float32 outputs, and the loss scales that float16 needs."""
 
 import copy
 import types
@@ -40,19 +40,19 @@ class Net(nn.Module):
         return self.outputs(y)
 
 
-def island(word, **arguments):
+def under_autocast(word, **arguments):
     torch.manual_seed(0)
     net = Net(**arguments)
     Precision(word, CPU).use_autocast(net)
     return net
 
 
-# --- islands ----------------------------------------------------------------------------------------------------------
+# --- autocast ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("word", HALVES)
 def test_a_network_calculates_in_half_precision_and_answers_in_float32(word):
-    net = island(word)
+    net = under_autocast(word)
     result = net(torch.ones(1, 4))
     assert (net.seen, result.dtype) == (HALVES[word], torch.float32)
     result.sum().backward()
@@ -61,24 +61,24 @@ def test_a_network_calculates_in_half_precision_and_answers_in_float32(word):
 
 @pytest.mark.parametrize("word", ["fp32", "tf32"])
 def test_float32_leaves_the_forward_alone(word):
-    assert "forward" not in vars(island(word))
+    assert "forward" not in vars(under_autocast(word))
 
 
 def test_float64_is_not_touched():
-    net = island("bf16").double()
+    net = under_autocast("bf16").double()
     assert net(torch.ones(1, 4, dtype=torch.float64)).dtype == torch.float64
     assert at_least_float32(torch.ones(1, dtype=torch.float64)).dtype == torch.float64
 
 
 def test_tensors_are_found_where_networks_put_them():
-    net = island("bf16", outputs=lambda y: (y, [y, [y]], {"name": y}, "word"))
+    net = under_autocast("bf16", outputs=lambda y: (y, [y, [y]], {"name": y}, "word"))
     image, features, named, word = net(torch.ones(1, 4))
     assert {image.dtype, features[0].dtype, features[1][0].dtype, named["name"].dtype} == {torch.float32}
     assert word == "word"
 
 
 def test_features_for_other_networks_stay_half():
-    net = island("bf16", outputs=lambda y: (y, [y]))
+    net = under_autocast("bf16", outputs=lambda y: (y, [y]))
     net.returns_half_features = True
     image, features = net(torch.ones(1, 4))
     assert (image.dtype, features[0].dtype) == (torch.float32, torch.bfloat16)
@@ -93,14 +93,14 @@ def test_a_network_may_stay_as_it_is():
 
 
 def test_keys_stay_and_twice_is_once():
-    net, plain = island("bf16"), Net()
+    net, plain = under_autocast("bf16"), Net()
     Precision("bf16", CPU).use_autocast(net)
     assert list(net.state_dict()) == list(plain.state_dict())
     assert net(torch.ones(1, 4)).dtype == torch.float32
 
 
 def test_a_deepcopy_uses_the_weights_of_the_copy():
-    net = island("bf16")
+    net = under_autocast("bf16")
     twin = copy.deepcopy(net)
     nn.init.zeros_(twin.linear.weight)
     nn.init.zeros_(twin.linear.bias)
@@ -109,8 +109,8 @@ def test_a_deepcopy_uses_the_weights_of_the_copy():
     assert twin.seen == torch.bfloat16
 
 
-def test_full_precision_opens_the_islands_and_closes_them_after_an_error():
-    net = island("bf16")
+def test_full_precision_switches_autocast_off_and_on_again_after_an_error():
+    net = under_autocast("bf16")
     with pytest.raises(KeyError), full_precision(), full_precision():
         net(torch.ones(1, 4))
         assert net.seen == torch.float32
@@ -146,7 +146,7 @@ def test_a_part_that_is_computed_again_is_so_in_the_same_numbers(reentrant):
         seen.append(y.dtype)
         return y.tanh()
 
-    net = island("bf16", outputs=lambda y: checkpoint(part, y, use_reentrant=reentrant))
+    net = under_autocast("bf16", outputs=lambda y: checkpoint(part, y, use_reentrant=reentrant))
     net(torch.ones(1, 4)).sum().backward()
     assert seen == [torch.bfloat16] * 2
 
