@@ -130,7 +130,7 @@ def test_commands_run_in_their_order(page, tmp_path, monkeypatch, capsys):
 
 def known_flags():
     """Every flag of both programs, with every model and data set, and of every tool; and those of torchrun."""
-    known = {"-h", *NOT_OURS, *torchrun_parser()._option_string_actions}
+    known = {"-h", "--help_all", *NOT_OURS, *torchrun_parser()._option_string_actions}
     for options in (BaseOptions, TrainOptions, TestOptions):
         known |= set(make_options_doc.parser_of(options)._option_string_actions)
     for setters in ([models.get_option_setter(name) for name in models.BUILT_IN],

@@ -1,11 +1,20 @@
-"""``-h`` and refusals are there at once: they don't wait for torch."""
+"""``-h`` and ``--help_all``: flags by topic; they and refused command lines don't import torch."""
 
+import contextlib
+import io
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import data
 import models
+from options import flags
+from options.parser import OptionParser
+from options.test_options import TestOptions
+from options.train_options import TrainOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,3 +72,74 @@ def test_help_and_refusals_come_without_torch(tmp_path):
     assert sum("-> --no_such_flag: no such flag here" in line for line in lines) == 2 * modes + 1
     assert sum("did you mean" in line for line in lines if "-> --model" in line or "-> --dataset_mode" in line) == 4
     assert sum("-> --netG unet_265: choose" in line for line in lines) == 2
+
+
+def help_of(options, *words):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), pytest.raises(SystemExit) as exit:
+        options(words).parse()
+    assert exit.value.code == 0
+    return printed.getvalue()
+
+
+def shown(text):
+    return set(re.findall(r"^  (?:-h, )?--(\w+)", text, re.MULTILINE))
+
+
+def sections(text):
+    return re.findall(r"^(\S.*):$", text, re.MULTILINE)
+
+
+def parser_with(options, model):
+    parser = options([]).initialize(OptionParser([]))
+    return models.get_option_setter(model)(parser, options is TrainOptions)
+
+
+def test_help_shows_the_common_flags_and_those_of_the_choice_by_topic():
+    text = help_of(TrainOptions, "--model", "cut", "-h")
+    assert sections(text) == [
+        *(flags.RUN, flags.DATA, "--model cut", "--dataset_mode unaligned", flags.NETWORKS, flags.SCHEDULE),
+        *(flags.LOSSES, flags.SAVING, flags.SHOWING, flags.MACHINE),
+    ]
+    assert {"dataroot", "name", "model", "netG", "lr", "batch_size", "CUT_mode", "nce_T", "finetune_crop"} <= shown(
+        text
+    )
+    assert not {"beta2", "easy_label", "display_env", "channels_last"} & shown(text)
+    assert text.rstrip().endswith("--help_all shows all flags.")
+    assert len(shown(text)) < 60
+
+
+@pytest.mark.parametrize(("options", "model"), [(TrainOptions, "stargan"), (TestOptions, "pix2pix")])
+def test_help_all_shows_every_flag_with_its_default(options, model):
+    text = help_of(options, "--model", model, "--dataset_mode", "aligned", "--help_all")
+    assert shown(text) == {*parser_with(options, model).names(), "help", "help_all"}
+    assert sections(text)[-1] == flags.PLUG_INS
+    entries = re.split(r"^  (?=-)", text, flags=re.MULTILINE)[1:]
+    for entry in entries:
+        if not entry.startswith(("-h", "--help_all", "--dataroot")):
+            assert "default:" in entry or "none given" in " ".join(entry.split()), entry
+
+
+def test_help_is_the_same_from_both_words_of_a_tool_and_of_a_program_without_topics():
+    parser = OptionParser(["--help_all"])
+    parser.add_argument("--size", type=int, default=3, help="in 100 % of cases".replace("%", "%%"))
+    assert parser.wants_help()
+    assert "--size SIZE" in parser.format_help()
+    assert "in 100 % of cases (default: 3)" in parser.format_help()
+    assert "common flags" not in parser.format_help()
+
+
+def test_a_plug_in_flag_stands_under_the_choice():
+    text = help_of(TrainOptions, "--model", "template", "-h")
+    assert text.index("--model template:") < text.index("--lambda_regression") < text.index(f"{flags.NETWORKS}:")
+
+
+def test_the_flags_for_plug_ins_are_those_that_our_code_does_not_read():
+    files = [ROOT / "train.py", ROOT / "test.py"]
+    files += [path for folder in ("models", "data", "util", "options") for path in (ROOT / folder).rglob("*.py")]
+    source = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    for options in (TrainOptions, TestOptions):
+        parser = options([]).initialize(OptionParser([]))
+        for name in parser.names():
+            read = re.search(rf"\.{name}\b|\"{name}\"", source) is not None
+            assert read == (parser.declaration_of(name).topic != flags.PLUG_INS), name
