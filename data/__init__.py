@@ -38,8 +38,8 @@ def _options_of(dataset_name):
 
 def create_dataset(opt):
     """What the training loop iterates over: batches of the data set that ``opt.dataset_mode`` names."""
-    from data.headers import check_headers
-    from data.loader import CustomDatasetDataLoader
+    from data.loading.headers import check_headers
+    from data.loading.loader import CustomDatasetDataLoader
     from util.processes import distributed
 
     loader = distributed.together(lambda: CustomDatasetDataLoader(opt))
@@ -50,7 +50,7 @@ def create_dataset(opt):
 
 def __getattr__(name):
     if name == "CustomDatasetDataLoader":
-        from data.loader import CustomDatasetDataLoader
+        from data.loading.loader import CustomDatasetDataLoader
 
         return CustomDatasetDataLoader
     raise AttributeError(f"module 'data' has no attribute {name!r}")

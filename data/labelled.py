@@ -5,8 +5,8 @@ from functools import partial
 from PIL import Image
 
 from data import transforms
-from data.image_file import open_image
 from data.labelled_options import USUAL_CROP
+from data.pictures import open_image
 
 BILINEAR = Image.Resampling.BILINEAR
 

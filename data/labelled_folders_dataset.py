@@ -10,10 +10,10 @@ import os
 from data import labelled_folders_options
 from data.base_dataset import BaseDataset
 from data.folders import find_images
-from data.image_file import load_image
 from data.image_paths import make_dataset
 from data.labelled import labelled_transform, say_sizes
 from data.labelled_folders_options import domain_folder, find_domains
+from data.pictures import load_image
 from util.errors import InputError, nearest
 
 

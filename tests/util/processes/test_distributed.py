@@ -24,7 +24,9 @@ def test_one_process_agrees_with_itself():
 
 
 def test_it_comes_without_torch():
-    program = "import sys; from util.processes import distributed; distributed.agreed(1); sys.exit('torch' in sys.modules)"
+    program = (
+        "import sys; from util.processes import distributed; distributed.agreed(1); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
