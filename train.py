@@ -28,7 +28,7 @@ def main(cmd_line=None):
 def run(opt, options):
     """Build everything, train, and return the exit code: 0, or what a signal asks for."""
     # Imported when the flags are understood: torch takes seconds, and -h should not.
-    from data.worker import naming_dead_workers
+    from data.loading.worker import naming_dead_workers
     from util.numerics import memory, seeding
     from util.numerics.allocator import keep_freed_memory
     from util.numerics.determinism import repeatable

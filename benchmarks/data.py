@@ -25,9 +25,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from data import transforms, worker
 from data.base_dataset import get_transform
-from data.image_file import load_image, open_image
 from data.image_folder import make_dataset
-from data.loader import CustomDatasetDataLoader
+from data.loading.loader import CustomDatasetDataLoader
+from data.pictures import load_image, open_image
 from options.train_options import TrainOptions
 
 BICUBIC = Image.Resampling.BICUBIC

@@ -44,7 +44,7 @@ def start(folder):
     words = ["--dataroot", folder, "--num_threads", "0", "--device", "cpu", "--seed", "0"]
     with harness.quietly():
         opt = TrainOptions([*words, "--load_size", "8", "--crop_size", "8", "--checkpoints_dir", folder]).parse()
-        import data.loader  # noqa: F401  the import of torch is not what grows
+        import data.loading.loader  # noqa: F401  the import of torch is not what grows
 
         before, begin = harness.resident(), time.perf_counter()
         dataset = create_dataset(opt)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import harness
 
-from data import index
 from data.image_paths import make_dataset
+from data.loading import index
 
 
 def make_files(folder, count, per_folder):

@@ -47,8 +47,8 @@ def _takes_flags_from_table(dataset_name: str) -> bool:
 
 def create_dataset(opt):
     """What the training loop iterates over: batches of the data set that ``opt.dataset_mode`` names."""
-    from data.headers import check_headers
-    from data.loader import CustomDatasetDataLoader
+    from data.loading.headers import check_headers
+    from data.loading.loader import CustomDatasetDataLoader
     from util.processes import distributed
 
     loader = distributed.run_on_all_ranks(lambda: CustomDatasetDataLoader(opt))
@@ -59,7 +59,7 @@ def create_dataset(opt):
 
 def __getattr__(name):
     if name == "CustomDatasetDataLoader":
-        from data.loader import CustomDatasetDataLoader
+        from data.loading.loader import CustomDatasetDataLoader
 
         return CustomDatasetDataLoader
     raise AttributeError(f"module 'data' has no attribute {name!r}")

@@ -6,7 +6,7 @@
 from data import flags
 from data.base_dataset import BaseDataset, get_params, get_transform
 from data.folders import SIDE_BY_SIDE, find_images, phase_of
-from data.image_file import about, open_image
+from data.pictures import about, open_image
 from util.errors import InputError
 
 

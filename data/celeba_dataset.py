@@ -14,8 +14,8 @@ from data import flags
 from data.attribute_file import find_attribute_file, read_attributes, split
 from data.base_dataset import BaseDataset
 from data.folders import find_images
-from data.image_file import load_image
 from data.labelled import labelled_transform, say_sizes
+from data.pictures import load_image
 from util.errors import InputError
 
 IMAGE_FOLDERS = ("images", "img_align_celeba/img_align_celeba", "img_align_celeba")

@@ -9,7 +9,7 @@ import torch
 from data import flags
 from data.base_dataset import BaseDataset, get_transform
 from data.folders import find_images, phase_of
-from data.image_file import load_image
+from data.pictures import load_image
 from util.errors import InputError
 
 

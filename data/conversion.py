@@ -52,7 +52,7 @@ def to_tensor(image: Any, channels: int) -> tuple[torch.Tensor, Back]:
 
 def read_upright(path: str | os.PathLike) -> Image.Image:
     """The image file in its own mode, turned as its EXIF orientation says. Raises InputError naming the path."""
-    from data.image_file import FORMATS, reason
+    from data.pictures import FORMATS, reason
 
     try:
         with Image.open(path, formats=FORMATS) as image:

@@ -3,9 +3,9 @@
 import os
 from itertools import islice
 
-from data.archive import met_below
 from data.image_names import is_shard
 from data.image_paths import EXTENSIONS, is_image_file, make_dataset
+from data.loading.archive import met_below
 from util.errors import InputError, nearest
 
 SIDE_BY_SIDE = (

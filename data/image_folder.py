@@ -2,8 +2,8 @@
 
 from torch.utils.data import Dataset
 
-from data.image_file import open_image
 from data.image_paths import EXTENSIONS, IMG_EXTENSIONS, is_image_file, make_dataset
+from data.pictures import open_image
 
 __all__ = ["EXTENSIONS", "IMG_EXTENSIONS", "ImageFolder", "default_loader", "is_image_file", "make_dataset"]
 

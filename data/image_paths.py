@@ -5,8 +5,8 @@ import os
 import stat
 import time
 
-from data import archive, index
 from data.image_names import EXTENSIONS, IMG_EXTENSIONS, is_compressed, is_image_file, is_shard
+from data.loading import archive, index
 from util.errors import InputError
 
 __all__ = ["EXTENSIONS", "IMG_EXTENSIONS", "is_image_file", "make_dataset"]
@@ -19,7 +19,7 @@ def make_dataset(dir, max_dataset_size=float("inf")):
     """Paths of the images in a folder and its sub-folders, linked ones too: sorted, then the first so many.
 
     Hidden folders are left out. A link to a folder it lies in is not followed. Dangling links to images stay in
-    the list, so that opening them says what is wrong. Tar files count as folders (data/archive.py).
+    the list, so that opening them says what is wrong. Tar files count as folders (data/loading/archive.py).
     """
     if not os.path.isdir(dir):
         raise InputError(f"{dir}: there is no such folder")

@@ -6,7 +6,7 @@ from PIL import Image
 
 from data import transforms
 from data.flags import USUAL_CROP
-from data.image_file import open_image
+from data.pictures import open_image
 
 BILINEAR = Image.Resampling.BILINEAR
 

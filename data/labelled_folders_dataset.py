@@ -11,7 +11,6 @@ from data import flags
 from data.base_dataset import BaseDataset
 from data.flags import domain_folder, find_domains
 from data.folders import find_images
-from data.image_file import load_image
 from data.image_paths import make_dataset
 from data.labelled import labelled_transform, say_sizes
 from util.errors import InputError, nearest

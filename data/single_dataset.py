@@ -6,7 +6,7 @@ All images below <dataroot>, whatever the phase.
 from data import flags
 from data.base_dataset import BaseDataset, get_transform
 from data.folders import find_images
-from data.image_file import load_image
+from data.pictures import load_image
 
 
 class SingleDataset(BaseDataset):

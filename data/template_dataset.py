@@ -8,8 +8,8 @@ has something to learn. Try it with ``python train.py --model template --dataset
 """
 
 from data.base_dataset import BaseDataset, get_transform
-from data.image_file import load_image
 from data.image_folder import make_dataset
+from data.pictures import load_image
 from util.errors import InputError
 from util.flags import Float
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from data.image_file import open_image
+from data.pictures import open_image
 from util.errors import InputError
 
 SHOWN = 20  # names listed before "and so many more"

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 
-from data.archive import source as open_member
+from data.loading.archive import source as open_member
 from util.errors import InputError
 
 PARTS = ("train", "val", "test")

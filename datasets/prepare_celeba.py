@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from pairs import default_processes, find_images, spread, tell
 from parts import PARTS, check_fractions, divide, put, refuse_if_filled
 
-from data.image_file import open_image
+from data.pictures import open_image
 from options.parser import OptionParser
 from util.errors import InputError, clear_errors
 from util.files import write_text

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from pairs import default_processes, join, save, spread, tell
 from PIL import Image
 
-from data.image_file import open_image
+from data.pictures import open_image
 from options.parser import OptionParser
 from util.errors import InputError, clear_errors
 from util.flags import Int

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from pairs import default_processes, find_images, join, save, spread, stem, tell
 from PIL import Image
 
-from data.image_file import open_image
+from data.pictures import open_image
 from options.parser import OptionParser
 from util.errors import InputError, clear_errors
 from util.flags import Int

@@ -19,8 +19,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from data import find_dataset_using_name
-from data.headers import files_of
-from data.image_file import open_image
+from data.loading.headers import files_of
+from data.pictures import open_image
 from options.train_options import TrainOptions
 from util.errors import InputError, clear_errors
 from util.flags import SWITCH

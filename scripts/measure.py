@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from data.image_file import open_image
 from data.image_folder import make_dataset
+from data.pictures import open_image
 from options.parser import OptionParser
 from util.errors import InputError, clear_errors
 from util.files import write_text

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from test_programs import CYCLE_GAN, PIX2PIX, ROOT, paired, train, unpaired, weights, where  # noqa: F401
 
-from data import worker
+from data.loading import worker
 from models.cycle_gan_model import CycleGANModel
 from models.legacy import loss_of
 from util.errors import InputError

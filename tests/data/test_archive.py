@@ -14,10 +14,11 @@ import pytest
 from data_help import make_opt, picture, save, save_tree
 from PIL import Image
 
-from data import archive, find_dataset_using_name, headers, image_paths, index
-from data.image_file import open_image
+from data import find_dataset_using_name, image_paths
 from data.image_folder import ImageFolder, make_dataset
-from data.loader import CustomDatasetDataLoader
+from data.loading import archive, headers, index
+from data.loading.loader import CustomDatasetDataLoader
+from data.pictures import open_image
 from datasets import parts
 from scripts import check_data
 from util.errors import InputError

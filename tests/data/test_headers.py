@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from data import headers
+from data.loading import headers
 from util.errors import InputError
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from data import image_paths, index
+from data import image_paths
 from data.image_paths import make_dataset
+from data.loading import index
 
 LONG_AGO = time.time() - 1000
 
@@ -215,7 +216,8 @@ def test_waiting_has_an_end_and_holds_up_nobody_else(folder, monkeypatch):
 def test_many_processes_at_once(folder, tmp_path):
     program = """
 import sys
-from data import image_paths, index
+from data import image_paths
+from data.loading import index
 image_paths.BIG, index.UNSURE = 5, 0
 print(len(image_paths.make_dataset(sys.argv[1])))
 """

@@ -15,7 +15,7 @@ from data_help import make_opt, picture, save, save_tree
 
 from data import create_dataset
 from data.base_dataset import BaseDataset
-from data.loader import CustomDatasetDataLoader
+from data.loading.loader import CustomDatasetDataLoader
 from util.errors import InputError
 from util.numerics import seeding
 
@@ -77,7 +77,7 @@ def loader(monkeypatch, tmp_path):
     """loader(Class, **options): the loader of a data set that has no file."""
 
     def make(dataset, **fields):
-        monkeypatch.setattr("data.loader.find_dataset_using_name", lambda name: dataset)
+        monkeypatch.setattr("data.loading.loader.find_dataset_using_name", lambda name: dataset)
         return CustomDatasetDataLoader(make_opt(tmp_path, **fields))
 
     return make
@@ -307,7 +307,7 @@ print(next(iterator)["A"].shape, flush=True)
 
 
 def test_a_worker_that_died_while_handing_over_a_batch_is_named():
-    from data.worker import naming_dead_workers
+    from data.loading.worker import naming_dead_workers
 
     class _ForkingPickler:
         @staticmethod

@@ -2,7 +2,7 @@
 
 import pytest
 
-from data.loader import PositionSampler
+from data.loading.loader import PositionSampler
 from util.numerics import seeding
 from util.processes import distributed, session
 

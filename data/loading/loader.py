@@ -10,8 +10,8 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from data import find_dataset_using_name
-from data.prefetch import ahead
-from data.worker import Positioned, Refusal, Replaced, collate, naming_dead_workers, start_worker
+from data.loading.prefetch import ahead
+from data.loading.worker import Positioned, Refusal, Replaced, collate, naming_dead_workers, start_worker
 from util.errors import InputError
 from util.numerics import seeding
 from util.processes import distributed

@@ -7,7 +7,7 @@ import pytest
 from data_help import picture, save
 from PIL import Image
 
-from data.image_file import ORIENTATION, UPRIGHT, open_image
+from data.pictures import ORIENTATION, UPRIGHT, open_image
 from util.errors import InputError
 
 

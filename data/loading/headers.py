@@ -6,8 +6,8 @@ import time
 
 from PIL import Image
 
-from data.archive import source
-from data.image_file import FORMATS, reason
+from data.loading.archive import source
+from data.pictures import FORMATS, reason
 from util.errors import InputError
 
 SECONDS = 3  # of looking before a training; scripts/check_data.py takes the time to look at everything

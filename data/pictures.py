@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 from PIL import Image
 
-from data.archive import source
+from data.loading.archive import source
 from util.errors import InputError
 
 # Listed, so that a file can't pick a decoder that runs other programs (PostScript) whatever it calls itself.
@@ -30,7 +30,7 @@ Image.preinit()  # the common decoders now, instead of all of them at the first 
 def open_image(path):
     """The image as a PIL image of mode RGB. Raises InputError naming the path if it can't be read.
 
-    `path` may be a member of a shard (data/archive.py). EXIF rotation is applied. 16-bit gray is scaled to
+    `path` may be a member of a shard (data/loading/archive.py). EXIF rotation is applied. 16-bit gray is scaled to
     8 bits, floating-point gray is taken as [0, 1]. Transparent pixels are laid on white, as viewers show them. Images
     of more than 2 * PIL.Image.MAX_IMAGE_PIXELS (179 million) pixels are refused, as decompression bombs.
     """

@@ -1,6 +1,6 @@
 """Shards: tar files that count as folders of images. A member's path is <shard>/<member>, such as trainA/000.tar/7.jpg.
 
-Members are read where they lie in the file, in any order; the headers are read once, and kept (see data/index.py).
+Members are read where they lie in the file, in any order; the headers are read once, and kept (see index.py).
 Every read opens the shard anew: nothing is shared between processes or threads, and nothing stays open.
 """
 
@@ -11,8 +11,8 @@ import tarfile
 import time
 from typing import Any, NamedTuple
 
-from data import index
 from data.image_names import is_image_file
+from data.loading import index
 from util.errors import InputError
 
 INSIDE = re.compile(r"\.tar" + re.escape(os.sep), re.IGNORECASE)
