@@ -51,7 +51,7 @@ def domain_words(options, width):
     both = bool(attributes and domains)
     if len(attributes) + len(domains) + 2 * both != width:
         split = " (attributes, folders, and 2 for the mask)" if both else ""
-        raise InputError(f"--selected_attrs, --domains: the weights are for {width} channels{split}; give as many names")
+        raise InputError(f"--selected_attrs, --domains: the weights are for {width} channels{split}; name as many")
     words = ["--selected_attrs", *attributes] * bool(attributes) + ["--domains", *domains] * bool(domains)
     return [*words, "--dataset_mode", "celeba_and_folders" if both else "celeba" if attributes else "labelled_folders"]
 
