@@ -1,4 +1,4 @@
-"""What training in many processes costs: bytes that are averaged, their time on a link, and what is left of the speed.
+"""The cost of training in several processes: bytes averaged per step, their time on a link, and the remaining speed.
 
     python benchmarks/scaling.py                                    arithmetic, from the networks at their defaults
     python benchmarks/scaling.py --processes 64 --step 250          of 64 processes, whose step alone takes 250 ms
@@ -33,7 +33,7 @@ HIDING = 0.5  # part of a step in which gradients can be on their way
 
 
 def bytes_of(setting, words):
-    """Bytes of gradients that a step averages, as a mean where the critic makes several for one of the generator."""
+    """Bytes of gradients averaged per step; a mean if the discriminator makes several steps per generator step."""
     model = workload.build(setting, words, "cpu")
     sizes = {name: sum(p.nbytes for p in net.parameters()) for name, net in model.networks_by_name().items()}
     rarely = getattr(model.opt, "n_critic", 1)

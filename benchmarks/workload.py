@@ -32,7 +32,7 @@ MODELS = ("pix2pix", "cycle_gan", "cut", "fastcut", "dclgan", "simdcl", "stargan
 PLAIN = {"precision": "fp32", "channels_last": "no", "compile": "none"}
 
 # Of the originals, over ours without economies. StarGAN's makes the image of the generator's step twice, in that step
-# computes gradients of the critic's parameters, which nobody uses, and takes zeros back through the critic.
+# computes gradients of the discriminator's parameters, which are not used, and passes zeros back through it.
 ORIGINALS_MORE = {"stargan": 30.39 / 26.92}
 
 

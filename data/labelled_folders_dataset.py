@@ -13,6 +13,7 @@ from data.flags import domain_folder, find_domains
 from data.folders import find_images
 from data.image_paths import make_dataset
 from data.labelled import labelled_transform, say_sizes
+from data.pictures import load_image
 from util.errors import InputError, nearest
 
 

@@ -1,4 +1,4 @@
-"""Make paired data of two folders: images of the same name in A and in B become one, A on the left, B on the right.
+"""Make paired data from two folders: images with the same name are joined, A on the left and B on the right.
 
     python datasets/combine_A_and_B.py --fold_A photos/A --fold_B photos/B --fold_AB datasets/mine
 
@@ -22,8 +22,8 @@ from util.flags import Int
 def pair_up(names_A, names_B, use_AB=False):
     """[(name in A, name in B, name to write)] in order, and the names in A and in B that have no partner.
 
-    The same path pairs first, then the same path with another ending; such a pair is written as .png, since one of the
-    two endings would lose what the other keeps. With `use_AB` it is 1_A.jpg and 1_B.jpg that belong together.
+    Equal paths are paired first, then paths that differ in the extension. The latter are written as .png, so that no
+    lossy format is applied to a lossless image. With `use_AB`, 1_A.jpg and 1_B.jpg form a pair.
     """
     partners = by_stem(names_B)
     pairs, without = [], []
@@ -76,7 +76,7 @@ def combine(options):
 
 
 def _refuse_clashes(pairs):
-    """a.jpg and a.png in A may both find a.bmp in B: one would overwrite the other."""
+    """Refuse pairs with the same target, e.g. a.jpg and a.png in A with a.bmp in B."""
     taken = {}
     for name, _, target in pairs:
         if stem(target) in taken:
@@ -92,12 +92,12 @@ def read_options(command_line):
     add("--fold_A", required=needed, metavar="DIR", help="images of A, in sub-folders train, val, test or as they are")
     add("--fold_B", required=needed, metavar="DIR", help="images of B, by the same names")
     add("--fold_AB", required=needed, metavar="DIR", help="where the joined images go")
-    add("--num_imgs", type=Int(1), default=1_000_000, help="join so many of each sub-folder at most")
+    add("--num_imgs", type=Int(1), default=1_000_000, help="maximum number of pairs per sub-folder")
     add("--use_AB", action="store_true", help="partners are called 1_A.jpg and 1_B.jpg; the result 1.jpg")
     add("--resize", action="store_true", help="scale B to A's size where they differ, instead of leaving the pair out")
-    add("--processes", type=Int(1), default=default_processes(), help="how many work at once")
-    add("--no_multiprocessing", action="store_true", help="the older way to say --processes 1")
-    add("--dry_run", action="store_true", help="say what would be done, and stop")
+    add("--processes", type=Int(1), default=default_processes(), help="number of processes")
+    add("--no_multiprocessing", action="store_true", help="the same as --processes 1")
+    add("--dry_run", action="store_true", help="print what would be done, and stop")
     options = parser.parse_or_help()
     A, B, AB = (os.path.realpath(folder) for folder in (options.fold_A, options.fold_B, options.fold_AB))
     if AB in (A, B) or (A == B and not options.use_AB):

@@ -1,4 +1,4 @@
-"""One file over http(s): several addresses, continued where it broke off, in place only when it is whole."""
+"""Downloads a file over http(s) from the first of several addresses that works; interrupted downloads are resumed."""
 
 import contextlib
 import hashlib
@@ -17,18 +17,18 @@ from tqdm import tqdm
 from util.errors import InputError
 from util.files import write_text
 
-TRIES = 4  # in a row without a byte gained, before the next address is asked
+TRIES = 4  # attempts in a row without new bytes, before the next address is tried
 PIECE = 1 << 18  # bytes read at a time
-LARGEST = 1 << 37  # bytes: no set of this family is near it, so whatever sends more is no set
-PAUSE = 1.0  # seconds before the second try; doubled each time
+LARGEST = 1 << 37  # bytes; no published dataset is near this size, so a larger answer is refused
+PAUSE = 1.0  # seconds before the second attempt; doubled each time
 
 
 class Refused(Exception):
-    """This address will not give the file: asking it again is no use."""
+    """The address refuses the file; further attempts would not help."""
 
 
 class Broken(Exception):
-    """The connection failed on the way: asking again may help."""
+    """The connection failed; another attempt may help."""
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -42,7 +42,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _opener():
-    """Only http and https: the handlers for file:, ftp: and data: are left out."""
+    """An opener for http and https only, without handlers for file:, ftp: and data:."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,
@@ -59,10 +59,10 @@ def _opener():
 
 
 def fetch(addresses, path, timeout=30, pause=PAUSE, say=print):
-    """Download the first address that answers to `path`; returns that address.
+    """Download from the first address that works to `path`; return that address.
 
-    What has arrived stays in `<path>.part` when all fail, and the next call goes on from there. Raises InputError with
-    the reason of each address.
+    If all addresses fail, the received bytes stay in `<path>.part`, and the next call resumes there. Raises InputError
+    with the reason for each address.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def _from_one(address, path, timeout, pause, say):
 
 
 class _Part:
-    """The bytes so far, beside a note of which version of which file they belong to."""
+    """The received bytes, and a JSON file with the address and version they belong to."""
 
     def __init__(self, path):
         self.path, self.part, self.note = path, Path(f"{path}.part"), Path(f"{path}.part.json")
@@ -105,7 +105,7 @@ class _Part:
         return self.part.stat().st_size if self.part.is_file() else 0
 
     def version(self, address):
-        """The ETag or date under which these bytes came from `address`, or None: then they can't be continued."""
+        """The ETag or date under which these bytes came from `address`, or None if they cannot be resumed."""
         with contextlib.suppress(OSError, ValueError):
             note = json.loads(self.note.read_text(encoding="utf-8"))
             if note["address"] == address and self.size():
@@ -117,7 +117,7 @@ class _Part:
         write_text(self.note, json.dumps({"address": address, "version": version}))
 
     def append(self, pieces):
-        """Write the pieces at the end as they come; InputError where the disk takes no more."""
+        """Append the pieces as they arrive; InputError if the disk is full."""
         try:
             with open(self.part, "ab") as file:
                 for piece in pieces:
@@ -132,7 +132,7 @@ class _Part:
 
 
 def _get(address, part, timeout):
-    """One request for what is still missing. Returns when the file is whole."""
+    """Request the missing bytes. Returns when the file is complete."""
     version, start = part.version(address), part.size()
     wanted = {"Range": f"bytes={start}-", "If-Range": version} if version else {}
     try:
@@ -160,7 +160,7 @@ def _reason(error, timeout):
 
 
 def _look(answer, address, part, start):
-    """(first byte, size of the whole file or None) of an answer; starts anew where the server does."""
+    """(first byte, total size or None) of an answer; starts again if the server sends the whole file."""
     headers = answer.headers
     if headers.get_content_type() in ("text/html", "application/xhtml+xml"):
         raise Refused("answers with a web page instead of the file")
@@ -172,7 +172,7 @@ def _look(answer, address, part, start):
             part.restart(address, None)
             raise Broken("continues at another place than asked for")
         return start, int(place[2]) if place[2] != "*" else None
-    # A weak ETag (W/"...") promises a like file, not the same bytes.
+    # A weak ETag (W/"...") does not guarantee identical bytes.
     tag = headers.get("ETag", "")
     part.restart(address, tag if tag and not tag.startswith("W/") else headers.get("Last-Modified"))
     return 0, length

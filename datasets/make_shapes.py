@@ -1,4 +1,4 @@
-"""Make a small data set whose right answers are known: scenes of shapes, drawn alike in every domain.
+"""Make a small dataset with known true translations: scenes of shapes, drawn in every domain.
 
     python datasets/make_shapes.py --to datasets/shapes                            (CycleGAN, CUT: trainA ... testB)
     python datasets/make_shapes.py --to datasets/shapes_paired --kind paired       (pix2pix: train, test)
@@ -6,7 +6,7 @@
     python datasets/make_shapes.py --to datasets/shapes_folders --kind folders     (StarGAN: a folder per domain)
 
 A is a plain warm shape, B the same shape in cool stripes. Training images of A and B show different scenes; test
-images of one name show the same scene, so that a translation can be measured: scripts/measure.py.
+images with the same name show the same scene, so that scripts/measure.py can measure a translation.
 """
 
 import contextlib
@@ -29,9 +29,9 @@ from util.errors import InputError, clear_errors
 from util.flags import Int
 
 RECIPE = "dataset.json"
-VERSION = 1  # rises when the same arguments would give other pixels
+VERSION = 1  # increased when the same arguments give other pixels
 
-# A scene is a function of (seed, role, index): more images leave the first ones as they are.
+# A scene is a function of (seed, role, index), so requesting more images does not change the first ones.
 ROLES = ("trainA", "trainB", "test", "attributes", *PATTERNS)
 
 

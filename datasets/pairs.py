@@ -1,4 +1,4 @@
-"""Two images become one, A on the left and B on the right: what the tools that make paired data share."""
+"""Joins two images, A on the left and B on the right; shared by the programs that make paired data."""
 
 import os
 from concurrent.futures import ProcessPoolExecutor

@@ -1,4 +1,4 @@
-"""Dividing names into train, val and test, the same on every machine, and putting files where they belong."""
+"""Divides names into train, val and test, equally on every machine, and copies or links files."""
 
 import hashlib
 import os
@@ -11,9 +11,9 @@ PARTS = ("train", "val", "test")
 
 
 def divide(names, fractions, seed=0):
-    """{name: part} with counts as near to `fractions` (of train, val, test; sum 1) as whole numbers allow.
+    """{name: part} with counts as close to `fractions` (of train, val, test; sum 1) as whole numbers allow.
 
-    Which part a name falls into depends on the names and the seed alone: they are sorted by a hash of both.
+    The part of a name depends only on the names and the seed: names are sorted by a hash of both.
     """
     shuffled = sorted(names, key=lambda name: (hashlib.sha256(f"{seed}:{name}".encode()).digest(), name))
     parts, start = {}, 0
@@ -24,7 +24,7 @@ def divide(names, fractions, seed=0):
 
 
 def _bounds(count, fractions):
-    """Where each part ends; a part that is asked for gets one at least, as long as there are enough."""
+    """The end index of each part; a part with a positive fraction gets at least one name if there are enough names."""
     bounds = [round(sum(fractions[: i + 1]) * count) for i in range(len(fractions))]
     bounds[-1] = count
     wanted = [int(share > 0) for share in fractions]
@@ -43,7 +43,7 @@ def check_fractions(train, val, test):
 
 
 def put(source, target, how):
-    """Copy or hard-link a file. A link costs no space, and is another name of the same file."""
+    """Copy or hard-link a file. A link needs no space and is another name of the same file."""
     member = open_member(source)
     if member is not source and how == "link":
         raise InputError(f"{source}: lies in a tar file, so there can be no link to it; use --how copy")

@@ -1,4 +1,4 @@
-"""Scale training images once, instead of in every epoch: the same pixels reach the model, for a fifth of the work.
+"""Resize training images once instead of in every epoch: the model receives the same pixels for a fifth of the work.
 
     python datasets/scale_images.py --images photos/trainA --to scaled/trainA
     python datasets/scale_images.py --images pairs/train --to scaled/train --side_by_side

@@ -1,10 +1,10 @@
-"""Scenes of shapes whose true image in every domain is known, because one description draws them all.
+"""Scenes of shapes whose image in every domain is known, because all images are drawn from one description.
 
-A scene says where things are; a paint says what they look like. Translating an image means to keep the scene and
-change the paint, so the right answer for any image is its own scene, painted anew.
+A Scene describes positions; a Look describes appearance. The true translation of an image is its scene drawn with the
+other look.
 
-Only + - * / and square roots touch the pixels, which every IEEE machine rounds alike: equal seeds give equal
-pixels everywhere. Lengths are fractions of the image's side, so a scene may be drawn at any size.
+Pixels are computed with + - * / and square roots only, which all IEEE machines round equally, so equal seeds give equal
+pixels on every machine. Lengths are fractions of the image side, so a scene can be drawn at any size.
 """
 
 from typing import NamedTuple
@@ -42,7 +42,7 @@ class Shape(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """What stays the same in every domain."""
+    """The part of an image that is the same in every domain."""
 
     shapes: tuple
     paper: tuple  # the background's colour, three numbers in [0, 1]
@@ -50,7 +50,7 @@ class Scene(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What changes between domains."""
+    """The part of an image that differs between domains."""
 
     ramp: str
     pattern: str = "plain"

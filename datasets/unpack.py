@@ -1,4 +1,4 @@
-"""Archives from elsewhere, unpacked so that nothing leaves the folder: no absolute paths, no .., no links, no bombs."""
+"""Unpacks untrusted archives safely: no absolute paths, no .., no links, limited size."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from util.errors import InputError
 
-# Images hardly shrink: an archive that grows a hundredfold holds something else.
+# Images are hardly compressible: an archive that expands a hundredfold does not contain images.
 GROWTH = 100
 ALLOWANCE = 1 << 26  # bytes that any archive may unpack to
 MOST_FILES = 5_000_000
@@ -32,10 +32,10 @@ class Member(NamedTuple):
 
 
 def unpack(archive, folder, keep=(), say=print):
-    """Unpack a zip or tar file into the new `folder`. A lone folder around everything (horse2zebra/) is left away,
-    unless its name is in `keep`.
+    """Unpack a zip or tar file into the new `folder`. A single top-level folder (horse2zebra/) is removed from
+    the paths, unless its name is in `keep`.
 
-    Raises InputError for a damaged or a hostile archive; the folder is gone then. Links are left out, and counted.
+    Raises InputError for a damaged or hostile archive and removes the folder. Links are skipped and counted.
     """
     archive, folder = Path(archive), Path(folder)
     folder.mkdir(parents=True)
@@ -52,7 +52,7 @@ def unpack(archive, folder, keep=(), say=print):
 
 @contextlib.contextmanager
 def _members(archive):
-    """The members one by one; what goes wrong with the archive itself comes out as InputError."""
+    """The members of the archive; errors of the archive itself are raised as InputError."""
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as opened:
@@ -86,7 +86,7 @@ def _of_tar(opened):
 
 
 def _write_files(archive, members, folder):
-    """Write the plain files; returns how many others there were."""
+    """Write the regular files; return the number of other members."""
     budget = GROWTH * archive.stat().st_size + ALLOWANCE
     left_out = 0
     for number, member in enumerate(tqdm(members, desc=f"unpacking {archive.name}", unit=" files", disable=None)):
@@ -108,7 +108,7 @@ def _write_files(archive, members, folder):
 
 
 def _safe_parts(archive, name):
-    """The name's folders and file; InputError if on any system it would lead out of the folder."""
+    """The path components of the name; InputError if on any system the path leaves the folder."""
     windows = PureWindowsPath(name)
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     if windows.drive or windows.root or ".." in parts or "\0" in name:
@@ -117,7 +117,7 @@ def _safe_parts(archive, name):
 
 
 def _lift(folder, keep):
-    """Move the content of a lone folder one up: archives hold horse2zebra/trainA, and we want trainA."""
+    """Move the content of a single top-level folder up: horse2zebra/trainA becomes trainA."""
     inside = list(folder.iterdir())
     if len(inside) != 1 or not inside[0].is_dir() or inside[0].name in keep:
         return

@@ -1,9 +1,9 @@
-"""Decode every image of a data set, as training would read it, and list what is wrong.
+"""Decode every image of a dataset as the training does, and list problems.
 
     python scripts/check_data.py --dataroot datasets/horse2zebra --dataset_mode unaligned
 
-Takes the data flags of train.py (--phase, --crop_size, --max_dataset_size, ...). Exit code: 0 nothing found,
-1 something found, 2 a flag is wrong or the folder is laid out in another way; the error says how to mend it.
+Accepts the data flags of train.py (--phase, --crop_size, --max_dataset_size, ...). Exit codes: 0 no problems,
+1 problems found, 2 a wrong flag or folder layout; the error states the correction.
 """
 
 import hashlib
@@ -26,17 +26,17 @@ from util.errors import InputError, clear_errors
 from util.flags import SWITCH
 
 PROBLEMS = {
-    "unreadable": "can't be read; training stops there (or takes the next, with --skip_bad_images)",
-    "oversized": "so large that decoding is slow or refused; scale them down",
+    "unreadable": "cannot be read; the training stops there (or uses the next image, with --skip_bad_images)",
+    "oversized": "too large: decoding is slow or refused; scale them down",
     "too_small": "smaller than a crop, so they are enlarged and blurred",
-    "constant": "of one colour: nothing to learn, and a norm over them divides by zero",
+    "constant": "of one colour: their variance is zero, which breaks normalisation",
     "duplicate": "with the same pixels as another image",
 }
 PAIRED = ("aligned",)  # two images in one file
 
 
 class Options(TrainOptions):
-    """The flags of training, for a run that never begins."""
+    """The training flags, without a run."""
 
     def initialize(self, parser):
         parser = super().initialize(parser)
@@ -44,16 +44,16 @@ class Options(TrainOptions):
         return parser
 
     def finish(self, opt, given):
-        opt.name = "check_data"  # so that no run's folder has a say in it
+        opt.name = "check_data"  # so that no options are read from the folder of a run
         opt.continue_train = False
         super().finish(opt, given)
 
     def print_options(self, opt):
-        """The findings are what is printed."""
+        """Print no options: the output is the list of problems."""
 
 
 class Look(NamedTuple):
-    """What decoding one file showed: size (None where it failed), a digest of its pixels, and [(problem, words)]."""
+    """The result of decoding one file: size (None after an error), digest of the pixels, and [(problem, text)]."""
 
     path: str
     size: tuple | None
@@ -62,7 +62,7 @@ class Look(NamedTuple):
 
 
 def look_at(path, crop_size, halves):
-    """Decode one image. `halves`: it holds two images side by side."""
+    """Decode one image. `halves`: the file holds two images side by side."""
     try:
         image = open_image(path)
     except InputError as error:
@@ -71,7 +71,7 @@ def look_at(path, crop_size, halves):
     width, height = image.size
     problems = []
     if halves and width < 2:
-        problems.append(("unreadable", f"{width} pixel wide, so it can't hold two images"))
+        problems.append(("unreadable", f"{width} pixel wide, so it cannot hold two images"))
     side = min(width // 2 if halves else width, height)
     if side < crop_size:
         problems.append(("too_small", f"{width}x{height}, --crop_size is {crop_size}"))
@@ -84,7 +84,7 @@ def look_at(path, crop_size, halves):
 
 
 def check(opt):
-    """({problem: [{"path": ..., "what": ...}]}, images looked at, {(width, height): how many})."""
+    """({problem: [{"path": ..., "what": ...}]}, number of images, {(width, height): number of images})."""
     dataset = find_dataset_using_name(opt.dataset_mode)(opt)
     paths = files_of(dataset)
     if not paths:

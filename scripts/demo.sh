@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The main job end to end, with no download: draw images, train CycleGAN on them, test it, measure it against the truth.
+# A complete example without a download: draw images, train CycleGAN, test it, compare the results with the true images.
 #
-#   bash scripts/demo.sh            under 5 minutes on two CPU cores, after the set-up
+#   bash scripts/demo.sh            less than 5 minutes on two CPU cores, after the installation
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh dashboard
@@ -21,4 +21,4 @@ python scripts/measure.py --results "$page/images" --truth "$data/testB" --input
 echo
 echo "Results:        file://$PWD/$page/index.html"
 echo "While it trained: file://$PWD/demo/checkpoints/shapes/web/index.html"
-echo "Live:           http://localhost:8097 (visdom; it goes on running, its output above says how to stop it)"
+echo "Live:           http://localhost:8097 (visdom; the server keeps running, the output above contains the command that stops it)"

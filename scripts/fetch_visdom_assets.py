@@ -1,10 +1,10 @@
-"""Put the browser side of the visdom dashboard (scripts, styles, fonts) into the installed visdom, from npm packages.
+"""Install the browser files of visdom (scripts, styles, fonts) into the visdom package, from npm packages.
 
     python scripts/fetch_visdom_assets.py
 
-visdom ships without these files and downloads them from several web sites when `python -m visdom.server` starts;
-where those are out of reach its page stays blank. This needs only npm and a reachable npm registry or mirror, once.
-Every file is checked against its hash in visdom_assets.txt before anything is installed.
+The visdom package does not contain these files; `python -m visdom.server` downloads them from several web sites at its
+start. Without access to these sites its page is blank. This script needs npm and one npm registry or mirror. Each file
+is compared with its hash in visdom_assets.txt before any file is installed.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ OTHERWISE = (
 
 
 def assets():
-    """The table beside this script: (sha256, npm package, file in it, file in visdom/static) for each file."""
+    """The rows of visdom_assets.txt: (sha256, npm package, file in the package, file in visdom/static)."""
     lines = pathlib.Path(__file__).with_name("visdom_assets.txt").read_text().splitlines()
     return [line.split() for line in lines if not line.startswith("#")]
 
@@ -45,7 +45,7 @@ def is_good(path, sha256):
 
 
 def download(packages, folder):
-    """The packages' archives as npm delivers them: `npm pack` runs none of their scripts and takes no dependencies."""
+    """Download package archives with `npm pack`, which runs no package scripts and installs no dependencies."""
     npm = shutil.which("npm")
     if npm is None:
         sys.exit(f"npm was not found: install Node.js (Debian: apt-get install npm) and run this again. {OTHERWISE}")
@@ -60,7 +60,7 @@ def download(packages, folder):
 
 
 def take(package, name, folder):
-    """The bytes of one file out of a package's archive."""
+    """The bytes of one file in the archive of a package."""
     with tarfile.open(folder / f"{package.replace('@', '-')}.tgz") as archive:
         return archive.extractfile(f"package/{name}").read()
 
@@ -85,7 +85,7 @@ def main():
     try:
         if missing:
             install(static, missing)
-        (static / "version.built").write_text(VERSION)  # tells visdom's own downloader that there is nothing to do
+        (static / "version.built").write_text(VERSION)  # tells visdom's downloader that the files are complete
     except OSError as error:
         sys.exit(f"could not write into {static}: {error}")
     print(f"visdom's browser files: {len(missing)} fetched, {len(wanted) - len(missing)} were there already ({static})")

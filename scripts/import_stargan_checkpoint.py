@@ -1,10 +1,11 @@
-"""Make a run of the original StarGAN's checkpoint files, to test with it or to go on training:
+"""Convert checkpoint files of the original StarGAN to a run, for tests or further training:
 
     python scripts/import_stargan_checkpoint.py --from stargan_celeba_128/models/200000-G.ckpt --name celeba_128
     python test.py --dataroot my_photos --name celeba_128 --targets Blond_Hair
 
-The critic's file (200000-D.ckpt) comes along if it lies beside. Sizes are read from the weights. The names of the
-domains are not in them: give --selected_attrs or --domains, or both, unless they are the original's five attributes.
+The discriminator's file (200000-D.ckpt) is also converted if it is in the same folder. Sizes are read from the weights.
+The weights do not contain the names of the domains: give --selected_attrs or --domains, or both, unless they are the
+five attributes of the original.
 """
 
 import os
@@ -26,7 +27,7 @@ def generator_sizes(state, path):
     """Flag -> number, read from the shapes of a generator's weights, and the width of its condition."""
     convolutions = [value for value in state.values() if value.dim() == 4]
     if not convolutions or "main.0.weight" not in state or "conv1.weight" in state:
-        raise InputError(f"{path}: not the generator of a StarGAN; the original calls it <iterations>-G.ckpt")
+        raise InputError(f"{path}: not the generator of a StarGAN; the original names it <iterations>-G.ckpt")
     width, inputs = convolutions[0].shape[:2]
     channels = convolutions[-1].shape[0]
     blocks = sum(key.endswith(".main.0.weight") for key in state)
@@ -34,36 +35,36 @@ def generator_sizes(state, path):
     return sizes, inputs - channels
 
 
-def critic_sizes(state, path):
+def discriminator_sizes(state, path):
     if "conv2.weight" not in state or "main.0.weight" not in state:
-        raise InputError(f"{path}: not the critic of a StarGAN; the original calls it <iterations>-D.ckpt")
+        raise InputError(f"{path}: not the discriminator of a StarGAN; the original names it <iterations>-D.ckpt")
     layers = sum(key.startswith("main.") and key.endswith(".weight") for key in state)
     image_size = state["conv2.weight"].shape[2] * 2**layers
     return {"d_conv_dim": state["main.0.weight"].shape[0], "d_repeat_num": layers, "image_size": image_size}
 
 
 def domain_words(options, width):
-    """The flags that name the domains of a condition so wide; InputError if the names are not as many."""
+    """The flags that name the domains of a condition of `width` channels; InputError if the number of names differs."""
     attributes, domains = options.selected_attrs, options.domains
     if not attributes and not domains and width == len(SELECTED):
         attributes = list(SELECTED)
     both = bool(attributes and domains)
     if len(attributes) + len(domains) + 2 * both != width:
         split = " (attributes, folders, and 2 for the mask)" if both else ""
-        raise InputError(f"--selected_attrs, --domains: the weights are for {width} in all{split}; name as many")
+        raise InputError(f"--selected_attrs, --domains: the weights are for {width} channels{split}; name as many")
     words = ["--selected_attrs", *attributes] * bool(attributes) + ["--domains", *domains] * bool(domains)
     return [*words, "--dataset_mode", "celeba_and_folders" if both else "celeba" if attributes else "labelled_folders"]
 
 
 def import_run(options):
-    """Write the run's folder; returns it."""
+    """Write the folder of the run and return its path."""
     paths = {"G": options.generator, "D": options.generator.replace("-G.ckpt", "-D.ckpt")}
     states = {"G": weights.strip_prefixes(weights.read_tensors(paths["G"]))}
     sizes, width = generator_sizes(states["G"], paths["G"])
     sizes["image_size"] = options.image_size
     if paths["D"] != paths["G"] and os.path.isfile(paths["D"]):
         states["D"] = weights.strip_prefixes(weights.read_tensors(paths["D"]))
-        sizes |= critic_sizes(states["D"], paths["D"])
+        sizes |= discriminator_sizes(states["D"], paths["D"])
     where = ["--dataroot", ".", "--checkpoints_dir", options.checkpoints_dir, "--name", options.name, "--device", "cpu"]
     numbers = [word for flag, value in sizes.items() for word in (f"--{flag}", str(value))]
     run = TrainOptions([*where, "--model", "stargan", *domain_words(options, width), *numbers])
@@ -75,20 +76,25 @@ def import_run(options):
         weights.save_weights(net, os.path.join(model.save_dir, f"latest_net_{name}.pth"))
     run.save()
     if "D" not in states:
-        print(f"{paths['D']}: not there, so nothing can tell the attributes of images without labels")
+        print(f"{paths['D']}: not found, so attributes of images without labels cannot be predicted")
     return str(model.save_dir)
 
 
 def main(command_line=None):
     parser = OptionParser(sys.argv[1:] if command_line is None else command_line)
-    parser.description = "Make a run of the original StarGAN's checkpoint files."
+    parser.description = "Convert checkpoint files of the original StarGAN to a run."
     flag = parser.add_argument
     flag("--from", dest="generator", required=not parser.wants_help(), metavar="FILE", help="<iterations>-G.ckpt")
-    flag("--name", required=not parser.wants_help(), help="name of the run to make")
-    flag("--checkpoints_dir", default="./checkpoints", help="where the runs are kept")
-    flag("--selected_attrs", nargs="+", default=[], help="names of its attributes, in their order")
-    flag("--domains", nargs="+", default=[], help="names of its folders, in their order (the original sorts them)")
-    flag("--image_size", type=Int(1), default=128, help="its image size; read from the critic's file if that is there")
+    flag("--name", required=not parser.wants_help(), help="name of the new run")
+    flag("--checkpoints_dir", default="./checkpoints", help="folder of the runs")
+    flag("--selected_attrs", nargs="+", default=[], help="names of the attributes, in the order of training")
+    flag(
+        "--domains",
+        nargs="+",
+        default=[],
+        help="names of the folders, in training order (the original sorts them)",
+    )
+    flag("--image_size", type=Int(1), default=128, help="image size; read from the file of the discriminator if any")
     print(f"imported into {import_run(parser.parse_or_help())}")
 
 

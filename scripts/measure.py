@@ -1,4 +1,4 @@
-"""Measure translated images against the true ones: mean absolute error and PSNR, beside those of simple answers.
+"""Compare translated images with true images: mean absolute error and PSNR, and those of simple baselines.
 
     python scripts/measure.py --results results/shapes/test_latest --truth datasets/shapes/testB \
         --input datasets/shapes/testA --mean datasets/shapes/trainB
@@ -7,7 +7,7 @@
     python scripts/measure.py --results results/faces/test_latest --truths datasets/shapes_faces/truth \
         --input datasets/shapes_faces/images
 
-Answers belong to the truth of the same name: `<stem>_<label>.png`, or `<label>/<stem>.png`.
+A result is compared with the true image of the same name: `<stem>_<label>.png`, or `<label>/<stem>.png`.
 """
 
 import json
@@ -42,7 +42,7 @@ class Source(NamedTuple):
         return paths
 
     def by_stem(self):
-        """Path below the folder without its ending -> file."""
+        """Path below the folder without its extension -> file."""
         return {_stem(path, self.folder): path for path in self.paths()}
 
     def open(self, path):
@@ -58,7 +58,7 @@ def _stem(path, folder):
 
 
 def find_answers(folder, label):
-    """Stem -> file of the images called `label` in a result folder (or in its images/), in either layout."""
+    """Stem -> file of the images with this label in a result folder (or in its images/), in both layouts."""
     folder = os.path.join(folder, "images") if os.path.isdir(os.path.join(folder, "images")) else folder
     stems = {_stem(path, folder): path for path in make_dataset(folder)}
     found = {}
@@ -74,9 +74,9 @@ def find_answers(folder, label):
 
 
 def pair(answers, truths):
-    """The stems of the answers that have a truth: answer's stem -> truth's stem.
+    """Stem of a result -> stem of its true image, for the results that have one.
 
-    Where the folders differ (testA/1 here, 1 there) the file's name decides, if only one truth has it.
+    If the folders differ (testA/1 and 1), files are matched by name, provided that only one true image has this name.
     """
     by_name = {}
     for stem in truths:
@@ -90,9 +90,9 @@ def pair(answers, truths):
 
 
 def measure(answers, label, truth, source=None, training=None):
-    """Measure every answer (stem -> file) that has a truth.
+    """Measure every result (stem -> file) that has a true image.
 
-    truth, source, training: the Source of the true images, of the inputs, of the images whose mean is tried.
+    truth, source, training: the Source of the true images, of the inputs, and of the images whose mean is a baseline.
     Returns a dict: pairs, without_truth, without_answer (names), resized (a count), images: stem -> who -> l1, psnr.
     """
     truths, inputs = truth.by_stem(), source.by_stem() if source else {}
@@ -125,7 +125,7 @@ def measure(answers, label, truth, source=None, training=None):
 
 
 def measure_each(results, truths, source=None):
-    """Label -> what measure() finds, for every label that has a folder of true images in `truths`."""
+    """Label -> result of measure(), for every label that has a folder of true images in `truths`."""
     labels = sorted(entry.name for entry in os.scandir(truths) if entry.is_dir()) if os.path.isdir(truths) else []
     if not labels:
         raise InputError(f"--truths {truths}: no folders in it; it needs one of true images for each label")
@@ -137,7 +137,7 @@ def measure_each(results, truths, source=None):
 
 
 def table(found):
-    """What the console shows of several labels: the error of each, and that of leaving the images as they are."""
+    """The console table of several labels: the error of each, and the error of the untranslated images."""
     unchanged = all(UNTRANSLATED in each["mean"] for each in found.values())
     lines = [f"{'':<24}{'images':>8}{'L1 in [-1,1]':>14}{'PSNR in dB':>12}" + f"{UNTRANSLATED:>18}" * unchanged]
     for label, each in found.items():
@@ -157,7 +157,7 @@ def averages(images):
 
 
 def report(found, label):
-    """What the console shows."""
+    """The console text."""
     lines = [f"{found['pairs']} images of {label} measured against the truth"]
     for key, words in (("without_truth", "answers without a truth"), ("without_answer", "truths without an answer")):
         if found[key]:
@@ -172,7 +172,7 @@ def report(found, label):
 
 def read_options(command_line):
     parser = OptionParser(command_line)
-    parser.description = "Measure translated images against the true ones, beside simple answers."
+    parser.description = "Compare translated images with true images, and with simple baselines."
     add = parser.add_argument
     add("--results", required=not parser.wants_help(), metavar="DIR", help="folder of a test run, or its images/")
     add("--label", default="fake_B", help="which of its images to measure")
@@ -197,7 +197,7 @@ def read_options(command_line):
 
 
 def sources(options):
-    """Where the true images, the inputs and the training images come from; None for what was not asked for."""
+    """The Sources of the true images, the inputs and the training images; None for those not given."""
     given, wanted = ("left", "right") if options.direction == "AtoB" else ("right", "left")
     training = Source(options.mean) if options.mean else None
     if options.aligned_mean:
@@ -221,7 +221,7 @@ def main(command_line=None):
 
 
 def _plain(value):
-    """JSON has no infinity: as text."""
+    """Replace infinite numbers by text, since JSON has none."""
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     return str(value) if isinstance(value, float) and math.isinf(value) else value

@@ -152,7 +152,7 @@ def test_a_variant_with_a_batch_of_its_own(tmp_path):
     )
     one, two, parts = run(steps, tmp_path, "--models", "pix2pix@256", "--rounds", "0", *variants, *NET[:4])["rows"]
     assert two["multiply_adds_original"] == parts["multiply_adds_original"] == 2 * one["multiply_adds_original"]
-    # The critic moves first, so the generator's pass is made once more for its own step.
+    # The discriminator is updated first, so the generator's pass is repeated for its own step.
     assert one["multiply_adds"] < two["multiply_adds"] < parts["multiply_adds"]
 
 

@@ -1,4 +1,4 @@
-"""README and docs: links lead somewhere, commands are ours and run, the options page is what the parsers say."""
+"""README and docs: links resolve, commands are valid and run, the options page equals the output of the parsers."""
 
 import importlib
 import re
@@ -27,7 +27,7 @@ SCHEDULE = "--n_epochs 1 --n_epochs_decay 1".split()
 OF_OTHERS = ("source", "cd", "torchrun")  # words of the shell and of programs that are not ours
 OWN_TESTS = ("scripts/setup.sh", "scripts/test.sh", "scripts/demo.sh")  # they set up, and run for minutes
 
-# Words after -- that belong to other programs or are spelled to be seen.
+# Flags of other programs, and placeholders.
 NOT_OURS = {
     "--niter",
     "--niter_decay",
@@ -38,7 +38,9 @@ NOT_OURS = {
     "--num_iters_decay",
     "--log_step",
 }
-NOT_OURS |= {"--model_save_dir", "--sample_dir", "--log_dir", "--result_dir"}
+NOT_OURS |= {"--model_save_dir", "--sample_dir", "--log_dir", "--result_dir", "--sample_step", "--model_save_step"}
+NOT_OURS |= {"--resume_iters", "--test_iters", "--num_workers", "--workers", "--data_dir", "--data", "--output"}
+NOT_OURS |= {"--output_dir", "--epochs", "--learning_rate", "--resume", "--amp", "--fp16"}
 
 
 def page_id(page):

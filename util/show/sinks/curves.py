@@ -19,9 +19,8 @@ class Curves:
     def add(self, x: float, values: dict[str, float]) -> bool:
         """Add a point. Return True if the curves were only extended, False if they must be redrawn."""
         extended = True
-        while (
-            self.points and self.points[-1][0] >= x
-        ):  # the run resumed from an earlier checkpoint: newer points replace older ones
+        # A run that resumes from an earlier checkpoint replaces its later points.
+        while self.points and self.points[-1][0] >= x:
             self.points.pop()
             extended = False
         for name in values:
