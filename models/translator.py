@@ -28,6 +28,7 @@ from util.numerics import device as devices
 from util.numerics import seeding
 from util.run import folder as run_folder
 
+SMALLEST = 16  # pixels of a side; below it the maps inside a generator are too small for its padding and norms
 BATCH = 8  # images of one size that go through the network at once, where a caller gives no batch_size
 
 # What a run that is not training needs beside the options that it was trained with.
@@ -171,9 +172,9 @@ def stride_of(opt: Namespace) -> int:
 
 
 def pad_to_multiple(images: torch.Tensor, multiple: int) -> torch.Tensor:
-    """Images whose right and lower edge is extended to a multiple: mirrored, or repeated where they are too small."""
+    """Images extended at the right and lower edge to a multiple: mirrored, or the edge repeated for small images."""
     height, width = images.shape[-2:]
-    right, below = -width % multiple, -height % multiple
+    right, below = (max(side + -side % multiple, SMALLEST + -SMALLEST % multiple) - side for side in (width, height))
     if not right and not below:
         return images
     mode = "reflect" if right < width and below < height else "replicate"
@@ -216,6 +217,9 @@ class _Defaults(argparse.ArgumentParser):
 
     def given(self) -> set[str]:
         return set()
+
+    def names(self) -> set[str]:
+        return {action.dest for action in self._actions}
 
 
 def _defaults_at_test(trained: dict) -> dict:

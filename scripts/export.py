@@ -74,7 +74,8 @@ def program_of(module, example, multiple):
     import torch
     from torch.export import Dim
 
-    height, width = Dim("rows", min=2) * multiple, Dim("columns", min=2) * multiple
+    least = -(-SMALLEST // multiple)  # in units of `multiple`
+    height, width = Dim("rows", min=least) * multiple, Dim("columns", min=least) * multiple
     reason = ""
     for shapes in ({0: Dim("batch"), 2: height, 3: width}, {2: height, 3: width}, None):
         try:

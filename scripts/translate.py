@@ -134,6 +134,7 @@ def main(command_line=None):
 
     translate = Translator.load(options.run, options.epoch, options.direction, options.device)
     condition = {} if options.target is None else {"target": options.target}
+    translate.condition_for(options.target)  # refuses a target that the model does not have, before anything is read
     failed = translate_all(translate, new, options.batch_size, condition)
     kept = f", kept {len(jobs) - len(new)} that were there (--overwrite makes them again)" * (len(new) < len(jobs))
     print(f"translated {len(new) - len(failed)} of {len(jobs)} images to {options.output}{kept}")
