@@ -1,6 +1,6 @@
 """Data sets by name: ``--dataset_mode aligned`` is the class AlignedDataset in data/aligned_dataset.py.
 
-To add one, add such a file: nothing is registered anywhere. data/template_dataset.py is the one to copy.
+To add one, add such a file: nothing is registered anywhere. data/template_dataset.py is the file to copy.
 Importing this package does not import torch; looking up a data set does. The flags of the built-in data sets are in
 data/flags.py, so that -h needs no torch either; a data set of your own declares its flags in its page.
 """
@@ -13,7 +13,7 @@ BUILT_IN = (
 )
 
 
-def find_dataset_using_name(dataset_name):
+def find_dataset_using_name(dataset_name: str) -> type:
     """The data set class of that name; raises InputError naming the file and class that were looked for."""
     from util.factory import find_class
 

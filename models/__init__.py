@@ -1,6 +1,6 @@
 """Models by name: ``--model cycle_gan`` is the class CycleGANModel in models/cycle_gan_model.py.
 
-To add one, add such a file: nothing is registered anywhere. models/template_model.py is the one to copy.
+To add one, add such a file: nothing is registered anywhere. models/template_model.py is the file to copy.
 Importing this package does not import torch; looking up a model does. The flags of the built-in models are in
 models/flags.py, so that -h needs no torch either; a model of your own declares its flags in its page.
 """
@@ -11,8 +11,8 @@ from collections.abc import Callable
 BUILT_IN = ("pix2pix", "cycle_gan", "cut", "fastcut", "dclgan", "simdcl", "stargan", "test", "colorization", "template")
 ALIASES = {"dcl": "dclgan"}
 
-# Where the contrastive family starts from, as in its home: our models of it, and plug-ins that override
-# data_dependent_initialize. Sizes are rounded to multiples of 4 after every --preprocess.
+# Defaults of the contrastive models, as in their original programs: of the built-in models, and of plug-ins that
+# override data_dependent_initialize. Sizes are rounded to multiples of 4 after every --preprocess.
 CONTRASTIVE_DEFAULTS = {
     "init_type": "xavier",
     "no_dropout": True,
@@ -23,9 +23,9 @@ CONTRASTIVE_DEFAULTS = {
 CONTRASTIVE_TRAINING = {"n_epochs": 200, "n_epochs_decay": 200, "drop_last": True, "finetune_crop": True}
 
 
-@functools.cache  # so that it is said once
-def own_name(model_name):
-    """The name by which a model is stored: an alias gives way, unless a file of that very name is there."""
+@functools.cache  # so that the line is printed once
+def own_name(model_name: str) -> str:
+    """The name by which a model is stored: an alias is replaced, unless a file with the alias's name exists."""
     from util.factory import available
 
     if model_name not in ALIASES or model_name in available("models", "model"):
@@ -34,7 +34,7 @@ def own_name(model_name):
     return ALIASES[model_name]
 
 
-def find_model_using_name(model_name):
+def find_model_using_name(model_name: str) -> type:
     """The model class of that name; raises InputError naming the file and class that were looked for."""
     from util.factory import find_class
 

@@ -130,7 +130,7 @@ def full_name(opt: argparse.Namespace) -> str:
     return f"{opt.name}_{fill_suffix(opt.suffix, opt)}" if opt.suffix else opt.name
 
 
-def fill_suffix(suffix, opt):
+def fill_suffix(suffix: str, opt: argparse.Namespace) -> str:
     """The suffix with ``{option}`` or ``{option:format}`` replaced by the option's value."""
 
     def value(match):

@@ -24,14 +24,14 @@ def find_class(package: str, name: str, suffix: str) -> type:
     No such file or class: InputError. An ImportError inside the file is raised unchanged, because the fault is in the
     file and not in the name.
     """
-    target = name.replace("_", "").lower() + suffix
+    target = _target(name, suffix)
     try:
         module = importlib.import_module(f"{package}.{name}_{suffix}") if name.isidentifier() else None
     except ModuleNotFoundError as error:
         if error.name != f"{package}.{name}_{suffix}":
             raise
         module = None
-    base = _base(package, suffix) if module else None  # a name that leads nowhere is refused without torch
+    base = _base(package, suffix) if module else None  # an unknown name is refused without importing torch
     found = [
         value
         for attribute, value in (vars(module).items() if module else ())
@@ -45,9 +45,10 @@ def find_class(package: str, name: str, suffix: str) -> type:
 def takes_flags_from_table(package: str, name: str, suffix: str) -> bool:
     """Whether the page <package>/<name>_<suffix>.py declares that its flags are those of <package>/flags.py.
 
-    The declaration is the line ``modify_commandline_options = staticmethod(flags.<name>)`` in the body of a class.
-    It is read from the file, because importing the page would import torch. Every other page is imported and asked
-    itself: a page that was edited to define the function, and a page of a user in a folder earlier in the path.
+    The declaration is the line ``modify_commandline_options = staticmethod(flags.<name>)`` in the body of the class
+    (the last class of that name, as in find_class). It is read from the file, because importing the page would import
+    torch. Every other page is imported and asked itself: a page that was edited to define the function, and a page of
+    a user in a folder earlier in the path.
     """
     page = importlib.util.find_spec(f"{package}.{name}_{suffix}")
     if page is None or page.origin is None:
@@ -57,9 +58,16 @@ def takes_flags_from_table(package: str, name: str, suffix: str) -> bool:
             tree = ast.parse(file.read())
     except (OSError, SyntaxError, ValueError):  # importing the page reports the fault
         return False
-    bodies = (node.body for node in tree.body if isinstance(node, ast.ClassDef))
-    lines = {ast.unparse(line) for body in bodies for line in body if isinstance(line, ast.Assign)}
+    classes = [
+        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.lower() == _target(name, suffix)
+    ]
+    lines = {ast.unparse(line) for line in classes[-1].body} if classes else set()
     return f"modify_commandline_options = staticmethod(flags.{name})" in lines
+
+
+def _target(name, suffix):
+    """The lower-case name of the class."""
+    return name.replace("_", "").lower() + suffix
 
 
 def _base(package, suffix):

@@ -99,6 +99,12 @@ def test_our_page_edited_to_extend_its_flags_is_asked_itself(in_front):
     assert {"my_own", "lambda_L1"} <= flags_of("pix2pix")
 
 
+def test_the_last_class_of_the_name_decides(in_front):
+    again = "class pix2pixMODEL(Pix2PixModel):" + ITS_OWN
+    in_front("pix2pix_model", OURS.read_text() + "\n\n" + again)
+    assert flags_of("pix2pix") == {"my_own"}
+
+
 def test_a_page_that_only_mentions_the_line_is_asked_itself(in_front):
     in_front("pix2pix_model", PAGE.format(body=f'"""{LINE}"""' + ITS_OWN))
     assert flags_of("pix2pix") == {"my_own"}
