@@ -89,7 +89,7 @@ class Translator:
 
     def _many(self, images: list, batch_size: int | None, condition: dict) -> list:
         if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-            raise ValueError(f"batch_size {batch_size!r}: expected a whole number from 1 on")
+            raise InputError(f"batch_size {batch_size!r}: expected a whole number from 1 on")
         results: list = []
         converted = (to_tensor(image, self.input_channels()) for image in images)
         for group in _groups(converted, batch_size or BATCH):
@@ -130,7 +130,7 @@ class Translator:
         if target is None:
             return self.condition
         if "target" not in inspect.signature(self.model.translate).parameters:
-            raise ValueError(f"target {target!r}: --model {self.opt.model} translates to one target only; leave it out")
+            raise InputError(f"target {target!r}: --model {self.opt.model} translates to one target only; leave it out")
         return {**self.condition, "target": target}
 
     def input_channels(self) -> int:

@@ -74,8 +74,7 @@ def program_of(module, example, multiple):
     import torch
     from torch.export import Dim
 
-    least = -(-SMALLEST // multiple)  # in units of `multiple`
-    height, width = Dim("rows", min=least) * multiple, Dim("columns", min=least) * multiple
+    height, width = Dim("rows", min=2) * multiple, Dim("columns", min=2) * multiple  # torch.export treats 1 as fixed
     reason = ""
     for shapes in ({0: Dim("batch"), 2: height, 3: width}, {2: height, 3: width}, None):
         try:
@@ -89,12 +88,17 @@ def program_of(module, example, multiple):
     raise InputError(f"this network can't be exported: {reason}")
 
 
+def smallest_side(multiple):
+    """The smallest side of the images of the check: the stride of the network at least twice, and 64 or more pixels."""
+    return max(2, -(-SMALLEST // multiple)) * multiple
+
+
 def largest_difference(run, module, multiple, channels, dynamic):
     """Of `run(images)` and the network's own result, over images of several sizes with a fixed seed."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
-    side = -(-SMALLEST // multiple) * multiple
+    side = smallest_side(multiple)
     worst = 0.0
     for rows, columns in STEPS if dynamic else STEPS[:1]:
         images = torch.rand(1, channels, rows * side, columns * side, generator=generator) * 2 - 1
@@ -134,7 +138,7 @@ def export_program(translator, options, condition):
         print("dropout is off in the exported program, and norms use their running statistics", file=sys.stderr)
     multiple, channels = stride_of(translator.opt), translator.input_channels()
     module = as_module(translator, condition)
-    side = -(-SMALLEST // multiple) * multiple
+    side = smallest_side(multiple)
     program, dynamic = program_of(module, torch.zeros(2, channels, 2 * side, 2 * side), multiple)
     write = write_onnx if options.format == "onnx" else write_torch_export
     folder = os.path.dirname(os.path.abspath(options.output))
@@ -150,7 +154,13 @@ def export_program(translator, options, condition):
             )
         os.replace(path, options.output)
     print(f"checked against the network: largest difference {difference:.2g} (at most {TOLERANCE:g} is accepted)")
-    return {"dynamic_size": dynamic, "multiple_of": multiple, "channels": channels, "largest_difference": difference}
+    return {
+        "dynamic_size": dynamic,
+        "multiple_of": multiple,
+        "at_least": 2 * multiple,
+        "channels": channels,
+        "largest_difference": difference,
+    }
 
 
 def _modules(translator):
