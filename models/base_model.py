@@ -246,3 +246,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
                 value = getattr(self, "loss_" + name.replace("/", "_"))
                 values[name] = float(value.detach() if isinstance(value, torch.Tensor) else value)
         return OrderedDict(values)
+
+    def reports_own_losses(self):
+        """Whether the model overrides get_current_losses(): its losses are then read from there only."""
+        return type(self).get_current_losses is not BaseModel.get_current_losses

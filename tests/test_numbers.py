@@ -21,7 +21,7 @@ from util.errors import InputError
 from util.numerics import determinism, finite
 from util.run import checkpoint
 from util.run.watch import Watch
-from util.show.health import Health, critics
+from util.show.health import Health, mean_sizes
 
 SHORT = ("--seed", "5", "--n_epochs_decay", "0", "--save_latest_freq", "1")
 
@@ -206,38 +206,38 @@ def test_decided_on_the_device_the_run_goes_on_also_from_a_state_of_the_host(pol
 # --- signs of a training that learns nothing ------------------------------------------------------------------------
 
 
-def health():
+def health(**discriminator_losses):
     said = []
-    return Health(said.append), said
+    return Health(said.append, discriminator_losses), said
 
 
-def test_a_critic_that_has_won_is_said_once():
-    watcher, said = health()
+def test_a_discriminator_that_has_won_is_reported_once():
+    watcher, said = health(D_A=("D_A",), D_B=("D_B",))
     for _ in range(100):
         watcher.losses({"D_A": 1e-5, "D_B": 0.3, "G_A": 0.0})
     assert len(said) == 1
     assert "D_A" in said[0]
 
 
-def test_a_critic_that_comes_back_is_not_reported():
-    watcher, said = health()
+def test_a_discriminator_that_comes_back_is_not_reported():
+    watcher, said = health(D=("D_real", "D_fake"))
     for i in range(200):
         watcher.losses({"D_real": 0.5 if i % 20 == 0 else 0.0, "D_fake": 0.0})
     assert said == []
 
 
-def test_critics_are_told_from_penalties_and_from_halves():
-    assert critics({"D_real": 0.2, "D_fake": 0.4, "G_GAN": 9.0}) == {"D": pytest.approx(0.3)}
-    assert critics({"D_A": 0.1, "D_B": 0.2}) == {"D_A": 0.1, "D_B": 0.2}
-    star = critics({"D/loss_real": -3.0, "D/loss_fake": 1.0, "D/loss_cls": 0.0, "D/loss_gp": 0.0})
-    assert star == {"D": 2.0}
+def test_the_declared_losses_of_a_discriminator_are_averaged_by_size():
+    losses = {"D_real": 0.2, "D_fake": -0.4, "G_GAN": 9.0, "D/loss_gp": 0.0}
+    assert mean_sizes(losses, {"D": ("D_real", "D_fake")}) == {"D": pytest.approx(0.3)}
+    assert mean_sizes(losses, {"D_A": ("D_A",)}) == {}, "a loss that is not printed is not judged"
+    assert mean_sizes(losses, {}) == {}
 
 
 def test_a_flat_picture_is_named():
     watcher, said = health()
     flat = {"real_A": torch.full((1, 3, 8, 8), 0.5), "fake_B": torch.rand(1, 3, 8, 8)}
     for _ in range(3):
-        watcher.pictures(flat, {"A_paths": ["white.png"]})
+        watcher.images(flat, {"A_paths": ["white.png"]})
     assert len(said) == 1
     assert "real_A" in said[0]
     assert "white.png" in said[0]
@@ -247,10 +247,10 @@ def test_one_answer_for_all_inputs_is_said_and_a_repeated_input_is_not():
     watcher, said = health()
     answer, photo = torch.rand(1, 3, 40, 40), torch.rand(1, 3, 40, 40)
     for _ in range(20):
-        watcher.pictures({"real_A": photo, "fake_B": answer}, {})
+        watcher.images({"real_A": photo, "fake_B": answer}, {})
     assert said == []
     for _ in range(20):
-        watcher.pictures({"real_A": torch.rand(1, 3, 40, 40).round() * torch.rand(1), "fake_B": answer}, {})
+        watcher.images({"real_A": torch.rand(1, 3, 40, 40).round() * torch.rand(1), "fake_B": answer}, {})
     assert len(said) == 1
     assert "fake_B" in said[0]
 

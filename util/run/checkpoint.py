@@ -1,7 +1,7 @@
-"""A whole run on disk. ``<tag>_state.pth`` continues it bit for bit; ``<tag>_manifest.json`` proves the files whole.
+"""Save and resume a run. ``<tag>_state.pth`` continues it bit for bit; ``<tag>_manifest.json`` proves the files whole.
 
-The familiar ``<tag>_net_<name>.pth`` beside them are exports, for test.py, for people and for other programs. A state
-holds tensors and plain values only: networks, optimizers, schedules, image pools, and the run's position.
+The ``<tag>_net_<name>.pth`` files beside them are exports, for test.py, for people and for other programs. A state
+holds tensors and plain values only: networks, optimizers, schedules, image pools, and the position of the run.
 """
 
 import contextlib
@@ -10,94 +10,80 @@ import os
 import shutil
 import sys
 import tempfile
-from typing import NamedTuple
 
 import torch
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_flatten, tree_map
 
 from util.errors import InputError
 from util.files import UNFINISHED, cannot_write, free_bytes, fsync_file, fsync_folder, replacing
 from util.processes import distributed
 from util.run import folder as run_folder
 from util.run import manifest, weights
-from util.run.model_state import load_model_state, load_own_state, model_state, own_state
+from util.run.model_state import ModelState
+from util.run.states import FORMAT, Found, damage, find, read_state
 
-FORMAT = 1
-
-
-class Found(NamedTuple):
-    """A state file in a run's folder."""
-
-    tag: str
-    path: str
-    total_iters: int  # images seen when it was written; -1 where it can't be read
-
-
-def find(folder, tag=None):
-    """The state files of a run, newest first; only that of `tag` if one is given."""
-    paths = glob.glob(os.path.join(glob.escape(folder), f"{glob.escape(tag) if tag else '*'}_state.pth"))
-    found = []
-    for path in paths:
-        name = os.path.basename(path).removesuffix("_state.pth")
-        found.append(Found(name, path, _position(path)))
-    return sorted(found, key=_age, reverse=True)
-
-
-def _age(found):
-    """Sorts the unreadable as the newest: whoever looks for a whole one meets and names them first."""
-    return found.total_iters < 0, found.total_iters, found.tag == "latest", os.path.getmtime(found.path)
-
-
-def _position(path):
-    """From the state itself: its manifest may be older than it is, or lost. Mapped, so that no tensor is read."""
-    try:
-        position = weights.read_plain(path, mmap=True)["progress"]["total_iters"]
-        return position if isinstance(position, int) else -1
-    except (InputError, KeyError, TypeError, IndexError, RuntimeError):
-        return -1
+__all__ = ["Checkpoint", "Found", "damage", "find", "read_state"]
 
 
 class Checkpoint:
-    """Saves and resumes what belongs to a run: ``Checkpoint(opt, model, progress)``, and the losses not printed yet.
+    """Named things with state in a folder: ``Checkpoint(folder, model=model, progress=progress, ema=ema)``.
 
-    In a run of many processes all of them call its methods; the first reads and writes. Each keeps in the state what
-    is its own (pools, running statistics): as many processes go on bit for bit, others start with the same weights.
+    Each thing has state_dict() and load_state_dict(); `model` and `progress` must be given. A thing whose class sets
+    ``differs_by_rank = True`` is saved once per rank, and loaded only if the world size is the same.
+
+    All ranks call the methods; rank 0 reads and writes. The image pools and running statistics of each rank are saved
+    too: the same world size continues bit for bit, another world size starts from the same weights.
     """
 
-    def __init__(self, opt, model, progress, averages=None):
-        self.opt, self.model, self.progress, self.averages = opt, model, progress, averages
-        self.folder = os.path.join(opt.checkpoints_dir, opt.name)
-        self._processes = []  # what each process of several has for itself
-        self._written = None  # (position, path, proof) of the last state, to be copied instead of made twice
+    def __init__(self, folder: str, *, model, progress, keep_last: int | None = None, **things):
+        self.folder, self.model, self.progress, self.keep_last = folder, model, progress, keep_last
+        every = {"progress": progress, **things}
+        self._own = {name: thing for name, thing in every.items() if getattr(thing, "differs_by_rank", False)}
+        self._shared = {"model": ModelState(model), **{n: thing for n, thing in every.items() if n not in self._own}}
+        self._before_save = []
+        self._ranks = []  # the states of all ranks, where there are several
+        self._written = None  # (position, path, proof) of the last state, to be copied instead of written twice
 
-    def begin(self):
+    def before_save(self, function) -> None:
+        """Call function() on all ranks before every save: for example, wait for a check of the last update."""
+        self._before_save.append(function)
+
+    def begin(self, opt) -> None:
         """Before the first step: resume, or clear the folder of another run's checkpoints (--overwrite)."""
-        if not self.opt.continue_train:
-            distributed.on_rank0(self._clear)
-        elif not self.opt.pretrained_name and not self.resume():
-            # A state, but of another --epoch: setup() left the weights to us.
+        if not opt.continue_train:
+            distributed.on_rank0(lambda: self._clear(opt.overwrite))
+        elif not opt.pretrained_name:
+            wanted = None if opt.epoch == "latest" and not opt.load_iter else weights.tag_of(opt)
+            if self.resume(wanted):
+                return
+            # There is a state, but of another --epoch: setup() has not loaded weights.
             if distributed.on_rank0(lambda: bool(find(self.folder))):
-                self.model.load_networks(weights.tag_of(self.opt))
+                self.model.load_networks(weights.tag_of(opt))
             print("continuing from weights alone: optimizers, schedule and counters start anew (see --epoch_count)")
 
-    def _clear(self):
+    def _clear(self, overwrite):
         old = run_folder.checkpoints(self.folder)
-        if old and not self.opt.overwrite:  # they came while this process was starting
+        if old and not overwrite:  # written while this process was starting
             raise InputError(f"{self.folder} holds checkpoints; --continue_train goes on with them")
         for path in old:
             os.remove(path)
 
-    def save(self, tag, must=False):
-        """Write the checkpoint `tag`. If it can't be written, say so and go on training, unless it `must` be."""
-        self._processes = distributed.gather_on_rank0(self._own_state()) if distributed.world_size() > 1 else []
-        distributed.on_rank0(lambda: self._save_or_say(str(tag), must))
-        self._processes = []  # pools are large
+    # --- saving ------------------------------------------------------------------------------------------------------
+
+    def save(self, tag, must: bool = False) -> None:
+        """Write the checkpoint `tag`. If that fails, print a warning and go on, unless `must` is set."""
+        for function in self._before_save:
+            function()
+        self._ranks = distributed.gather_on_rank0(self._own_state()) if distributed.world_size() > 1 else []
+        distributed.on_rank0(lambda: self._save_or_warn(str(tag), must))
+        self._ranks = []  # pools are large
 
     def _own_state(self):
-        own = {**own_state(self.model), "averages": self.averages and self.averages.state_dict()}
+        things = {name: thing.state_dict() for name, thing in self._own.items()}
+        own = {**self._shared["model"].own_state_dict(), **things}
         return tree_map(lambda value: value.cpu() if isinstance(value, torch.Tensor) else value, own)
 
-    def _save_or_say(self, tag, must):
+    def _save_or_warn(self, tag, must):
         try:
             self._save(tag)
         except InputError as error:
@@ -106,99 +92,69 @@ class Checkpoint:
             print(f"warning: not saved: {error}; training goes on", file=sys.stderr)
 
     def _save(self, tag):
-        """Everything is written beside, then moved in: exports, state, manifest. So what can't be written costs nothing
-        that was there, and a crash between two moves leaves whole files, the state being the old or the new one."""
+        """Write all files into a temporary folder, then move them: exports, state, manifest.
+
+        A failed write leaves the older files untouched. A crash between two moves leaves whole files, and the state is
+        the old or the new one.
+        """
         try:
             os.makedirs(self.folder, exist_ok=True)
             self._check_space()
             with tempfile.TemporaryDirectory(dir=self.folder, prefix=UNFINISHED, ignore_cleanup_errors=True) as beside:
                 try:
                     self._move_in(beside, self._write_beside(beside, tag), tag)
-                except InputError as error:  # people know the place where it would have gone
+                except InputError as error:  # name the folder that people know
                     raise InputError(str(error).replace(beside, self.folder)) from error
             self._forget(tag)
         except OSError as error:
             raise InputError(cannot_write(self.folder, error)) from error
 
     def _write_beside(self, beside, tag):
-        """The checkpoint in a folder of its own; returns the names of its files, the manifest last."""
+        """Write the checkpoint into a temporary folder; returns the relative paths to move, the manifest last.
+
+        A plug-in's save_networks() may write more files there, also in sub-folders: they are moved first.
+        """
         with _saving_to(self.model, beside), weights.torch_writes():
             self.model.save_networks(tag)
+        found = sorted(
+            os.path.relpath(os.path.join(at, name), beside) for at, _, names in os.walk(beside) for name in names
+        )
         state = os.path.join(beside, f"{tag}_state.pth")
         sums = {os.path.basename(path): manifest.proof(path) for path in self._exports(beside, tag)}
         sums[os.path.basename(state)] = self._write_state(state)
         manifest.write_manifest(beside, tag, sums, self.progress.total_iters)
-        return [name for name in (*sums, f"{tag}_manifest.json") if os.path.exists(os.path.join(beside, name))]
+        names = [*(name for name in found if name not in sums), *sums, f"{tag}_manifest.json"]
+        return [name for name in names if os.path.lexists(os.path.join(beside, name))]
 
     def _exports(self, beside, tag):
-        """The exports just written; a plug-in that saves in its own way may have put them where they belong."""
+        """The exports just written; a plug-in that saves in its own way may have put them into the run's folder."""
         places = glob.glob(f"{glob.escape(beside)}/{glob.escape(tag)}_net_*")
-        return sorted(places or glob.glob(f"{glob.escape(self.folder)}/{glob.escape(tag)}_net_*"))
+        places = places or glob.glob(f"{glob.escape(self.folder)}/{glob.escape(tag)}_net_*")
+        return sorted(path for path in places if os.path.isfile(path))
 
     def _move_in(self, beside, names, tag):
         for name in names:
             fsync_file(os.path.join(beside, name))
         for name in names:
+            if os.path.dirname(name):
+                os.makedirs(os.path.dirname(os.path.join(self.folder, name)), exist_ok=True)
             os.replace(os.path.join(beside, name), os.path.join(self.folder, name))
         fsync_folder(self.folder)
         self._written = (*self._written[:1], os.path.join(self.folder, f"{tag}_state.pth"), *self._written[2:])
 
-    def resume(self):
-        """Load the newest whole state; False if there is none at all. Damaged ones are named and passed over."""
-        path, state = distributed.on_rank0(self._newest)
-        if path is None:
-            return False
-        try:
-            load_model_state(self.model, state["model"], path)
-            self.progress.load_state_dict(state["progress"])
-            self._load_own(state)
-        except InputError as error:
-            raise distributed.raised_once(error) from None
-        except Exception as error:  # whole, but made by something else than this program
-            raise InputError(f"{path}: not the state of such a run ({error!r})") from None
-        print(f"resumed from {path}: {self.progress}")
-        return True
-
-    def _newest(self):
-        """(path, state) of the newest whole state, or (None, None)."""
-        wanted = None if self.opt.epoch == "latest" and not self.opt.load_iter else weights.tag_of(self.opt)
-        states = find(self.folder, wanted)
-        for found in states:
-            trouble = damage(self.folder, found)
-            if not trouble:
-                return found.path, read_state(found.path)
-            print(f"{found.path}: {trouble}; looking for an older one")
-        if states:
-            raise InputError(
-                f"{self.folder}: no state in it is whole, so the run can't be continued exactly; move the "
-                "*_state.pth away to go on from the weights alone"
-            )
-        return None, None
-
-    def _load_own(self, state):
-        """What this process had for itself; one that is new takes an older one's pools."""
-        saved = state.get("processes") or [{"averages": state.get("averages")}]
-        own = saved[distributed.rank() % len(saved)]
-        if "pools" in own:
-            load_own_state(self.model, own)
-        if len(saved) != distributed.world_size():
-            print(f"saved by {len(saved)} processes, continued by {distributed.world_size()}")
-        elif self.averages is not None and own["averages"]:
-            self.averages.load_state_dict(own["averages"])
-
     def _write_state(self, path):
-        """Returns its proof. Two tags at one position hold the same: the second is a copy, if it proves the same."""
+        """Write the state and return its proof. A second tag at the same position gets a copy, if the copy is whole."""
         position = self.progress.total_iters, str(self.progress.state_dict())
         if self._written and self._written[0] == position:
-            with contextlib.suppress(OSError):  # no link: one is the other's spare
+            with contextlib.suppress(OSError):  # copied, not hard-linked: corrupting one file leaves the other intact
                 shutil.copyfile(self._written[1], path)
                 if manifest.proof(path) == self._written[2]:
                     return self._written[2]
-        state = {"format": FORMAT, "model": model_state(self.model), "progress": self.progress.state_dict()}
-        if self._processes:
-            state["processes"] = self._processes
-        elif self.averages is not None:
-            state["averages"] = self.averages.state_dict()
+        state = {"format": FORMAT, **{name: thing.state_dict() for name, thing in self._shared.items()}}
+        if self._ranks:
+            state["processes"] = self._ranks
+        else:
+            state.update({name: thing.state_dict() for name, thing in self._own.items()})
         with replacing(path, _bytes(state)) as file:
             weights.write_tensors(state, file)
         self._written = position, path, manifest.proof(path)
@@ -206,26 +162,76 @@ class Checkpoint:
 
     def _check_space(self):
         """Before anything is written: is there room for the exports and the state?"""
-        state = model_state(self.model)
+        state = self._shared["model"].state_dict()
         needed = _bytes(state) + _bytes(state["networks"])
         if shutil.disk_usage(self.folder).free < needed:
             raise InputError(f"{self.folder}: a checkpoint needs {needed:,} bytes and {free_bytes(self.folder)}")
 
     def _forget(self, tag):
-        """States are kept for latest and the newest epoch or iteration; --keep_last prunes exports of older epochs.
+        """Keep the states of latest and of the newest epoch or iteration; --keep_last prunes exports of older epochs.
 
-        Where a run was taken back to an earlier epoch, the states of its abandoned later part go.
+        States of a later position belong to a part of the run that was abandoned by going back: they are removed.
+        Only files that this class wrote are removed: a plug-in's own files stay.
         """
         for found in find(self.folder):
             past = found.total_iters > self.progress.total_iters
             if past or (found.tag not in ("latest", tag) and tag != "latest"):
                 os.remove(found.path)
-        epochs = sorted({int(n) for n in map(_epoch_of, os.listdir(self.folder)) if n is not None}, reverse=True)
-        if self.opt.keep_last and tag.isdigit():
-            for number in [n for n in epochs if n <= int(tag)][self.opt.keep_last :]:
-                for path in glob.glob(os.path.join(glob.escape(self.folder), f"{number}_net_*.pth")):
-                    _remove(path)
-                _remove(os.path.join(self.folder, f"{number}_manifest.json"))
+        if self.keep_last and tag.isdigit():
+            epochs = {int(head) for head, _, _ in map(run_folder.split_name, os.listdir(self.folder)) if head.isdigit()}
+            for number in sorted((n for n in epochs if n <= int(tag)), reverse=True)[self.keep_last :]:
+                exports = (f"{number}_net_{name}.pth" for name in self.model.networks_by_name())
+                for name in (*exports, f"{number}_manifest.json"):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.remove(os.path.join(self.folder, name))
+
+    # --- resuming ----------------------------------------------------------------------------------------------------
+
+    def resume(self, tag: str | None = None) -> bool:
+        """Load the newest whole state, or that of `tag`; False if there is none. Skips damaged files."""
+        path, state = distributed.on_rank0(lambda: self._newest(tag))
+        if path is None:
+            return False
+        try:
+            self._shared["model"].load_state_dict(state["model"], path)
+            for name, thing in self._shared.items():
+                if name != "model" and name in state:  # a thing may be newer than the file
+                    thing.load_state_dict(state[name])
+            self._load_own(state)
+        except InputError as error:
+            raise distributed.raised_once(error) from None
+        except Exception as error:  # a whole file, but made by another program
+            raise InputError(f"{path}: not the state of such a run ({error!r})") from None
+        print(f"resumed from {path}: {self.progress}")
+        return True
+
+    def _newest(self, tag):
+        """(path, state) of the newest whole state, or (None, None)."""
+        found = find(self.folder, tag)
+        for each in found:
+            trouble = damage(self.folder, each)
+            if not trouble:
+                return each.path, read_state(each.path)
+            print(f"{each.path}: {trouble}; looking for an older one")
+        if found:
+            raise InputError(
+                f"{self.folder}: no state in it is whole, so the run can't be continued exactly; move the "
+                "*_state.pth away to go on from the weights alone"
+            )
+        return None, None
+
+    def _load_own(self, state):
+        """Load what was saved once per rank; a rank beyond the saved world size takes the pools of a lower rank."""
+        saved = state.get("processes") or [{name: state.get(name) for name in self._own}]
+        own = saved[distributed.rank() % len(saved)]
+        if "pools" in own:
+            self._shared["model"].load_own_state_dict(own)
+        if len(saved) != distributed.world_size():
+            print(f"saved by {len(saved)} processes, continued by {distributed.world_size()}")
+            return
+        for name, thing in self._own.items():
+            if own.get(name):
+                thing.load_state_dict(own[name])
 
 
 @contextlib.contextmanager
@@ -239,40 +245,6 @@ def _saving_to(model, folder):
         model.save_dir = before
 
 
-def read_state(path):
-    state = weights.read_plain(path)
-    try:
-        newer = int(state["format"]) > FORMAT
-    except (TypeError, KeyError, ValueError, IndexError, OverflowError, RuntimeError):
-        raise InputError(f"{path}: not the state of a run") from None
-    if newer:
-        raise InputError(f"{path}: written by a newer version of this program; update to use it")
-    return state
-
-
-def damage(folder, found):
-    """What is wrong with a state file of that folder, or None."""
-    path = os.path.join(folder, os.path.basename(found.path))
-    return None if manifest.as_listed(path, found.tag) else weights.unreadable(path)
-
-
 def _bytes(value):
-    return sum(tensor.numel() * tensor.element_size() for tensor in _tensors(value))
-
-
-def _tensors(value):
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, (dict, list, tuple)):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(item)
-
-
-def _epoch_of(name):
-    head = name.split("_net_")[0].removesuffix("_state.pth")
-    return head if head.isdigit() and head != name else None
-
-
-def _remove(path):
-    if os.path.exists(path):
-        os.remove(path)
+    leaves, _ = tree_flatten(value)
+    return sum(leaf.numel() * leaf.element_size() for leaf in leaves if isinstance(leaf, torch.Tensor))

@@ -2,9 +2,9 @@
 
 import contextlib
 import errno
-import glob
 import json
 import os
+import re
 import sys
 
 from util.errors import InputError
@@ -31,13 +31,23 @@ def read(checkpoints_dir, name):
     return options
 
 
-def checkpoints(folder):
+# The names that a checkpoint writes. Other files in the folder are a plug-in's own and are never read or removed.
+_WRITTEN = re.compile(r"(latest|\d+|iter_\d+)_(?:(net)_(.+)\.pth|(state)\.pth|(manifest)\.json)")
+
+
+def split_name(name: str) -> tuple[str, str, str]:
+    """(tag, kind: net | state | manifest, name of the network) of a checkpoint's file; empty texts for other files."""
+    match = _WRITTEN.fullmatch(name)
+    return (match[1], match[2] or match[4] or match[5], match[3] or "") if match else ("", "", "")
+
+
+def checkpoints(folder: str) -> list[str]:
     """The files of weights and states in a run's folder, of any tag."""
-    patterns = ("*_net_*.pth", "*_state.pth", "*_manifest.json")
-    return sorted(path for p in patterns for path in glob.glob(os.path.join(glob.escape(folder), p)))
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return sorted(os.path.join(folder, name) for name in names if any(split_name(name)))
 
 
-def states(folder):
+def states(folder: str) -> list[str]:
     """The files that continue a whole run."""
     return [path for path in checkpoints(folder) if path.endswith("_state.pth")]
 

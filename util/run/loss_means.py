@@ -1,4 +1,4 @@
-"""Losses averaged over what lies between two printed points, on their device: nothing waits for it before that."""
+"""Losses averaged between two printed points, on their device, so that the host waits for it only there."""
 
 from collections import OrderedDict
 
@@ -10,13 +10,15 @@ from util.processes import distributed
 class Averages:
     """``add()`` after every step, ``take()`` where losses are printed.
 
-    A step counts by its images. A loss that a step does not compute counts with its last value. A model with a
-    get_current_losses() of its own is asked by that, for the moment of printing.
+    Steps are weighted by their images. A loss that a step does not compute keeps its last value. For a model that
+    overrides get_current_losses(), the losses at the moment of printing are taken.
     """
+
+    differs_by_rank = True  # in a checkpoint: each rank has added up its own images
 
     def __init__(self, model):
         self.model = model
-        self._has_own_way = type(model).get_current_losses.__qualname__ != "BaseModel.get_current_losses"
+        self._reports_own = model.reports_own_losses()
         self._clear()
 
     def _clear(self):
@@ -24,8 +26,8 @@ class Averages:
         self._numbers = {}  # name -> (sum, images), of losses that are plain numbers
 
     def add(self, images):
-        """The losses of a step that had so many images (of this process)."""
-        found = {} if self._has_own_way else current_losses(self.model)
+        """Add the losses of a step that had `images` images on this rank."""
+        found = {} if self._reports_own else current_losses(self.model)
         # A term that is switched off may be a tensor on the CPU, or a number: that can be read without waiting.
         names = tuple(name for name, value in found.items() if is_on(self.model.device, value))
         if names:
@@ -38,15 +40,15 @@ class Averages:
 
     def take(self):
         """Name -> mean over the images of all processes since the last call. Collective."""
-        if self._has_own_way:
-            return mean_over_processes(self.model.get_current_losses())
+        if self._reports_own:
+            return mean_over_ranks(self.model.get_current_losses())
         sums, counts = {}, {}
         for name, value, count in self._parts():
             sums[name], counts[name] = sums.get(name, 0) + value, counts.get(name, 0) + count
         self._clear()
         sums, counts = distributed.sum_by_name(sums), distributed.sum_by_name(counts)
         if any(counts.get(name, 0) == 0 for name in names_of(self.model)):
-            return mean_over_processes(self.model.get_current_losses())  # says which attribute is not there
+            return mean_over_ranks(self.model.get_current_losses())  # says which attribute is not there
         return OrderedDict((name, sums[name] / counts[name]) for name in names_of(self.model))
 
     def _parts(self):
@@ -81,7 +83,7 @@ def current_losses(model):
     return {name: value for name, value in found.items() if value is not None}
 
 
-def mean_over_processes(losses):
+def mean_over_ranks(losses):
     """Collective."""
     total = distributed.sum_by_name({name: value * distributed.step_weight() for name, value in losses.items()})
     return OrderedDict((name, total[name]) for name in losses)

@@ -1,4 +1,4 @@
-"""Everything of a model that changes in training, taken out as tensors and plain values, and put back."""
+"""Everything of a model that changes in training, taken out as tensors and plain values, and loaded back."""
 
 import torch
 
@@ -9,27 +9,58 @@ from util.run import weights
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
-def model_state(model):
+class ModelState:
+    """The state of a model in a checkpoint: what the model declares.
+
+    Networks (``model_names``), optimizers, schedulers, image pools (``pool_names``), loss scales, and the extras that
+    the model's own state_dict() returns. state_dict() of a model means its extras only: plug-ins and their users have
+    used the name so, and a plug-in may have an attribute of that name that is not a method.
+    """
+
+    def __init__(self, model):
+        self.model = model
+
+    def state_dict(self) -> dict:
+        return model_state(self.model)
+
+    def load_state_dict(self, state: dict, path: str) -> None:
+        load_model_state(self.model, state, path)
+
+    def own_state_dict(self) -> dict:
+        """What differs between the ranks of a run: image pools and the running statistics of norms."""
+        return {"pools": pool_states(self.model), "statistics": statistics(self.model)}
+
+    def load_own_state_dict(self, state: dict) -> None:
+        """Load what own_state_dict() returned, on the same rank or on another."""
+        load_own_state(self.model, state)
+
+
+def model_state(model) -> dict:
     """Everything of a model that changes in training, as tensors and plain values."""
     state = {
         "networks": {name: weights.unwrap(net).state_dict() for name, net in model.networks_by_name().items()},
         "optimizers": [optimizer.state_dict() for optimizer in model.optimizers],
         "schedulers": [scheduler.state_dict() for scheduler in model.schedulers],
-        "pools": pools(model),
+        "pools": pool_states(model),
         "scalers": model._precision.state_dict(),
     }
-    if callable(getattr(model, "state_dict", None)):  # a plug-in with more to remember
+    if callable(getattr(model, "state_dict", None)):  # extras of a model: StarGAN's iteration, a plug-in's own state
         state["own"] = model.state_dict()
     return state
 
 
-def pools(model):
-    return {name: pool.state_dict() for name, pool in vars(model).items() if isinstance(pool, ImagePool)}
+def pools_of(model) -> dict:
+    """Name -> image pool: those that the model declares in ``pool_names``, then undeclared ones.
+
+    This is the only place that searches the attributes of a model. Plug-ins written for the original programs can't
+    declare their pools, and without the search their runs would not resume exactly.
+    """
+    declared = {name: getattr(model, name) for name in getattr(model, "pool_names", ()) if hasattr(model, name)}
+    return declared | {name: pool for name, pool in vars(model).items() if isinstance(pool, ImagePool)}
 
 
-def own_state(model):
-    """What a process of a run does not share with the others: its pools and its norms' running statistics."""
-    return {"pools": pools(model), "statistics": statistics(model)}
+def pool_states(model) -> dict:
+    return {name: pool.state_dict() for name, pool in pools_of(model).items()}
 
 
 def statistics(model):
@@ -40,7 +71,7 @@ def statistics(model):
 
 
 def load_own_state(model, state):
-    """Put back what own_state() took out, of the same process or of another."""
+    """Load the image pools and running statistics of a rank."""
     for name, own in state["pools"].items():
         getattr(model, name).load_state_dict(own)
     here = statistics(model)

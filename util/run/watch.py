@@ -5,17 +5,18 @@ from typing import Any, NamedTuple
 import torch
 
 from util.errors import InputError
-from util.image_pool import ImagePool
 from util.processes import distributed
-from util.run import checkpoint
-from util.run.loss_means import current_losses, mean_over_processes
+from util.run import states
+from util.run.listeners import Listener
+from util.run.loss_means import current_losses, mean_over_ranks
+from util.run.model_state import load_model_state, pools_of
 
 MOST_ROLLBACKS = 3
 MOST_SKIPS_IN_A_ROW = 100
 
 
 class Report(NamedTuple):
-    """What is known about a batch; `flags` may still be on their way from the device until `arrived`."""
+    """The facts about a batch; the copy of `flags` from the device may be incomplete until `arrived`."""
 
     parameters: list
     flags: torch.Tensor
@@ -25,23 +26,23 @@ class Report(NamedTuple):
     where: str
 
 
-class Watch:
-    """Asks after every batch whether its updates went well, and does what --on_nan says if one did not.
+class Watch(Listener):
+    """Checks after every batch whether its updates were finite, and does what --on_nan asks for if not.
 
-    On CUDA the answer is about the batch before. Models with a backward() of their own are judged by their losses,
-    when these are printed and before a checkpoint is written.
+    On CUDA the check is about the batch before, so that the host need not wait. Models with a backward() of their own
+    are checked by their losses, when these are printed and before a checkpoint is written.
     """
 
-    def __init__(self, opt, model, progress, checkpoint, say=print):
-        self.opt, self.model, self.progress, self.checkpoint, self.say = opt, model, progress, checkpoint, say
+    def __init__(self, opt, model, progress, folder, say=print):
+        """`folder`: the run's, whose newest checkpoint a rollback loads; `say` prints a line."""
+        self.opt, self.model, self.progress, self.folder, self.say = opt, model, progress, folder, say
         self.skipped = self.in_a_row = self.rollbacks = 0
         self._paths = None  # of the last batch
-        self._guarded = False  # whether the model's updates are ours
+        self._guarded = False  # whether the model updates through BaseModel.step()
         self._pending = None
-        self._next_word = 0  # --on_nan skip speaks again from so many images on
+        self._next_report = 0  # image count from which on a skipped update is reported again
 
-    def look(self, data):
-        """After each batch; `data` is what the model was given."""
+    def step(self, data):
         before, self._pending = self._pending, None
         self._paths = paths_of(data)
         made = self.model._updates.take()
@@ -60,15 +61,16 @@ class Watch:
             self.settle()
 
     def settle(self):
-        """Wait for what is pending; called before anything is saved."""
+        """Wait for the pending check; called on all ranks before a checkpoint is saved."""
         report, self._pending = self._pending, None
         if report is not None:
             self._judge(report)
         if not self._guarded and self._paths is not None:
-            self.losses(mean_over_processes({name: float(value) for name, value in self._losses().items()}))
+            self.losses(mean_over_ranks({name: float(value) for name, value in self._losses().items()}))
+            self._paths = None  # these losses are checked: two saves after one step must not roll back twice
 
     def losses(self, losses):
-        """Judge a model that makes its updates itself by the numbers it prints."""
+        """Check a model that makes its updates itself by the losses it prints."""
         bad = [f"{name} {value}" for name, value in losses.items() if not abs(value) < float("inf")]
         if not bad or self._guarded:
             return
@@ -122,14 +124,14 @@ class Watch:
         self.in_a_row += 1
         if self.in_a_row >= MOST_SKIPS_IN_A_ROW:
             raise self._stop(f"{what}; that makes {self.in_a_row} batches in a row")
-        if self.progress.total_iters >= self._next_word:
-            self._next_word = self.progress.total_iters + self.opt.print_freq
+        if self.progress.total_iters >= self._next_report:
+            self._next_report = self.progress.total_iters + self.opt.print_freq
             self.say(f"--on_nan skip: {what}; the update is left out, as in {self.skipped} batches so far")
 
     def _roll_back(self, what):
         if self.rollbacks == MOST_ROLLBACKS:
             raise self._stop(f"{what}; after {self.rollbacks} rollbacks")
-        found, state = distributed.on_rank0(lambda: with_state(newest_state(self.checkpoint.folder)))
+        found, state = distributed.on_rank0(lambda: with_state(states.newest_whole(self.folder)))
         if found is None:
             raise self._stop(f"{what}; there is no checkpoint to go back to yet")
         self.rollbacks += 1
@@ -138,7 +140,7 @@ class Watch:
         self.say(f"--on_nan rollback: {what}; back to the weights of {found.path}, on with the next batches")
 
     def _stop(self, what):
-        found = newest_state(self.checkpoint.folder)
+        found = states.newest_whole(self.folder)
         kept = (
             f"the last checkpoint is {found.path}, --continue_train goes on from it" if found else "no checkpoint yet"
         )
@@ -152,16 +154,12 @@ class Watch:
         return f"epoch {self.progress.epoch}, {self.progress.total_iters} images seen"
 
 
-def newest_state(folder):
-    return next((found for found in checkpoint.find(folder) if not checkpoint.damage(folder, found)), None)
-
-
 def with_state(found):
-    return found, found and checkpoint.read_state(found.path)
+    return found, found and states.read_state(found.path)
 
 
 def everywhere(paths):
-    """Those of all processes. Collective."""
+    """The paths of all ranks. Collective."""
     return [path for own in distributed.gather(paths) for path in own]
 
 
@@ -169,7 +167,7 @@ def restore(model, state, path):
     """Networks, moments and pools from a state; learning rates and schedules stay where the run stands."""
     rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in model.optimizers]
     state = {**state["model"], "schedulers": []}
-    checkpoint.load_model_state(model, state, path)
+    load_model_state(model, state, path)
     for optimizer, own in zip(model.optimizers, rates):
         for group, rate in zip(optimizer.param_groups, own):
             group["lr"] = rate
@@ -177,9 +175,8 @@ def restore(model, state, path):
 
 def mend(model):
     """Take out what a bad forward pass left behind: images in the pools, running statistics of batch norms."""
-    for pool in vars(model).values():
-        if isinstance(pool, ImagePool):
-            pool.images = [image for image in pool.images if image.isfinite().all()]
+    for pool in pools_of(model).values():
+        pool.images = [image for image in pool.images if image.isfinite().all()]
     for net in model.networks_by_name().values():
         for module in net.modules():
             mean = getattr(module, "running_mean", None)

@@ -1,50 +1,55 @@
-"""Signs that a training runs but learns nothing. Looked for where losses and pictures are shown; each is said once.
+"""Signs that a training runs but learns nothing. Checked where losses and images are shown; each is reported once.
 
-flat input            a picture of the data in which every pixel is alike
-a critic that has won its losses stay at zero, so the generator learns nothing from it
-one answer for all    the generated picture stays the same while the input changes
+flat input          an image of the data in which all pixels are equal
+discriminator won   its losses stay at zero, so the generator learns nothing from it
+collapse            the generated image stays the same while the input changes
 """
 
-import re
+from collections.abc import Callable
 
 import torch
 from torch.nn.functional import interpolate
 
+from util.run.listeners import Listener
 from util.run.watch import paths_of, shown
 
-NOTHING = 1e-3  # a loss, or a difference between pictures in [-1, 1]: below it there is none
-DIFFERENT = 0.02  # mean difference between two inputs that are two pictures
+NOTHING = 1e-3  # a loss, or a difference between images in [-1, 1], below this value counts as zero
+DIFFERENT = 0.02  # mean difference from which on two inputs count as different images
 LOSSES_IN_A_ROW = 30
 PICTURES_IN_A_ROW = 5
 SIZE = 32  # pictures are compared this small
 
 
-class Health:
-    """``losses()`` and ``pictures()`` at the points where they are shown; `warn` takes a line."""
+class Health(Listener):
+    """`warn` prints a line; `discriminator_losses`: {network: names of its losses on real and generated images}.
 
-    def __init__(self, warn):
+    Models declare ``discriminator_losses``. Without a declaration, discriminators are not checked.
+    """
+
+    def __init__(self, warn: Callable[[str], None], discriminator_losses: dict[str, tuple[str, ...]]):
         self.warn = warn
-        self._said = set()
-        self._at_zero = {}  # critic -> points in a row
+        self.discriminator_losses = discriminator_losses
+        self._reported = set()
+        self._at_zero = {}  # discriminator -> printed points in a row
         self._before = {}  # label -> small picture, as shown last
         self._alike = {}  # label -> times in a row
 
     def losses(self, losses):
-        for critic, value in critics(losses).items():
-            self._at_zero[critic] = self._at_zero.get(critic, 0) + 1 if value < NOTHING else 0
-            if self._at_zero[critic] == LOSSES_IN_A_ROW:
-                self._say(
-                    f"won {critic}",
-                    f"the loss of {critic} has been below {NOTHING} at the last {LOSSES_IN_A_ROW} printed points: it "
+        for name, value in mean_sizes(losses, self.discriminator_losses).items():
+            self._at_zero[name] = self._at_zero.get(name, 0) + 1 if value < NOTHING else 0
+            if self._at_zero[name] == LOSSES_IN_A_ROW:
+                self._warn_once(
+                    f"won {name}",
+                    f"the loss of {name} has been below {NOTHING} at the last {LOSSES_IN_A_ROW} printed points: it "
                     "has won, and the generator learns nothing from it; try a lower --lr, a smaller --ndf or another "
                     "--gan_mode",
                 )
 
-    def pictures(self, visuals, data):
+    def images(self, visuals, data):
         now = {label: picture.detach() for label, picture in visuals.items() if is_batch(picture)}
         for label, picture in now.items():
             if label.startswith("real") and (picture.amax((1, 2, 3)) == picture.amin((1, 2, 3))).any():
-                self._say(
+                self._warn_once(
                     "flat",
                     f"{label} is one flat colour in a batch of {shown(paths_of(data))}; "
                     "python scripts/check_data.py finds such images",
@@ -53,33 +58,33 @@ class Health:
         before, self._before = self._before, now
         inputs = [label for label in now if label.startswith("real")]
         if inputs and all(differ(now, before, label, DIFFERENT) for label in inputs):
-            self._answers(now, before)
+            self._compare(now, before)
 
-    def _answers(self, now, before):
+    def _compare(self, now, before):
         for label in now:
             if not label.startswith("fake") or label not in before or before[label].shape != now[label].shape:
                 continue
             self._alike[label] = 0 if differ(now, before, label, NOTHING) else self._alike.get(label, 0) + 1
             if self._alike[label] == PICTURES_IN_A_ROW:
-                self._say(
+                self._warn_once(
                     f"same {label}",
                     f"{label} is the same picture for different inputs, {PICTURES_IN_A_ROW} times now: the generator "
                     "has collapsed; try a lower --lr, or start anew with another --seed",
                 )
 
-    def _say(self, key, text):
-        if key not in self._said:
-            self._said.add(key)
+    def _warn_once(self, key, text):
+        if key not in self._reported:
+            self._reported.add(key)
             self.warn(text)
 
 
-def critics(losses):
-    """{critic: mean of the sizes of its losses on real and generated images}, without penalties and classifiers."""
-    parts = {}
-    for name, value in losses.items():
-        if match := re.fullmatch(r"(D(?:_(?!real$|fake$)\w+?)?)(?:[_/](?:loss_)?(?:real|fake))?", name):
-            parts.setdefault(match[1], []).append(abs(value))
-    return {critic: sum(values) / len(values) for critic, values in parts.items()}
+def mean_sizes(losses, discriminator_losses):
+    """{discriminator: mean absolute value of its declared losses}, where all of them were printed."""
+    return {
+        network: sum(abs(losses[name]) for name in names) / len(names)
+        for network, names in discriminator_losses.items()
+        if names and all(name in losses for name in names)
+    }
 
 
 def is_batch(picture):

@@ -20,6 +20,7 @@ from util.image_pool import ImagePool
 from util.numerics.precision import Precision
 from util.run import checkpoint, manifest, weights
 from util.run import folder as run_folder
+from util.run.model_state import model_state
 
 
 class Model:
@@ -73,7 +74,10 @@ class Run:
         flags = {"epoch": "latest", "load_iter": 0, **flags}
         opt = Namespace(checkpoints_dir=str(folder.parent), name=folder.name, **flags)
         self.model, self.position = Model(folder), Position()
-        self.checkpoint = checkpoint.Checkpoint(opt, self.model, self.position)
+        self.opt = opt
+        self.checkpoint = checkpoint.Checkpoint(
+            str(folder), keep_last=opt.keep_last, model=self.model, progress=self.position
+        )
 
     def step(self, times=1):
         for _ in range(times):
@@ -88,7 +92,7 @@ class Run:
 
     def bits(self):
         """All that a state holds, as one text that is equal only if every bit is."""
-        return repr(_bits(checkpoint.model_state(self.model))) + repr(self.position.state_dict())
+        return repr(_bits(model_state(self.model))) + repr(self.position.state_dict())
 
 
 def _bits(value):
@@ -101,7 +105,7 @@ def _bits(value):
 
 def resumed(folder, **flags):
     run = Run(folder, **flags)
-    assert run.checkpoint.resume()
+    assert run.checkpoint.resume(flags.get("epoch"))
     return run
 
 
@@ -324,7 +328,7 @@ def test_an_epoch_whose_state_was_pruned_continues_from_its_weights_not_from_new
     early.step(2).save("latest", "2")
     assert not (folder / "1_state.pth").exists()
     again = Run(folder, epoch="1")
-    again.checkpoint.begin()
+    again.checkpoint.begin(again.opt)
     assert all(torch.equal(value, wanted[key]) for key, value in again.model.netG_A.state_dict().items())
     assert "weights alone" in capsys.readouterr().out
 
@@ -341,7 +345,8 @@ def test_states_by_iteration_do_not_pile_up(tmp_path):
 def test_checkpoints_that_came_while_the_program_was_starting_stay(tmp_path):
     Run(tmp_path / "run").step().save("latest")
     with pytest.raises(InputError, match="--continue_train"):
-        Run(tmp_path / "run", continue_train=False).checkpoint.begin()
+        run = Run(tmp_path / "run", continue_train=False)
+        run.checkpoint.begin(run.opt)
     assert resumed(tmp_path / "run").position.total_iters == 1
 
 
@@ -439,3 +444,45 @@ def test_a_manifest_of_many_brackets_is_no_crash(one_run):
     for content in ("[" * 100_000, '{"a":' * 100_000, "9" * 10_000, "NaN", "\ufeff{}"):
         (one_run / "latest_manifest.json").write_text(content, encoding="utf-8")
         assert manifest.read_manifest(str(one_run), "latest") is None
+
+
+class OwnFiles(Model):
+    """A plug-in that saves more than its networks."""
+
+    def save_networks(self, tag):
+        super().save_networks(tag)
+        os.makedirs(os.path.join(self.save_dir, "ema"), exist_ok=True)
+        for name in ("iter.txt", "latest_optimizer_state.pth", f"{tag}_net_G_A_moments.pth", f"ema/{tag}.pth"):
+            with open(os.path.join(self.save_dir, name), "w", encoding="utf-8") as file:
+                file.write(f"{tag}: {name}")
+
+
+OWN_FILES = ("iter.txt", "latest_optimizer_state.pth", "1_net_G_A_moments.pth", "2_net_G_A_moments.pth")
+
+
+def test_files_that_a_plug_in_saves_beside_its_networks_are_kept_and_never_pruned(tmp_path):
+    folder = tmp_path / "run"
+    run = Run(folder, keep_last=1)
+    run.model.__class__ = OwnFiles
+    for epoch in (1, 2):
+        run.step().save("latest", str(epoch))
+    kept = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {*OWN_FILES, "ema/latest.pth", "ema/1.pth", "ema/2.pth"} <= kept
+    assert (folder / "iter.txt").read_text() == "2: iter.txt"
+    assert "1_net_G_A.pth" not in kept and "2_net_G_A.pth" in kept
+    assert not list(folder.glob(f"{files.UNFINISHED}*"))
+    assert resumed(folder).bits() == run.bits()
+
+
+def test_overwrite_removes_checkpoints_and_leaves_files_of_a_plug_in(tmp_path):
+    folder = tmp_path / "run"
+    Run(folder).step().save("latest", "1")
+    for name in ("best_net_G_A.pth", "latest_optimizer_state.pth", "notes_manifest.json"):
+        (folder / name).write_text("not ours")
+    run = Run(folder, continue_train=False, overwrite=True)
+    run.checkpoint.begin(run.opt)
+    assert {path.name for path in folder.iterdir()} == {
+        "best_net_G_A.pth",
+        "latest_optimizer_state.pth",
+        "notes_manifest.json",
+    }
