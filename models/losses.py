@@ -81,18 +81,6 @@ def classification_loss(logits, label):
     return F.binary_cross_entropy_with_logits(logits, label, reduction="sum") / len(logits)
 
 
-def masked_classification_loss(logits, label, attributes):
-    """The domain term of two data sets at once (section 3.2): what the label's mask calls unknown adds nothing.
-
-    logits: (N, attributes + domains); label: (N, attributes + domains + 2), of which the last two say whether the
-    attributes and whether the domain, one-hot, are known.
-    """
-    known = label[:, -2:-1]
-    bce = F.binary_cross_entropy_with_logits(logits[:, :attributes], label[:, :attributes], reduction="none")
-    # An unknown domain is all zeros in the label, so it brings no cross-entropy by itself.
-    return (known * bce).sum() / len(logits) + F.cross_entropy(logits[:, attributes:], label[:, attributes:-2])
-
-
 def slope_penalty(logits, x):
     """StarGAN's form of WGAN-GP's penalty: mean_n (|grad_x sum(logits_n)| - 1)^2 for the batch x that was judged.
 

@@ -1,4 +1,5 @@
-"""StarGAN's networks (Choi et al., CVPR 2018, tables 4 and 5): one generator for all domains, and its critic."""
+"""StarGAN's networks (Choi et al., CVPR 2018, tables 4 and 5): one generator for all domains, and its
+discriminator."""
 
 import contextlib
 import functools
@@ -66,7 +67,7 @@ class Kink(nn.LeakyReLU):
     """LeakyReLU as a product with 1 or the slope: the same values, and the same gradients of any order.
 
     PyTorch's own has a second derivative, of zeros, which the gradient penalty takes all the way back through the
-    network: a sixth of the critic's step. This one has none.
+    network: a sixth of the discriminator's step. This one has none.
     """
 
     def forward(self, x):

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from models import create_model, losses, prepare
-from models.stargan_targets import Targets
+from models.flags import HAIR
+from models.stargan_labels import Labels
 from options.train_options import TrainOptions
 from util.errors import InputError
 
@@ -35,10 +36,10 @@ def batch(label, images=4):
 
 def test_usual_targets_are_the_attributes_and_their_four_combinations():
     combined = ["Brown_Hair+Male", "Brown_Hair+Young", "Male+Young", "Brown_Hair+Male+Young"]
-    assert Targets(FACES, []).usual() == [*FACES, *combined]
-    assert Targets(["Male", "Smiling"], []).usual() == ["Male", "Smiling"]
-    assert Targets([], ["cat", "dog"]).usual() == ["cat", "dog"]
-    assert Targets(["Male", "Young"], ["sad"]).usual() == ["Male", "Young", "Male+Young", "sad"]
+    assert Labels(FACES, [], HAIR).usual() == [*FACES, *combined]
+    assert Labels(["Male", "Smiling"], []).usual() == ["Male", "Smiling"]
+    assert Labels([], ["cat", "dog"]).usual() == ["cat", "dog"]
+    assert Labels(["Male", "Young"], ["sad"]).usual() == ["Male", "Young", "Male+Young", "sad"]
 
 
 @pytest.mark.parametrize(
@@ -52,12 +53,12 @@ def test_usual_targets_are_the_attributes_and_their_four_combinations():
 )
 def test_hair_takes_the_place_of_hair_and_the_rest_is_flipped(target, expected):
     has = torch.tensor([[1.0, 0, 0, 1, 0]])
-    assert Targets(FACES, []).condition(target, has).tolist() == [expected]
+    assert Labels(FACES, [], HAIR).condition(target, has).tolist() == [expected]
     assert has.tolist() == [[1, 0, 0, 1, 0]]
 
 
 def test_conditions_of_two_data_sets_carry_their_mask():
-    targets = Targets(["Male", "Young"], ["sad", "glad"])
+    targets = Labels(["Male", "Young"], ["sad", "glad"])
     has = torch.tensor([[1.0, 0]])
     assert targets.condition("Young", has).tolist() == [[1, 1, 0, 0, 1, 0]]
     assert targets.condition("glad", has).tolist() == [[0, 0, 0, 1, 0, 1]]
@@ -77,12 +78,14 @@ def test_conditions_of_two_data_sets_carry_their_mask():
 )
 def test_a_target_that_can_not_be_is_one_line(text, said):
     with pytest.raises(InputError, match=said.replace("+", r"\+")):
-        Targets(FACES, ["sad"]).parse(text)
+        Labels(FACES, ["sad"], HAIR).parse(text)
 
 
 def test_targets_are_a_list_of_names_with_or_without_blanks():
-    assert Targets(FACES, []).parse("Male, Brown_Hair+Male,Male") == ["Male", "Brown_Hair+Male"]
-    assert Targets([], ["a+b", "c"]).parse("a+b") == ["a+b"]
+    assert Labels(FACES, [], HAIR).parse("Male, Brown_Hair+Male,Male") == {
+        name: name for name in ("Male", "Brown_Hair+Male")
+    }
+    assert Labels([], ["a+b", "c"]).parse("a+b") == {"a+b": "a+b"}
 
 
 def test_defaults_are_the_originals(tmp_path):
@@ -189,7 +192,7 @@ def test_with_two_data_sets_each_is_classified_as_alone(tmp_path, label, alone):
     logits = model.netD(data["A"])[1]
     parts = (logits[:, :2], label[:, :2]), (logits[:, 2:], label[:, 2:5].argmax(1))
     expected = losses.classification_loss(*parts[alone])
-    assert model.classification_loss(logits, label).item() == pytest.approx(expected.item())
+    assert model.labels.classification_loss(logits, label).item() == pytest.approx(expected.item())
     assert reported > 0
 
 
@@ -199,7 +202,7 @@ def test_the_penalty_may_have_an_update_of_its_own(tmp_path):
     model.step = lambda optimizers, loss, **more: (steps.append(loss.__name__), step(optimizers, loss, **more))
     model.set_input(batch(torch.ones(4, 5)))
     model.optimize_parameters()
-    assert steps == ["critic_loss", "penalty_loss"]
+    assert steps == ["discriminator_loss", "penalty_loss"]
     assert set(model.get_current_losses()) == {"D/loss_real", "D/loss_fake", "D/loss_cls", "D/loss_gp"}
 
 
@@ -223,7 +226,7 @@ def test_pictures_leave_no_trace_in_the_weights_and_stay_with_the_first_batch(tm
     model.compute_visuals()
     assert all(torch.equal(value, before[key]) for key, value in model.netG.state_dict().items())
     columns = model.get_current_visuals()
-    assert list(columns) == ["real_A", *Targets(FACES, []).usual()]
+    assert list(columns) == ["real_A", *Labels(FACES, [], HAIR).usual()]
     assert torch.equal(columns["real_A"], torch.cat(tuple(first["A"]), dim=1)[None])
     assert {tuple(column.shape) for column in columns.values()} == {(1, 3, 4 * 16, 16)}
 

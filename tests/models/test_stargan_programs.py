@@ -95,13 +95,15 @@ def test_folders_from_data_to_page(shapes, tmp_path):
     assert {"000001_real_A.png", "000003_striped.png"} <= files(page)
 
 
-def test_images_without_labels_get_those_the_critic_sees(shapes, tmp_path, capsys):
+def test_images_without_labels_get_those_that_the_discriminator_recognises(shapes, tmp_path, capsys):
     run = train(tmp_path, shapes / "attributes", *SHAPES)
     page = translate(tmp_path, shapes / "folders" / "test" / "plain", "--targets", "Striped")
-    assert "no labels: the attributes to keep and to flip are those that the critic sees" in capsys.readouterr().out
+    assert "attributes of images without labels are recognised by the discriminator" in capsys.readouterr().out
     assert files(page) == {f"0000{n}_{label}.png" for n in (1, 2) for label in ("real_A", "Striped")}
     (run / "latest_net_D.pth").unlink()
-    with pytest.raises(InputError, match=r"without labels, but --targets Striped needs"):
+    with pytest.raises(
+        InputError, match=r"Striped: images without labels.*--attr_path.*latest_net_D.pth: no such checkpoint"
+    ):
         translate(tmp_path, shapes / "folders" / "test" / "plain", "--targets", "Striped")
 
 
@@ -126,7 +128,7 @@ def test_a_contradiction_at_test_names_both_values(shapes, tmp_path):
     for words in (("--g_conv_dim", "8"), ("--domains", "framed", "striped")):
         with pytest.raises(InputError, match=f"{words[0]} .*was trained with {words[0]}"):
             translate(tmp_path, shapes / "folders", *words)
-    with pytest.raises(InputError, match="--targets dotted: nothing was learnt"):
+    with pytest.raises(InputError, match="--targets dotted: the run has not learnt 'dotted'"):
         translate(tmp_path, shapes / "folders", "--targets", "dotted")
     with pytest.raises(InputError, match="--eval: --model stargan"):
         translate(tmp_path, shapes / "folders", "--eval")
