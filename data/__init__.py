@@ -6,6 +6,7 @@ data/flags.py, so that -h needs no torch either; a data set of your own declares
 """
 
 from collections.abc import Callable
+from typing import Any
 
 BUILT_IN = (
     *("unaligned", "aligned", "single", "colorization", "celeba", "labelled_folders", "celeba_and_folders"),
@@ -13,7 +14,7 @@ BUILT_IN = (
 )
 
 
-def find_dataset_using_name(dataset_name: str) -> type:
+def find_dataset_using_name(dataset_name: str) -> Any:
     """The data set class of that name; raises InputError naming the file and class that were looked for."""
     from util.factory import find_class
 

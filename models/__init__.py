@@ -7,6 +7,7 @@ models/flags.py, so that -h needs no torch either; a model of your own declares 
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 BUILT_IN = ("pix2pix", "cycle_gan", "cut", "fastcut", "dclgan", "simdcl", "stargan", "test", "colorization", "template")
 ALIASES = {"dcl": "dclgan"}
@@ -34,7 +35,7 @@ def own_name(model_name: str) -> str:
     return ALIASES[model_name]
 
 
-def find_model_using_name(model_name: str) -> type:
+def find_model_using_name(model_name: str) -> Any:
     """The model class of that name; raises InputError naming the file and class that were looked for."""
     from util.factory import find_class
 

@@ -37,8 +37,8 @@ class SharedPasses:
             self.keep("output", net, ahead, result)
         else:
             made = run_batches(net, waiting, share)
-        made = iter(made)
-        return [next(made) if batch is not None and result is None else result for batch, result in zip(batches, kept)]
+        rest = iter(made)
+        return [next(rest) if batch is not None and result is None else result for batch, result in zip(batches, kept)]
 
     def keep(self, kind: str, net: nn.Module, batch: torch.Tensor, result: Any) -> None:
         """Keep a result of the network for take(), until clear(). `kind` tells different results of a batch apart."""

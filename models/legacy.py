@@ -71,11 +71,11 @@ def _loss_of(function):
 def _noting_losses() -> Iterator[list]:
     global _noted
     before, backward = _noted, torch.Tensor.backward
-    _noted, torch.Tensor.backward = [], _note
+    _noted, torch.Tensor.backward = [], _note  # type: ignore[method-assign]  # restored below
     try:
         yield _noted
     finally:
-        _noted, torch.Tensor.backward = before, backward
+        _noted, torch.Tensor.backward = before, backward  # type: ignore[method-assign]
 
 
 def _note(loss, gradient=None, retain_graph=None, create_graph=False, inputs=None):

@@ -31,7 +31,8 @@ class MicroBatches:
         After the last slice, the model's losses are means over the whole batch.
         """
         learns = self._update_generators(optimizers)
-        before, sums = current_losses(self._model), {}
+        before = current_losses(self._model)
+        sums: dict = {}
         for number, part in enumerate(self._slices):
             self._forward(number, learns)
             share = batch_size(part) / self._images

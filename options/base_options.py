@@ -28,10 +28,10 @@ class BaseOptions:
     def __init__(self, cmd_line: str | Iterable | None = None) -> None:
         self.initialized = False
         self.cmd_line = cmd_line
-        self.parser = None
-        self.opt = None
+        self.parser: Any = None  # an OptionParser from gather_options() on
+        self.opt: Any = None  # the Namespace from parse() on
         self.drawn_seed = distributed.value_of_rank0(saved.draw_seed())  # for a run that is given none
-        self.as_given = {}  # values as typed, of flags that the run works with scaled
+        self.as_given: dict[str, Any] = {}  # values as typed, of flags that the run works with scaled
 
     def initialize(self, parser: OptionParser) -> OptionParser:
         """Add the flags of both modes."""

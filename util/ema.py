@@ -23,7 +23,7 @@ class WeightAverages:
         if not 0 <= decay < 1:
             raise ValueError(f"decay {decay}: expected 0 <= decay < 1")
         self.nets, self.decay = nets, decay
-        self.updates: torch.Tensor | int = 0
+        self.updates: torch.Tensor | float = 0
         self.averages = {name: _values(net) for name, net in nets.items()}
 
     @torch.no_grad()

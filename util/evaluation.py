@@ -90,7 +90,7 @@ def evaluate(real: Images, fake: Images, names: list[str], settings: Settings, p
     check_names(names, paired, inputs is not None, settings.judge is not None)
     for other in ([real] if paired else []) + ([inputs] if inputs is not None else []):
         check_pairs(other, fake)
-    result = {"metrics": {}, "images": {}, "skipped": {}}
+    result: dict[str, dict] = {"metrics": {}, "images": {}, "skipped": {}}
     _score_pairs(real, fake, [(name, PAIRS[name]) for name in names if name in PAIRS], settings, result)
     edges = [(name, CONTENT[name]) for name in names if name in CONTENT]
     _score_pairs(real if inputs is None else inputs, fake, edges, settings, result)

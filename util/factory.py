@@ -4,6 +4,7 @@ import ast
 import importlib
 import importlib.util
 import pkgutil
+from typing import Any
 
 from util.errors import InputError, nearest
 
@@ -31,7 +32,7 @@ def find_class(package: str, name: str, suffix: str) -> type:
         if error.name != f"{package}.{name}_{suffix}":
             raise
         module = None
-    base = _base(package, suffix) if module else None  # an unknown name is refused without importing torch
+    base: Any = _base(package, suffix) if module else None  # an unknown name is refused without importing torch
     found = [
         value
         for attribute, value in (vars(module).items() if module else ())

@@ -33,7 +33,8 @@ def inception(settings) -> tuple[Callable, dict]:
 @torch.no_grad()
 def features(images: Iterable[np.ndarray], network: Callable, batch_size: int, device="cpu") -> np.ndarray:
     """Features (N, D) of 8-bit images (H, W, 3). A batch holds neighbouring images of one size."""
-    found, batch = [], []
+    found: list = []
+    batch: list = []
 
     def flush():
         if batch:

@@ -24,9 +24,9 @@ def on_rank0(function):
             answer = function(), None
         except InputError as error:
             answer = None, error
-    value, error = _broadcast(answer)
-    if error is not None:
-        raise raised_once(error)
+    value, refusal = _broadcast(answer)
+    if refusal is not None:
+        raise raised_once(refusal)
     return value
 
 

@@ -40,8 +40,8 @@ class Checkpoint:
         every = {"progress": progress, **things}
         self._own = {name: thing for name, thing in every.items() if getattr(thing, "differs_by_rank", False)}
         self._shared = {"model": ModelState(model), **{n: thing for n, thing in every.items() if n not in self._own}}
-        self._before_save = []
-        self._ranks = []  # the states of all ranks, where there are several
+        self._before_save: list = []
+        self._ranks: list = []  # the states of all ranks, where there are several
         self._written = None  # (position, path, proof) of the last state, to be copied instead of written twice
 
     def before_save(self, function) -> None:

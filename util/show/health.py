@@ -29,10 +29,10 @@ class Health(Listener):
     def __init__(self, warn: Callable[[str], None], discriminator_losses: dict[str, tuple[str, ...]]):
         self.warn = warn
         self.discriminator_losses = discriminator_losses
-        self._reported = set()
-        self._at_zero = {}  # discriminator -> printed points in a row
-        self._before = {}  # label -> small picture, as shown last
-        self._alike = {}  # label -> times in a row
+        self._reported: set[str] = set()
+        self._at_zero: dict[str, int] = {}  # discriminator -> printed points in a row
+        self._before: dict = {}  # label -> small picture, as shown last
+        self._alike: dict[str, int] = {}  # label -> times in a row
 
     def losses(self, losses):
         for name, value in mean_sizes(losses, self.discriminator_losses).items():
