@@ -44,9 +44,10 @@ def run(opt, options):
 
 def translate(opt, dataset, model, page, wanted):
     """The first `wanted` images of the data set, each to its place on the page; returns how many there were."""
+    from data.loading.headers import roots_of
     from util.numerics import seeding
     from util.run.progress import batch_size, split_batch
-    from util.show.results import data_roots, save_images
+    from util.show.results import save_images
 
     done = 0
     for batch in dataset:
@@ -65,7 +66,7 @@ def translate(opt, dataset, model, page, wanted):
                 aspect_ratio=opt.aspect_ratio,
                 width=opt.display_winsize,
                 layout=opt.results_layout,
-                root=data_roots(opt) + getattr(dataset.dataset, "roots", []),
+                root=roots_of(dataset.dataset, opt.dataroot),
             )
             done += batch_size(data)
         if done >= wanted:

@@ -5,6 +5,14 @@ Importing this package does not import torch; looking up a data set does. The da
 keep their flags in data/<name>_options.py, so that asking for those doesn't either.
 """
 
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from data.loading.loader import CustomDatasetDataLoader
+
 BUILT_IN = (
     *("unaligned", "aligned", "single", "colorization", "celeba", "labelled_folders", "celeba_and_folders"),
     "template",
@@ -36,13 +44,22 @@ def _options_of(dataset_name):
     return find_options("data", dataset_name, "dataset") if dataset_name in BUILT_IN else None
 
 
-def create_dataset(opt):
-    """What the training loop iterates over: batches of the data set that ``opt.dataset_mode`` names."""
+def create_dataset(opt: Namespace) -> CustomDatasetDataLoader:
+    """What the training loop iterates over: batches of the data set that ``opt.dataset_mode`` names.
+
+    random, numpy and torch are seeded first, so that a data set which draws numbers in its __init__ is the same in
+    every process and in a resumed run.
+    """
     from data.loading.headers import check_headers
     from data.loading.loader import CustomDatasetDataLoader
+    from util.numerics import seeding
     from util.processes import distributed
 
-    loader = distributed.together(lambda: CustomDatasetDataLoader(opt))
+    def make():
+        seeding.seed_dataset(opt.seed)
+        return CustomDatasetDataLoader(opt)
+
+    loader = distributed.together(make)
     if opt.isTrain:
         distributed.first_does(lambda: check_headers(loader.dataset, getattr(opt, "skip_bad_images", False)))
     return loader.load_data()

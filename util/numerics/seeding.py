@@ -10,7 +10,8 @@ import random
 import numpy as np
 import torch
 
-STEP, ITEM, ORDER, BUILD, SHARED = range(5)  # what a position is a position in, so that equal numbers don't collide
+# What a position is a position in, so that equal numbers don't collide.
+STEP, ITEM, ORDER, BUILD, SHARED, DATASET = range(6)
 
 
 def derive(seed, *position):
@@ -32,6 +33,11 @@ def _seed_all(derived):
 def seed_build(seed):
     """Before networks are made, so that the same seed initialises them alike."""
     _seed_all(derive(seed, BUILD))
+
+
+def seed_dataset(seed):
+    """Before a data set is made, so that its __init__ draws the same numbers in every process and resumed run."""
+    _seed_all(derive(seed, DATASET))
 
 
 _step = 0, 0, 0  # (seed, images seen, rank) of the running step

@@ -36,12 +36,6 @@ def save_images(
     return written
 
 
-def data_roots(opt):
-    """The folders below which a file's place tells it apart, for ``save_images(root=...)``."""
-    phases = {opt.phase, "val"} if opt.phase == "test" else {opt.phase}
-    return [opt.dataroot] + [os.path.join(opt.dataroot, phase + side) for phase in phases for side in ("", "A", "B")]
-
-
 def clean_name(text, longest=LONGEST_STEM):
     """A name usable as one part of a path: no separators, no control characters, neither `.` nor `..`, not too long."""
     text = re.sub(r"[/\\\x00-\x1f\x7f]", "_", text)
