@@ -19,6 +19,7 @@ def main(cmd_line=None):
     if len(opt.gpu_ids) > 1 or distributed.launched_several():
         raise InputError("test.py works in one process: start it with python, and give one of the --gpu_ids")
     # Imported when the flags are understood: torch takes seconds, and -h should not.
+    from data.loading.headers import roots_of
     from models.translator import Translator
     from util.numerics.memory import explaining_out_of_memory
     from util.numerics.precision import backend_precision, backend_tuning
@@ -33,7 +34,7 @@ def main(cmd_line=None):
             model.eval()
         options.save()
         translator = Translator(model)
-        page = ResultPage(opt, dataset)
+        page = ResultPage(opt, len(dataset), roots_of(dataset.dataset, opt.dataroot))
         for batch in samples(dataset, opt.num_test, one_by_one=translator.alone):
             visuals, paths = translator.run_batch(batch)
             page.add(visuals, paths, batch_size(batch))

@@ -5,8 +5,14 @@ Importing this package does not import torch; looking up a data set does. The fl
 data/flags.py, so that -h needs no torch either; a data set of your own declares its flags in its page.
 """
 
+from __future__ import annotations
+
+from argparse import Namespace
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from data.loading.loader import CustomDatasetDataLoader
 
 BUILT_IN = (
     *("unaligned", "aligned", "single", "colorization", "celeba", "labelled_folders", "celeba_and_folders"),
@@ -46,13 +52,22 @@ def _takes_flags_from_table(dataset_name: str) -> bool:
     return dataset_name in flags.BY_NAME and takes_flags_from_table("data", dataset_name, "dataset")
 
 
-def create_dataset(opt):
-    """What the training loop iterates over: batches of the data set that ``opt.dataset_mode`` names."""
+def create_dataset(opt: Namespace) -> CustomDatasetDataLoader:
+    """What the training loop iterates over: batches of the data set that ``opt.dataset_mode`` names.
+
+    random, numpy and torch are seeded first, so that a data set which draws numbers in its __init__ is the same in
+    every process and in a resumed run.
+    """
     from data.loading.headers import check_headers
     from data.loading.loader import CustomDatasetDataLoader
+    from util.numerics import seeding
     from util.processes import distributed
 
-    loader = distributed.run_on_all_ranks(lambda: CustomDatasetDataLoader(opt))
+    def make():
+        seeding.seed_dataset(opt.seed)
+        return CustomDatasetDataLoader(opt)
+
+    loader = distributed.run_on_all_ranks(make)
     if opt.isTrain:
         distributed.on_rank0(lambda: check_headers(loader.dataset, getattr(opt, "skip_bad_images", False)))
     return loader.load_data()

@@ -3,6 +3,8 @@
 <dataroot>/<phase>, sub-folders included.
 """
 
+import os
+
 from data import flags
 from data.base_dataset import BaseDataset, get_params, get_transform
 from data.folders import SIDE_BY_SIDE, find_images, phase_of
@@ -18,10 +20,14 @@ class AlignedDataset(BaseDataset):
     def __init__(self, opt):
         super().__init__(opt)
         phase = phase_of(opt)
+        self.roots = [self.root, os.path.join(self.root, phase)]
         self.AB_paths = find_images(opt, phase, [phase], SIDE_BY_SIDE)
         # --input_nc belongs to the half that is translated, --output_nc to the other one.
         swapped = opt.direction == "BtoA"
         self.input_nc, self.output_nc = (opt.output_nc, opt.input_nc) if swapped else (opt.input_nc, opt.output_nc)
+
+    def files(self):
+        return self.AB_paths
 
     def __len__(self):
         return len(self.AB_paths)

@@ -3,9 +3,12 @@
 The addresses in this file are public: data sets written elsewhere import them from here.
 """
 
+import os
 import random
 from abc import ABC, abstractmethod
+from argparse import ArgumentParser, Namespace
 from functools import partial
+from typing import Any
 
 from torch.utils.data import Dataset
 
@@ -31,15 +34,26 @@ class BaseDataset(Dataset, ABC):
 
     ``__getitem__`` may draw from random, numpy and torch: all three are seeded for each item, by its place in the
     run. ``current_epoch`` is set before an item is made, also in the data workers.
+
+    Two members are optional. ``roots`` lists the folders below which the image files lie; test.py keeps the sub-folders
+    below the deepest of them in the names of results. ``files()`` lists the image files, which training checks before
+    it starts and scripts/check_data.py checks in full.
     """
 
-    def __init__(self, opt):
+    roots: list[str] = []  # for data sets that don't call this __init__
+
+    def __init__(self, opt: Namespace):
         self.opt = opt
         self.root = opt.dataroot
+        self.roots = folders_of_phase(opt.dataroot, getattr(opt, "phase", ""))
         self.current_epoch = 0
 
+    def files(self) -> list[str]:
+        """Paths of all image files that the data set reads; an empty list means that they are unknown."""
+        return []
+
     @staticmethod
-    def modify_commandline_options(parser, is_train):
+    def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
         """Add flags, or change defaults with parser.set_defaults; return the parser."""
         return parser
 
@@ -52,7 +66,12 @@ class BaseDataset(Dataset, ABC):
         """One item, as a dict."""
 
 
-def get_params(opt, size):
+def folders_of_phase(root: str, phase: str) -> list[str]:
+    """The usual folders of images: `root`, and in it <phase>, <phase>A and <phase>B."""
+    return [root, *(os.path.join(root, phase + side) for side in ("", "A", "B"))] if phase else [root]
+
+
+def get_params(opt: Namespace, size: tuple[int, int]) -> dict[str, Any]:
     """Draw what preprocessing leaves to chance, for images of `size` = (width, height).
 
     Always in it: ``crop_pos`` (x, y) and ``flip``. Given to get_transform for two images, both get the same.
@@ -76,7 +95,13 @@ def get_params(opt, size):
     return params
 
 
-def get_transform(opt, params=None, grayscale=False, method=BICUBIC, convert=True):
+def get_transform(
+    opt: Namespace,
+    params: dict[str, Any] | None = None,
+    grayscale: bool = False,
+    method: Any = BICUBIC,
+    convert: bool = True,
+) -> Compose:
     """The stages that ``opt.preprocess`` names, in order, as one picklable function of a PIL image.
 
     What `params` (see get_params) doesn't hold is drawn anew for every image. With convert the result is a float

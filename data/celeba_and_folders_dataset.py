@@ -34,10 +34,13 @@ class CelebAAndFoldersDataset(BaseDataset):
     def __init__(self, opt):
         super().__init__(opt)
         self.parts = [CelebADataset(opt), LabelledFoldersDataset(opt)] if opt.isTrain else parts_of_a_test(opt)
-        self.roots = [root for part in self.parts for root in part.roots]
+        self.roots = list(dict.fromkeys(root for part in self.parts for root in part.roots))
         common = [name for name in opt.selected_attrs if name in opt.domains]
         if common:
             raise InputError(f"--domains {common[0]}: an attribute has the same name; rename the folder")
+
+    def files(self):
+        return [path for part in self.parts for path in part.files()]
 
     def __len__(self):
         if not self.opt.isTrain:

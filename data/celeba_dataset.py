@@ -26,7 +26,6 @@ class CelebADataset(BaseDataset):
 
     modify_commandline_options = staticmethod(flags.celeba)
     reads_plain_folders = True
-    roots = []  # folders whose names say nothing about an image
 
     def __init__(self, opt):
         super().__init__(opt)
@@ -35,7 +34,8 @@ class CelebADataset(BaseDataset):
             find_images(opt, "", [], "and an attribute file")  # says so if not even the folder is there
             raise InputError(
                 f"{opt.dataroot}: no attribute file in it; --dataset_mode {opt.dataset_mode} reads "
-                "list_attr_celeba.txt or a CSV table with a header such as image,Male,Young; name it with --attr_path"
+                "list_attr_celeba.txt or a CSV table with a header such as image,Male,Young; name it with --attr_path. "
+                "For a folder of images per domain give --dataset_mode labelled_folders"
             )
         if path is None:
             self.labels, self.paths = None, find_images(opt, "", [])
@@ -43,7 +43,8 @@ class CelebADataset(BaseDataset):
         else:
             rows, folder = self.rows(path), opt.celeba_image_dir or image_folder(opt.dataroot)
             self.labels = torch.tensor([label for _, label in rows])
-            self.paths, self.roots = find_listed(path, folder, rows), [folder]
+            self.paths = find_listed(path, folder, rows)
+            self.roots = [*self.roots, folder]
         self.transform = labelled_transform(opt, "celeba")
         say_sizes(opt, "celeba", self.paths[0])
 
@@ -56,6 +57,9 @@ class CelebADataset(BaseDataset):
         print(f"{path}: {len(rows)} images, {len(training)} for training and {len(tests)} for tests")
         chosen = training if self.opt.phase == "train" else tests
         return chosen[: int(min(len(chosen), self.opt.max_dataset_size))]
+
+    def files(self):
+        return self.paths
 
     def __len__(self):
         return len(self.paths)

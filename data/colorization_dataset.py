@@ -3,6 +3,8 @@
 <dataroot>/<phase>, sub-folders included. Needs scikit-image.
 """
 
+import os
+
 import numpy as np
 import torch
 
@@ -28,8 +30,12 @@ class ColorizationDataset(BaseDataset):
             )
         rgb_to_lab()
         phase = phase_of(opt)
+        self.roots = [self.root, os.path.join(self.root, phase)]
         self.AB_paths = find_images(opt, phase, [phase], "colour images")
         self.transform = get_transform(opt, convert=False)
+
+    def files(self):
+        return self.AB_paths
 
     def __len__(self):
         return len(self.AB_paths)

@@ -29,9 +29,12 @@ class LabelledFoldersDataset(BaseDataset):
             self.paths, self.classes = find_labelled(opt)
         else:
             self.paths, self.classes = find_unlabelled(opt), None
-        self.roots = [domain_folder(opt)]
+        self.roots = [*self.roots, domain_folder(opt)]
         self.transform = labelled_transform(opt, "rafd")
         say_sizes(opt, "rafd", self.paths[0])
+
+    def files(self):
+        return self.paths
 
     def __len__(self):
         return len(self.paths)

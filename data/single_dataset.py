@@ -16,9 +16,13 @@ class SingleDataset(BaseDataset):
 
     def __init__(self, opt):
         super().__init__(opt)
+        self.roots = [self.root]
         self.A_paths = find_images(opt, "", [])
         # Whatever the direction: these images are what the network takes in.
         self.transform = get_transform(opt, grayscale=opt.input_nc == 1)
+
+    def files(self):
+        return self.A_paths
 
     def __len__(self):
         return len(self.A_paths)

@@ -38,6 +38,10 @@ class TemplateDataset(BaseDataset):
         # images the same crop and flip, draw params = get_params(opt, size) in __getitem__ and pass them to both.
         self.transform = get_transform(opt, grayscale=opt.input_nc == 1)
 
+    def files(self):
+        """The image files, for the check before training and scripts/check_data.py. Optional."""
+        return self.paths
+
     def __len__(self):
         """Items per epoch."""
         return len(self.paths)

@@ -89,7 +89,8 @@ def zoomed(size, factor, crop_size):
 
 
 def random_zoom(image, target_width, crop_width, method=BICUBIC, factor=None):
-    return resize(image, zoomed(image.size, factor or draw_zoom(), crop_width), method)
+    factor = draw_zoom() if factor is None else factor  # not `or`: a numpy array has no truth value
+    return resize(image, zoomed(image.size, factor, crop_width), method)
 
 
 def need_at_least(image, size):
@@ -119,7 +120,7 @@ def patch(image, index=None, size=256, offset=None):
     need_at_least(image, size)
     columns, rows = image.width // size, image.height // size
     index = random.randrange(columns * rows) if index is None else index % (columns * rows)
-    offset = offset or (random.random(), random.random())
+    offset = (random.random(), random.random()) if offset is None else offset
     x = int(offset[0] * (image.width % size + 1)) + index // rows * size
     y = int(offset[1] * (image.height % size + 1)) + index % rows * size
     return image.crop((x, y, x + size, y + size))
@@ -127,7 +128,7 @@ def patch(image, index=None, size=256, offset=None):
 
 def trim(image, trim_width=256, offset=None):
     """Like a crop, but a side that is shorter stays as it is. `offset` as in patch()."""
-    offset = offset or (random.random(), random.random())
+    offset = (random.random(), random.random()) if offset is None else offset
     width, height = min(image.width, trim_width), min(image.height, trim_width)
     x = int(offset[0] * (image.width - width + 1))
     y = int(offset[1] * (image.height - height + 1))

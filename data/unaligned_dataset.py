@@ -33,6 +33,7 @@ class UnalignedDataset(BaseDataset):
     def _find_sides(self, source):
         phase = phase_of(self.opt, source)
         tree = [phase + "A", phase + "B"]
+        self.roots = [self.root, *(os.path.join(self.root, folder) for folder in tree)]
 
         def find(side):
             missing = not os.path.isdir(os.path.join(self.root, phase + side))
@@ -42,6 +43,9 @@ class UnalignedDataset(BaseDataset):
             return find_images(self.opt, phase + side, tree)
 
         return find("A"), find("B")
+
+    def files(self):
+        return self.A_paths + self.B_paths
 
     def __len__(self):
         if self.opt.isTrain:

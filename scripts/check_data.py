@@ -88,7 +88,9 @@ def check(opt):
     dataset = find_dataset_using_name(opt.dataset_mode)(opt)
     paths = files_of(dataset)
     if not paths:
-        raise InputError(f"{type(dataset).__name__} keeps no list of its files in an attribute that ends in 'paths'")
+        raise InputError(
+            f"{type(dataset).__name__} does not declare its image files: give it a method files() that lists them"
+        )
     halves, found, sizes, first = opt.dataset_mode in PAIRED, {name: [] for name in PROBLEMS}, {}, {}
     crop_size = opt.crop_size if "crop" in opt.preprocess else 1
     with ThreadPoolExecutor(max(1, opt.num_threads)) as pool:

@@ -1,8 +1,10 @@
 """A first look at a data set's files: what isn't an image is found in seconds, and not at epoch 7."""
 
+import inspect
 import os
 import random
 import time
+from typing import Any
 
 from PIL import Image
 
@@ -15,14 +17,24 @@ MOST = 100_000  # more can't be looked at in that time
 NAMED = 5
 
 
-def files_of(dataset):
-    """Every image file that a data set has listed in its attributes called ``...paths``, each once."""
-    lists = [value for name, value in sorted(vars(dataset).items()) if name.endswith("paths")]
-    paths = (path for value in lists if isinstance(value, (list, tuple)) for path in value)
-    return list(dict.fromkeys(os.fspath(path) for path in paths if isinstance(path, (str, os.PathLike))))
+def files_of(dataset: Any) -> list[str]:
+    """The image files that a data set declares (BaseDataset.files), each once; an empty list where they are unknown.
+
+    Data sets of other programs may use the names `files` and `roots` for things of their own: these are left out.
+    """
+    method = getattr(dataset, "files", None)
+    own = method is not None and not inspect.ismethod(method)  # an attribute of that name
+    return [] if method is None or own else list(dict.fromkeys(map(os.fspath, method())))
 
 
-def check_headers(dataset, skip_bad=False):
+def roots_of(dataset: Any, dataroot: str) -> list[str]:
+    """The folders that a data set declares as its `roots`, else `dataroot`."""
+    roots = getattr(dataset, "roots", None)
+    declared = isinstance(roots, list) and all(isinstance(root, str) for root in roots)
+    return roots if declared and roots else [dataroot]
+
+
+def check_headers(dataset: Any, skip_bad: bool = False) -> None:
     """InputError with the files whose headers can't be read; with `skip_bad` it is only said."""
     paths = files_of(dataset)
     bad, seen, deadline = [], 0, time.monotonic() + SECONDS
@@ -43,7 +55,7 @@ def check_headers(dataset, skip_bad=False):
     print(f"--skip_bad_images: {line}")
 
 
-def trouble(path):
+def trouble(path: str) -> str | None:
     """Why the header of an image can't be read, or None; its pixels are not looked at."""
     try:
         with Image.open(source(path), formats=FORMATS):

@@ -1,12 +1,23 @@
 """The first look at a data set's files before a training."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
+from data_help import make_opt, save_tree
 from PIL import Image
 
+from data import find_dataset_using_name
 from data.loading import headers
 from util.errors import InputError
+
+
+class Listed:
+    def __init__(self, A_paths, B_paths):
+        self.A_paths, self.B_paths = A_paths, B_paths
+
+    def files(self):
+        return self.A_paths + self.B_paths
 
 
 @pytest.fixture
@@ -14,7 +25,7 @@ def dataset(tmp_path):
     paths = [tmp_path / f"{i}.png" for i in range(8)]
     for path in paths:
         Image.new("RGB", (4, 4)).save(path)
-    return SimpleNamespace(A_paths=[str(path) for path in paths], B_paths=[str(paths[0])], root=str(tmp_path))
+    return Listed([str(path) for path in paths], [str(paths[0])])
 
 
 def test_each_file_is_listed_once(dataset):
@@ -57,4 +68,21 @@ def test_of_very_many_some_are_looked_at(dataset, monkeypatch, capsys):
 
 def test_a_data_set_without_lists_of_files_is_let_through():
     headers.check_headers(SimpleNamespace(pathways=3, opt=None))
-    assert headers.files_of(SimpleNamespace(paths=None)) == []
+    assert headers.files_of(SimpleNamespace(files=["a.npy"])) == []
+
+
+def test_roots_of_a_data_set_that_declares_none_are_the_dataroot():
+    assert headers.roots_of(SimpleNamespace(roots=["x/testA"]), "x") == ["x/testA"]
+    for dataset in (SimpleNamespace(), SimpleNamespace(roots=[]), SimpleNamespace(roots="y"), SimpleNamespace(roots=3)):
+        assert headers.roots_of(dataset, "x") == ["x"]
+
+
+@pytest.mark.parametrize("folders", [{"trainA": 1, "trainB": 2}])
+def test_a_built_in_data_set_declares_its_files_and_roots(tmp_path, folders):
+    dataset = find_dataset_using_name("unaligned")(make_opt(save_tree(tmp_path, **folders)))
+    assert [os.path.relpath(path, tmp_path) for path in headers.files_of(dataset)] == [
+        os.path.join("trainA", "0.png"),
+        os.path.join("trainB", "0.png"),
+        os.path.join("trainB", "1.png"),
+    ]
+    assert [os.path.relpath(root, tmp_path) for root in dataset.roots] == [".", "trainA", "trainB"]

@@ -1,8 +1,11 @@
+import random
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from data_help import make_opt, save_tree
 
 import data
@@ -95,6 +98,37 @@ def test_a_plug_in_trains_from_the_loader(plug_in, tmp_path):
     plug_in("tiny", CLASS.format("TinyDataset"))
     loader = data.create_dataset(make_opt(tmp_path, dataset_mode="tiny", serial_batches=True))
     assert [batch["A"].tolist() for batch in loader] == [[0], [1], [2]]
+
+
+DRAWING = """
+import random
+import numpy as np
+import torch
+
+
+class DrawingDataset(BaseDataset):
+    def __init__(self, opt):
+        BaseDataset.__init__(self, opt)
+        self.drawn = random.random(), np.random.rand(), torch.rand(1).item()
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return {"A": index}
+"""
+
+
+def test_what_a_data_set_draws_in_its_init_depends_on_the_seed_alone(plug_in, tmp_path):
+    plug_in("drawing", DRAWING)
+
+    def drawn(seed):
+        return data.create_dataset(make_opt(tmp_path, dataset_mode="drawing", seed=seed)).dataset.drawn
+
+    first = drawn(1)
+    random.random(), np.random.rand(), torch.rand(1)
+    assert drawn(1) == first
+    assert all(one != other for one, other in zip(first, drawn(2)))
 
 
 def test_create_dataset_says_what_it_made(tmp_path, capsys):

@@ -170,6 +170,15 @@ def test_trim_keeps_a_short_side():
     assert helper("trim")(picture(33, 5), 8).size == (8, 5)
 
 
+def test_a_factor_or_offset_may_be_a_numpy_array():
+    zoomed = helper("random_zoom")(picture(100, 50), 0, 20, factor=np.array([0.5, 0.8]))
+    assert zoomed.size == (50, 40)
+    opt = options("zoom_and_patch", crop_size=20)
+    params = {"scale_factor": np.array([0.5, 0.8]), "patch_index": 1, "offset": np.array([0.0, 0.0])}
+    assert get_transform(opt, params)(picture(100, 50)).shape == (3, 20, 20)
+    assert helper("trim")(picture(40, 30), 20, offset=np.array([0.0, 0.0])).size == (20, 20)
+
+
 def test_zoom_keeps_room_for_the_crop():
     assert helper("random_zoom")(picture(100, 50), 0, 45, factor=(0.5, 0.8)).size == (50, 45)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-STEP, ITEM, ORDER, BUILD, SHARED = range(5)  # kinds of positions: equal numbers of different kinds give different seeds
+STEP, ITEM, ORDER, BUILD, SHARED, DATASET = range(6)  # kinds of positions: their seeds differ
 
 
 def derive(seed: int, *position: int) -> int:
@@ -47,6 +47,11 @@ def restored() -> Iterator[None]:
 def seed_build(seed: int) -> None:
     """Before networks are built: the same seed gives the same initial weights."""
     _seed_all(derive(seed, BUILD))
+
+
+def seed_dataset(seed: int) -> None:
+    """Before a data set is made, so that its __init__ draws the same numbers in every process and resumed run."""
+    _seed_all(derive(seed, DATASET))
 
 
 _step = 0, 0, 0  # (seed, images seen, rank) of the running step

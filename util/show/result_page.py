@@ -18,7 +18,7 @@ from typing import Any
 from util.errors import InputError
 from util.files import UNFINISHED, cannot_write, sweep, write_text
 from util.html import HTML
-from util.show.results import data_roots, save_images
+from util.show.results import save_images
 
 EVERY = 5  # images between two lines on the console
 OPTIONS = "test_opt.json"
@@ -28,13 +28,14 @@ PAGE = ("index.html", "page.css", OPTIONS, "metrics.json")  # files of a results
 class ResultPage:
     """``add()`` the pictures of each batch, then ``close()``. Raises InputError where the folder can't be written."""
 
-    def __init__(self, opt: Namespace, dataset: Any) -> None:
+    def __init__(self, opt: Namespace, available: int, roots: list[str]) -> None:
+        """`available` images are in the data set, below the folders `roots`, whose sub-folders the results keep."""
         self.opt = opt
         self.folder = folder_of(opt)
-        self.available = len(dataset)
+        self.available = available
         self.wanted = min(self.available, opt.num_test)
         self.done = 0
-        self._roots = data_roots(opt) + getattr(dataset.dataset, "roots", [])
+        self._roots = roots
         refuse_foreign_files(self.folder)
         try:
             parent = os.path.dirname(self.folder)

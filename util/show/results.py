@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -55,12 +54,6 @@ def save_images(
         if use_wandb:
             _to_wandb(pictures)
     return written
-
-
-def data_roots(opt: Namespace) -> list[str]:
-    """The folders of the dataset, for ``save_images(root=...)``: paths below them identify an image."""
-    phases = {opt.phase, "val"} if opt.phase == "test" else {opt.phase}
-    return [opt.dataroot] + [os.path.join(opt.dataroot, phase + side) for phase in phases for side in ("", "A", "B")]
 
 
 def clean_name(text: str, longest: int = LONGEST_STEM) -> str:

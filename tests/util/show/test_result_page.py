@@ -12,12 +12,6 @@ from util.errors import InputError
 from util.show.result_page import ResultPage, folder_of
 
 
-class Loader(list):
-    """As many items as a data set has."""
-
-    dataset = Namespace(roots=[])
-
-
 def options(tmp_path, **changed):
     fixed = dict(results_dir=str(tmp_path / "results"), name="run", phase="test", epoch="latest", load_iter=0)
     shown = dict(aspect_ratio=1.0, display_winsize=64, results_layout="flat", num_test=float("inf"), dataroot="photos")
@@ -25,7 +19,7 @@ def options(tmp_path, **changed):
 
 
 def write_results(opt, names):
-    page = ResultPage(opt, Loader(names))
+    page = ResultPage(opt, len(names), ["photos"])
     for name in names:
         page.add({"fake": torch.zeros(1, 3, 4, 4)}, [f"photos/{name}.jpg"], 1)
     page.close()
@@ -58,7 +52,7 @@ def test_files_of_another_origin_are_refused_and_kept(tmp_path, name):
     with open(os.path.join(folder, name), "w") as file:
         file.write("mine")
     with pytest.raises(InputError, match="another origin") as error:
-        ResultPage(options(tmp_path), Loader("b"))
+        ResultPage(options(tmp_path), 1, [])
     assert name in str(error.value)
     assert pictures(folder)[0] == "a_fake.png" and os.path.exists(os.path.join(folder, name))
 
@@ -72,7 +66,7 @@ def test_a_folder_of_an_earlier_version_is_replaced(tmp_path):
 
 def test_a_test_that_was_stopped_leaves_the_former_results(tmp_path):
     folder = write_results(options(tmp_path), ["a"])
-    page = ResultPage(options(tmp_path), Loader("bc"))
+    page = ResultPage(options(tmp_path), 2, [])
     page.add({"fake": torch.zeros(1, 3, 4, 4)}, ["photos/b.jpg"], 1)
     assert pictures(folder) == ["a_fake.png"]
     write_results(options(tmp_path), ["d"])
@@ -82,11 +76,11 @@ def test_a_test_that_was_stopped_leaves_the_former_results(tmp_path):
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "results").write_text("a file where the folder should be")
     with pytest.raises(InputError, match="can't be written"):
-        ResultPage(options(tmp_path), Loader("a"))
+        ResultPage(options(tmp_path), 1, [])
 
 
 def test_too_few_images_are_an_error(tmp_path):
-    page = ResultPage(options(tmp_path), Loader("ab"))
+    page = ResultPage(options(tmp_path), 2, [])
     page.add({"fake": torch.zeros(1, 3, 4, 4)}, ["photos/a.jpg"], 1)
     with pytest.raises(InputError, match="only 1 of 2"):
         page.close()

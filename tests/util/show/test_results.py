@@ -1,6 +1,5 @@
 """Where results land: every image of a batch, under names that keep data folders apart and stay inside the page's."""
 
-import argparse
 import os
 import sys
 import types
@@ -12,7 +11,7 @@ import torch
 from PIL import Image
 
 from util.html import HTML
-from util.show.results import clean_name, data_roots
+from util.show.results import clean_name
 from util.visualizer import save_images
 
 DATA = os.path.join(os.sep, "data")
@@ -70,8 +69,8 @@ def test_without_a_root_the_bare_name_counts_and_nothing_is_overwritten(page):
 
 
 def test_the_deepest_root_counts(page):
-    opt = argparse.Namespace(dataroot=DATA, phase="test")
-    save(page, "testA/1.jpg", "valB/2.jpg", "test/s/3.jpg", "other/4.jpg", root=data_roots(opt))
+    roots = [DATA, *(os.path.join(DATA, folder) for folder in ("test", "testA", "valB"))]
+    save(page, "testA/1.jpg", "valB/2.jpg", "test/s/3.jpg", "other/4.jpg", root=roots)
     assert files(page) == ["1_fake_B.png", "2_fake_B.png", "other/4_fake_B.png", "s/3_fake_B.png"]
 
 
