@@ -23,9 +23,10 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from data import transforms, worker
+from data import transforms
 from data.base_dataset import get_transform
 from data.image_folder import make_dataset
+from data.loading import worker
 from data.loading.loader import CustomDatasetDataLoader
 from data.pictures import load_image, open_image
 from options.train_options import TrainOptions
