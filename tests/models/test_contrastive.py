@@ -332,7 +332,7 @@ def test_identity_term_is_off_in_fastcut(tmp_path):
     assert "NCE_Y" not in model.loss_names and "idt_B" not in model.visual_names
 
 
-def test_reported_critics_carry_the_released_weight(tmp_path):
+def test_reported_discriminator_losses_carry_the_released_weight(tmp_path):
     plain, doubled = (
         train(build(tmp_path, "--model", "dclgan", "--lambda_GAN", weight), 1) for weight in ("1", "2")
     )  # of step 1, before anything moved
@@ -346,7 +346,7 @@ def test_weight_of_the_contrast_is_a_flag_in_simdcl(tmp_path):
     assert doubled["NCE1"] == pytest.approx(2 * released["NCE1"], rel=1e-5)
 
 
-def test_without_a_weight_the_critic_is_not_asked(tmp_path):
+def test_without_a_weight_there_is_no_pass_through_the_discriminator(tmp_path):
     model = build(tmp_path, "--model", "cut", "--lambda_GAN", "0")
     feed(model)
     model.forward()

@@ -1,8 +1,8 @@
 """Thirty steps of each model on made images: the losses stay what they were when the curve was stored.
 
 ``python tests/models/test_golden_curves.py`` stores them anew, for a change that is meant to change numbers. GAN
-training amplifies rounding, so later steps are held less tightly: sums in another order moved a critic of SimDCL, the
-worst, by 11 percent after 15 steps and by 0.17 after 30.
+training amplifies rounding, so tolerances grow with the steps: sums in another order moved a discriminator of SimDCL
+most, by 11 percent after 15 steps and by 0.17 after 30.
 """
 
 import json

@@ -40,13 +40,13 @@ def test_classification_is_the_released_one(case):
     assert float(logits.grad.norm()) == pytest.approx(case["grad_l2"], rel=1e-5)
 
 
-def critic(name="vis.critic"):
+def discriminator(name="vis.critic"):
     return fill(nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(4, 1, 3, 1, 1)), name)
 
 
 @pytest.mark.parametrize("case", read("losses")["stargan_gradient_penalty"])
 def test_gradient_penalty_is_the_released_one(case):
-    net, x = critic(case["critic_fill_name"]), make_input(case["x"]).requires_grad_()
+    net, x = discriminator(case["critic_fill_name"]), make_input(case["x"]).requires_grad_()
     penalty = losses.slope_penalty(net(x), x)
     penalty.backward()
     assert float(penalty.detach()) == pytest.approx(case["penalty"], rel=1e-5)
@@ -55,7 +55,7 @@ def test_gradient_penalty_is_the_released_one(case):
 
 
 @pytest.mark.parametrize("slope", [0.0, 1e-25, 1e-20])
-def test_a_flat_critic_gets_a_finite_gradient(slope):
+def test_a_flat_discriminator_gets_a_finite_gradient(slope):
     weight = torch.full((3,), slope, requires_grad=True)
     x = torch.ones(2, 3, 4, 4, requires_grad=True)
     penalty = losses.slope_penalty((x * weight.view(1, 3, 1, 1)).sum((2, 3)), x)
@@ -110,13 +110,13 @@ def test_running_statistics_count_as_often_as_told(times):
 
 
 @pytest.mark.parametrize(("image_size", "repeat_num", "side"), [(64, 6, 1), (96, 6, 1), (64, 4, 4), (100, 5, 3)])
-def test_critic_fits_its_image_size(image_size, repeat_num, side):
+def test_discriminator_fits_its_image_size(image_size, repeat_num, side):
     net = networks.StarGANDiscriminator(image_size, conv_dim=2, c_dim=3, repeat_num=repeat_num)
     patches, domains = net(torch.zeros(2, 3, image_size, image_size))
     assert patches.shape == (2, 1, side, side) and domains.shape == (2, 3)
 
 
-def test_the_critic_without_second_derivative_learns_the_same_from_the_penalty():
+def test_the_discriminator_without_second_derivative_learns_the_same_from_the_penalty():
     torch.manual_seed(0)
     ours = networks.StarGANDiscriminator(16, 4, 5, 3).double()
     usual = networks.StarGANDiscriminator(16, 4, 5, 3).double()
@@ -133,7 +133,7 @@ def test_the_critic_without_second_derivative_learns_the_same_from_the_penalty()
     torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
 
 
-def test_the_critics_kink_is_leaky_relu_everywhere():
+def test_the_activation_of_the_discriminator_is_leaky_relu_everywhere():
     kink = networks.StarGANDiscriminator(16, 4, 5, 3).main[1]
     for x in (torch.tensor([-2.0, -0.0, 0.0, 3.0, math.inf, -math.inf]), torch.tensor([math.nan])):
         torch.testing.assert_close(kink(x), nn.functional.leaky_relu(x, 0.01), rtol=0, atol=0, equal_nan=True)

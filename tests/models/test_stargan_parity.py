@@ -69,7 +69,7 @@ def test_training_follows_the_original(case, tmp_path):
         update = stored["l2_update_of_weights"]
         assert moved == pytest.approx(update, rel=max(1e-2, 10 * noise["l2_update_rel"]))
         check_parameters(model, net, stored, noise)
-        # Although the critic's fake is used for the generator's step too, the running statistics are the original's.
+        # The generator's step uses the image of the discriminator's step; the running statistics are the original's.
         check_buffers(net, stored.get("buffers"))
 
 
@@ -107,7 +107,7 @@ def test_mended_learning_rate_reaches_zero(step):
     assert rates_of(options, original_lr_decay=True)[-1] == pytest.approx(1e-4 * (1 - 1 / step), abs=1e-12)
 
 
-def test_the_generators_step_reuses_the_critics_fake(tmp_path):
+def test_the_generators_step_reuses_the_image_of_the_discriminators_step(tmp_path):
     """Its gradients are those of an image made anew."""
     case = read("train_stargan")["cases"][0]
     model = build(case, tmp_path, "--n_critic", "1")
@@ -132,7 +132,7 @@ def without_steps_of(model, left_out):
     return lambda optimizers, *rest, **more: None if left_out in optimizers else step(optimizers, *rest, **more)
 
 
-def test_the_critic_gets_no_gradient_in_the_generators_step(tmp_path):
+def test_the_discriminator_gets_no_gradient_in_the_generators_step(tmp_path):
     case = read("train_stargan")["cases"][0]
     model = build(case, tmp_path, "--n_critic", "1")
     step = model.step

@@ -81,7 +81,7 @@ class CutStyleModel(BaseModel):
         self.real_B = self.real_B[:bs_per_gpu]
         self.forward()
         if self.opt.isTrain:
-            self.critic_part().backward()
+            self.discriminator_part().backward()
             self.generator_part().backward()
             self.optimizer_F = torch.optim.Adam(
                 self.netF.parameters(), lr=self.opt.lr, betas=(self.opt.beta1, self.opt.beta2)
@@ -101,7 +101,7 @@ class CutStyleModel(BaseModel):
         self.forward()
         self.set_requires_grad(self.netD, True)
         self.optimizer_D.zero_grad()
-        self.critic_part().backward()
+        self.discriminator_part().backward()
         self.optimizer_D.step()
         self.set_requires_grad(self.netD, False)
         self.optimizer_G.zero_grad()
@@ -110,7 +110,7 @@ class CutStyleModel(BaseModel):
         self.optimizer_G.step()
         self.optimizer_F.step()
 
-    def critic_part(self):
+    def discriminator_part(self):
         self.loss_D_fake = self.criterionGAN(self.netD(self.fake_B.detach()), False).mean()
         self.loss_D_real = self.criterionGAN(self.netD(self.real_B), True).mean()
         return (self.loss_D_fake + self.loss_D_real) * 0.5
