@@ -53,6 +53,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         self.metric = 0  # what --lr_policy plateau follows
         self._updates = Updates()
         self._averagings = gradients.Averagings()
+        self._ema = None  # WeightAverages of the generators, with --ema
         self._precision = Precision(getattr(opt, "precision", "fp32"), opt.device)
         self._passes = SharedPasses(getattr(opt, "economies", False))
         self._batch = None  # of the running step, with --accumulate
@@ -183,6 +184,8 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
             self.load_networks(weights.tag_of(opt))
         elif getattr(opt, "init_from", None):
             warm_start.fill(self.networks_by_name(), opt.init_from, weights.tag_of(opt))
+        if self.isTrain and getattr(opt, "ema", None):
+            self.average_weights(opt.ema)
         self.print_networks(opt.verbose)
         fit_out.after_loading(self.networks_by_name(), opt, self.device, self._precision)
 

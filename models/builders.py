@@ -5,12 +5,27 @@ import os
 import torch
 
 from models import networks
+from util.ema import WeightAverages
+from util.errors import InputError
 from util.run import weights
 
 
 def adam(parameters, **settings):
     """Adam in one pass over the numbers: half the time of the usual form on a CPU, and equal but for rounding."""
     return torch.optim.Adam(parameters, **settings, fused=True)
+
+
+def averaged_file(epoch, name):
+    """The file of a network's averaged weights."""
+    return f"{epoch}_net_{name}_ema.pth"
+
+
+def choose_averaged(path, averaged, opt):
+    """The file of averaged weights if --use_ema wants it: without the flag, where it exists."""
+    use = getattr(opt, "use_ema", None)
+    if use and not os.path.exists(averaged):
+        raise InputError(f"--use_ema: there is no {averaged}; the run was trained without --ema")
+    return averaged if use is not False and os.path.exists(averaged) else path
 
 
 class NetworksOfModel:
@@ -63,6 +78,10 @@ class NetworksOfModel:
         """Write ``<epoch>_net_<name>.pth`` for every network; `epoch` is a number, "latest" or "iter_<images>"."""
         for name, net in self.networks_by_name().items():
             weights.save_weights(net, os.path.join(self.save_dir, f"{epoch}_net_{name}.pth"))
+        if self._ema is not None:
+            with self._ema.applied():
+                for name, net in self._ema.nets.items():
+                    weights.save_weights(net, os.path.join(self.save_dir, averaged_file(epoch, name)))
 
     def load_networks(self, epoch):
         """Fill every network from ``<epoch>_net_<name>.pth``."""
@@ -71,8 +90,30 @@ class NetworksOfModel:
             folder = os.path.join(self.opt.checkpoints_dir, self.opt.pretrained_name)
         for name, net in self.networks_by_name().items():
             path = os.path.join(folder, f"{epoch}_net_{name}.pth")
+            if not self.isTrain:
+                path = choose_averaged(path, os.path.join(folder, averaged_file(epoch, name)), self.opt)
             print(f"loading the model from {path}")
             weights.load_weights(net, path)
+
+    def average_weights(self, decay):
+        """Average the generators' weights after each of their optimizer steps that is applied (--ema)."""
+        nets = {name: weights.unwrap(net) for name, net in self.networks_by_name().items()}
+        nets = {name: nets[name] for name in self.generator_names}
+        if not nets:
+            raise InputError(
+                f"--ema: --model {self.opt.model} declares no generator_names, so it has nothing to average"
+            )
+        self._ema = WeightAverages(nets, decay)
+        averaged = {id(parameter) for net in nets.values() for parameter in net.parameters()}
+        for optimizer in self.optimizers:
+            held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+            if not held.isdisjoint(averaged):
+                # A fused Adam skips the step on the device where its found_inf is 1; a skipped step is not averaged.
+                optimizer.register_step_post_hook(self._average_after)
+
+    def _average_after(self, optimizer, args, kwargs):
+        left_out = getattr(optimizer, "found_inf", None)
+        self._ema.update(0.0 if left_out is None else left_out)
 
     def print_networks(self, verbose):
         print("---------- Networks initialized -------------")

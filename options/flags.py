@@ -172,6 +172,8 @@ def add_schedule(parser: OptionParser) -> None:
     flag("--beta1", type=Float(low=0, high=0.999999), default=0.5, help="Adam's first momentum")
     flag("--beta2", type=Float(low=0, high=0.999999), default=0.999, help="Adam's second momentum")
     flag("--scale_lr", default="none", help=f"learning rate with the images of a step: {words(LR_SCALES)}")
+    help = "average the generators' weights with this decay, e.g. 0.999, and save them as <epoch>_net_<name>_ema.pth"
+    flag("--ema", type=Float(low=0, high=0.9999999), help=help)
     flag("--accumulate", type=Int(1), default=1, help="parts of --batch_size images that make one step")
     flag("--on_nan", default="stop", help=f"when a number is not finite: {words(NAN_POLICIES)}")
 
@@ -228,6 +230,8 @@ def add_testing(parser: OptionParser) -> None:
     flag("--num_test", type=count, default=float("inf"), help="test this many images at most")
     flag("--phase", default="test", help=PHASE, scope="data", restore=False, topic=DATA)
     flag("--eval", **SWITCH, default=False, help="networks in eval mode: running statistics, no dropout")
+    help = "test the weights averaged by --ema instead of the last ones (none given: where the run has them)"
+    flag("--use_ema", **SWITCH, default=None, help=help)
     flag = parser.topic(SHOWING, scope="run")
     flag("--results_layout", default="flat", help="flat (<image>_<label>.png) | folders (<label>/<image>.png)")
     flag("--aspect_ratio", type=Float(above=0), default=1.0, help="stretch result images to this width/height")

@@ -24,7 +24,8 @@ class WeightAverages:
             raise ValueError(f"decay {decay}: expected 0 <= decay < 1")
         self.nets, self.decay = nets, decay
         self.updates: torch.Tensor | float = 0
-        self.averages = {name: _values(net) for name, net in nets.items()}
+        self.averages: dict[str, dict[str, torch.Tensor]] = {}
+        self.restart()
 
     @torch.no_grad()
     def update(self, left_out: torch.Tensor | float = 0.0) -> None:
@@ -44,6 +45,11 @@ class WeightAverages:
                     average.lerp_(value, weight.to(value.dtype))
                 else:
                     average.lerp_(value, weight)
+
+    def restart(self) -> None:
+        """Averages equal to the weights, and no updates yet."""
+        self.updates = 0
+        self.averages = {name: _values(net) for name, net in self.nets.items()}
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:

@@ -180,7 +180,8 @@ class Checkpoint:
         if self.keep_last and tag.isdigit():
             epochs = {int(head) for head, _, _ in map(run_folder.split_name, os.listdir(self.folder)) if head.isdigit()}
             for number in sorted((n for n in epochs if n <= int(tag)), reverse=True)[self.keep_last :]:
-                exports = (f"{number}_net_{name}.pth" for name in self.model.networks_by_name())
+                names = self.model.networks_by_name()
+                exports = [f"{number}_net_{name}{kind}.pth" for name in names for kind in ("", "_ema")]
                 for name in (*exports, f"{number}_manifest.json"):
                     with contextlib.suppress(FileNotFoundError):
                         os.remove(os.path.join(self.folder, name))

@@ -44,6 +44,8 @@ def model_state(model) -> dict:
         "pools": pool_states(model),
         "scalers": model._precision.state_dict(),
     }
+    if getattr(model, "_ema", None) is not None:
+        state["ema"] = model._ema.state_dict()
     if callable(getattr(model, "state_dict", None)):  # extras of a model: StarGAN's iteration, a plug-in's own state
         state["own"] = model.state_dict()
     return state
@@ -93,8 +95,20 @@ def load_model_state(model, state, path):
     for name, own in state["pools"].items():
         getattr(model, name).load_state_dict(own)
     model._precision.load_state_dict(state.get("scalers", {}))
+    load_averages(model, state, path)
     if "own" in state:
         model.load_state_dict(state["own"])
+
+
+def load_averages(model, state, path):
+    """The averaged weights of --ema; where the run had none before, they start from the loaded weights."""
+    if getattr(model, "_ema", None) is None:
+        return
+    if "ema" not in state:
+        print(f"--ema: {path} has no averaged weights; they start from its weights")
+        model._ema.restart()
+    else:
+        model._ema.load_state_dict(state["ema"])
 
 
 def load_optimizer(optimizer, state):
