@@ -5,7 +5,15 @@ import os
 import stat
 import time
 
-from data.image_names import EXTENSIONS, IMG_EXTENSIONS, is_compressed, is_image_file, is_shard
+from data.image_names import (
+    EXTENSIONS,
+    IMG_EXTENSIONS,
+    image_rule,
+    is_compressed,
+    is_image_file,
+    is_shard,
+    rule_key,
+)
 from data.loading import archive, index
 from util.errors import InputError
 
@@ -43,9 +51,10 @@ def list_folder(dir):
         return kept
     moment, start = time.time_ns(), time.perf_counter()
     found, watched, entries = {"images": [], "shards": [], "compressed": []}, {}, 0
+    is_image = image_rule()
     skip = len(os.path.join(dir, ""))
     with contextlib.ExitStack() as stack:
-        for kind, path in _walk(os.fspath(dir), frozenset(), watched):
+        for kind, path in _walk(os.fspath(dir), frozenset(), watched, is_image):
             entries += 1
             if entries == BIG:
                 stack.enter_context(index.one_first(dir, "folder"))
@@ -55,7 +64,8 @@ def list_folder(dir):
                 found[kind].append(path[skip:])
         listing = {kind: sorted(names) for kind, names in found.items()}
         listing["watched"] = {path[skip:]: mark for path, mark in watched.items()}
-        if entries >= BIG and index.settled(filter(None, watched.values()), moment):
+        listing["rule"] = rule_key()
+        if entries >= BIG and listing["rule"] is not None and index.settled(filter(None, watched.values()), moment):
             place, seconds = index.save(dir, "folder", listing), time.perf_counter() - start
             if place:
                 print(f"{dir}: {entries:,} entries listed in {seconds:.1f} s, kept in {place} until the folder changes")
@@ -65,7 +75,9 @@ def list_folder(dir):
 def _kept(dir):
     """The listing in the index, if every folder in it is as it was."""
     listing, prefix = index.load(dir, "folder"), os.path.join(dir, "")
-    if listing and all(_mark(prefix + name) == mark for name, mark in listing["watched"].items()):
+    if not listing or listing.get("rule") is None or listing["rule"] != rule_key():
+        return None
+    if all(_mark(prefix + name) == mark for name, mark in listing["watched"].items()):
         return listing
     return None
 
@@ -79,7 +91,7 @@ def _mark(path):
     return index.stamp(status) if stat.S_ISDIR(status.st_mode) else None
 
 
-def _walk(folder, above, watched):
+def _walk(folder, above, watched, is_image):
     """(kind, path) of all entries below `folder`; kind is None for those that don't matter, such as hidden ones.
 
     `above` holds the identities of the folders it lies in, to notice loops. `watched` becomes {path: its _mark}, of
@@ -94,7 +106,7 @@ def _walk(folder, above, watched):
         below = []
         with os.scandir(folder) as scan:
             for entry in scan:
-                kind = _kind(entry)
+                kind = _kind(entry, is_image)
                 if kind == "folder":
                     below.append(entry.path)
                 elif kind is None and not entry.name.startswith(".") and entry.is_symlink():
@@ -103,16 +115,16 @@ def _walk(folder, above, watched):
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror}") from error
     for path in below:
-        yield from _walk(path, above | {here}, watched)
+        yield from _walk(path, above | {here}, watched, is_image)
 
 
-def _kind(entry):
+def _kind(entry, is_image):
     name = entry.name
     if name.startswith("."):
         return None
     if _is_folder(entry):
         return "folder"
-    if is_image_file(name):
+    if is_image(name):
         kind = "images"
     elif is_shard(name):
         kind = "shards"

@@ -11,7 +11,7 @@ import tarfile
 import time
 from typing import Any, NamedTuple
 
-from data.image_names import is_image_file
+from data.image_names import image_rule, rule_key
 from data.loading import index
 from util.errors import InputError
 
@@ -24,6 +24,7 @@ class Shard(NamedTuple):
     """Where the images of a shard lie. Arrays, since a million names as objects would be copied into every worker."""
 
     stamp: list  # see index.stamp
+    rule: Any  # see data.image_names.rule_key
     names: Any  # (images,) UTF-8 bytes, sorted
     offsets: Any  # (images,) int64
     sizes: Any  # (images,) int64
@@ -85,15 +86,16 @@ def look_into(path):
     """The Shard at `path` as it is now: from memory, from the index, or by reading its headers."""
     moment, status = time.time_ns(), _status(path)
     stamp = index.stamp(status)
-    if path in _shards and _shards[path].stamp == stamp:
+    rule = rule_key()
+    if path in _shards and _shards[path].stamp == stamp and rule is not None and _shards[path].rule == rule:
         return _shards[path]
     kept = index.load(path, "shard")
-    if kept is None or kept["stamp"] != stamp:
+    if kept is None or kept["stamp"] != stamp or rule is None or kept.get("rule") != rule:
         members = sorted((name.encode("utf-8", "surrogateescape"), *place) for name, place in headers(path).items())
         names, offsets, sizes = ([member[i] for member in members] for i in range(3))
         text = [name.decode("utf-8", "surrogateescape") for name in names]
-        kept = {"stamp": stamp, "names": text, "offsets": offsets, "sizes": sizes}
-        if len(names) >= WORTH_KEEPING and index.settled([stamp], moment):
+        kept = {"stamp": stamp, "rule": rule, "names": text, "offsets": offsets, "sizes": sizes}
+        if len(names) >= WORTH_KEEPING and rule is not None and index.settled([stamp], moment):
             index.save(path, "shard", kept)
     _shards[path] = _as_arrays(kept)
     return _shards[path]
@@ -110,7 +112,9 @@ def _as_arrays(kept):
     import numpy as np
 
     names = np.array([name.encode("utf-8", "surrogateescape") for name in kept["names"]], dtype=np.bytes_)
-    return Shard(kept["stamp"], names, np.array(kept["offsets"], np.int64), np.array(kept["sizes"], np.int64))
+    return Shard(
+        kept["stamp"], kept["rule"], names, np.array(kept["offsets"], np.int64), np.array(kept["sizes"], np.int64)
+    )
 
 
 def headers(path):
@@ -160,4 +164,4 @@ def plain(name):
 
 def is_visible_image(name):
     """Hidden folders don't count, as on disk; neither do paths that lead out of the shard."""
-    return is_image_file(name) and not any(part.startswith(".") for part in name.split("/"))
+    return image_rule()(name) and not any(part.startswith(".") for part in name.split("/"))

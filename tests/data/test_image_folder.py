@@ -1,10 +1,14 @@
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
-from data_help import picture, save
+from data_help import make_opt, picture, save
 
+from data import image_folder, image_names, image_paths
+from data.folders import find_images
 from data.image_folder import IMG_EXTENSIONS, ImageFolder, default_loader, is_image_file, make_dataset
+from data.loading import index
 from util.errors import InputError
 
 
@@ -94,3 +98,55 @@ def test_image_folder(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(RuntimeError, match="no images"):
         ImageFolder(str(tmp_path / "empty"))
+
+
+def pack(path, *names):
+    with tarfile.open(path, "w") as tar:
+        for name in names:
+            tar.addfile(tarfile.TarInfo(name))
+
+
+def test_endings_that_a_plug_in_adds_are_listed(tmp_path, monkeypatch):
+    touch(tmp_path, "a.npy", "b.jpg")
+    pack(tmp_path / "c.tar", "1.NPY", "2.txt")
+    assert found(tmp_path) == ["b.jpg"]
+    monkeypatch.setattr(image_names, "_known", (0, ()))
+    IMG_EXTENSIONS.append(".npy")
+    try:
+        assert found(tmp_path) == ["a.npy", "b.jpg", "c.tar/1.NPY"]
+    finally:
+        IMG_EXTENSIONS.remove(".npy")
+    assert found(tmp_path) == ["b.jpg"]
+
+
+def test_a_function_of_a_plug_in_decides(tmp_path, monkeypatch):
+    touch(tmp_path, "keep_1.jpg", "2.jpg")
+    pack(tmp_path / "c.tar", "keep_3.dat", "4.jpg")
+    monkeypatch.setattr(image_folder, "is_image_file", lambda name: Path(name).name.startswith("keep_"))
+    assert found(tmp_path) == ["c.tar/keep_3.dat", "keep_1.jpg"]
+
+
+def test_a_stored_listing_made_under_other_rules_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("METAMER_NO_INDEX", "0")
+    monkeypatch.setattr(image_paths, "BIG", 2)
+    monkeypatch.setattr(index, "settled", lambda stamps, moment: True)
+    touch(tmp_path / "photos", "a.jpg", "b.jpg", "c.npy")
+    assert found(tmp_path / "photos") == ["a.jpg", "b.jpg"]
+    assert list((tmp_path / "cache").rglob("folder-*.json"))
+    monkeypatch.setattr(image_folder, "is_image_file", lambda name: name.endswith(".npy"))
+    assert found(tmp_path / "photos") == ["c.npy"]
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    IMG_EXTENSIONS.append(".npy")
+    try:
+        assert found(tmp_path / "photos") == ["a.jpg", "b.jpg", "c.npy"]
+    finally:
+        IMG_EXTENSIONS.remove(".npy")
+
+
+def test_a_folder_of_other_kinds_says_which(tmp_path):
+    touch(tmp_path / "trainA", "1.gif", "2.GIF", "3.avif", "notes.txt")
+    opt = make_opt(dataroot=str(tmp_path), dataset_mode="unaligned")
+    with pytest.raises(InputError, match=r"trainA has 2 \.gif, 1 \.avif files, which are not read: convert them"):
+        find_images(opt, "trainA", ["trainA", "trainB"])
