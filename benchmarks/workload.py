@@ -20,8 +20,8 @@ from torch.utils.flop_counter import flop_registry
 from models import create_model, prepare
 from options.train_options import TrainOptions
 from util.numerics import seeding
-from util.numerics.allocator import keep_freed_memory
 from util.numerics.compiling import begin_step
+from util.numerics.memory import keep_freed_memory
 from util.numerics.precision import backend_precision, backend_tuning
 
 # Side of the images and images in a batch, unless --models says more: name@size or name@sizexbatch.

@@ -17,7 +17,7 @@ from options.parser import OptionParser
 from util.errors import InputError, clear_errors
 from util.flags import Int
 from util.metrics import judge
-from util.run.manifest import digest
+from util.run.folder import digest
 
 HELD_OUT = 5  # every fifth image
 FEWEST = 5  # images of a domain

@@ -19,7 +19,7 @@ from test_resume import assert_same_run, harm_it
 import train as train_program
 from util import files
 from util.errors import InputError
-from util.run import checkpoint, manifest, weights
+from util.run import checkpoint, weights
 from util.run import folder as run_folder
 
 FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
@@ -189,8 +189,8 @@ def test_a_second_ctrl_c_leaves_at_once(unpaired, tmp_path):  # noqa: F811
 def test_the_second_ctrl_c_kills_and_the_first_signal_gives_the_reason():
     program = (
         "import os, signal, time\n"
-        "from util.run import stop\n"
-        "with stop.listening() as stopping:\n"
+        "from util.run import running\n"
+        "with running.listening() as stopping:\n"
         "    for name in ('SIGTERM', 'SIGUSR1', 'SIGINT'):\n"
         "        os.kill(os.getpid(), getattr(signal, name))\n"
         "        print(stopping.requested(), stopping.reason, stopping.exit_code, flush=True)\n"
@@ -333,7 +333,7 @@ def test_a_torn_manifest_is_no_crash(unpaired, tmp_path, capsys):  # noqa: F811
     whole = path.read_bytes()
     for content in (b"", b"{", whole[: len(whole) // 2], b"[" * 50_000, b"null", b'{"files": [], "total_iters": 1}'):
         path.write_bytes(content)
-        assert manifest.read_manifest(str(run), "latest") is None
+        assert run_folder.read_manifest(str(run), "latest") is None
         translate(unpaired, tmp_path, "--num_test", "1")
     train(unpaired, tmp_path, "--continue_train", "--n_epochs", "2")
     assert "resumed from" in capsys.readouterr().out

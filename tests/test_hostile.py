@@ -22,7 +22,6 @@ from options.train_options import TrainOptions
 from util.errors import InputError
 from util.flags import Float, Int
 from util.run import folder as run_folder
-from util.run import manifest
 from util.show.result_page import folder_of
 
 BOTH = {"train": TrainOptions, "test": TestOptions}
@@ -53,7 +52,7 @@ def test_a_run_whose_files_would_run_code_is_refused_by_name(unpaired, tmp_path,
                 hostile = {"format": 1, "w": Exploit()}
                 torch.save(hostile, path, _use_new_zipfile_serialization=how == "zip")
             for vouched in (True, False):
-                files = {**listed["files"], name: manifest.proof(path)} if vouched else listed["files"]
+                files = {**listed["files"], name: run_folder.proof(path)} if vouched else listed["files"]
                 (run / "latest_manifest.json").write_text(json.dumps({**listed, "files": files}))
                 capsys.readouterr()
                 with pytest.raises(InputError) as caught:
@@ -193,8 +192,7 @@ def test_hostile_file_names_reach_the_pages_as_text(layout, tmp_path, capsys):
 
 
 def test_hostile_labels_reach_the_dashboard_as_text():
-    from util.show.sinks.pictures import label_table
-    from util.show.sinks.visdom_windows import Windows
+    from util.show.sinks.drawing import Windows, label_table
 
     class Client:
         def __init__(self):

@@ -18,7 +18,7 @@ from data.loading import worker
 from models.cycle_gan_model import CycleGANModel
 from models.legacy import loss_of
 from util.errors import InputError
-from util.numerics import determinism, finite
+from util.numerics import finite, seeding
 from util.run import checkpoint
 from util.run.watch import Watch
 from util.show.health import Health, mean_sizes
@@ -338,7 +338,7 @@ def test_shared_memory_is_named_and_other_errors_are_left_alone():
 
 
 def test_asking_for_repeatable_operations_is_undone_afterwards(capsys):
-    with determinism.repeatable(True, torch.device("cuda", 0)):
+    with seeding.repeatable(True, torch.device("cuda", 0)):
         assert torch.are_deterministic_algorithms_enabled()
         assert not torch.backends.cudnn.benchmark
     assert not torch.are_deterministic_algorithms_enabled()

@@ -17,7 +17,7 @@ import train as train_program
 from datasets import make_shapes
 from models import create_model
 from options.train_options import TrainOptions
-from util.run import model_state, states
+from util.run import states
 
 ARCHIVE = Path(__file__).resolve().parent / "old_runs" / "runs.tar.xz"
 DATA = {"pix2pix": "paired", "cycle_gan": "unpaired", "cut": "unpaired", "stargan": "attributes"}
@@ -63,8 +63,8 @@ def test_the_state_is_loaded_value_for_value(runs, shapes, name):
     model = create_model(opt)
     model.setup(opt)
     stored = torch.load(runs / name / "latest_state.pth", weights_only=True)["model"]
-    model_state.load_model_state(model, stored, "the stored run")
-    loaded = model_state.model_state(model)
+    states.load_model_state(model, stored, "the stored run")
+    loaded = states.model_state(model)
     assert equal(loaded["networks"], stored["networks"])
     for mine, theirs in zip(loaded["optimizers"], stored["optimizers"], strict=True):
         assert equal(mine["state"], theirs["state"])

@@ -14,7 +14,7 @@ from test_programs import CYCLE_GAN, PIX2PIX, ROOT, SMALL, paired, train, unpair
 
 import train as train_program
 from util.errors import InputError
-from util.run import checkpoint, stop
+from util.run import checkpoint, running
 
 
 def stop_after(monkeypatch, steps):
@@ -26,7 +26,7 @@ def stop_after(monkeypatch, steps):
             self.reason = "the test says so"
         return self.reason is not None
 
-    monkeypatch.setattr(stop.Stop, "requested", requested)
+    monkeypatch.setattr(running.Stop, "requested", requested)
 
 
 def losses(run):

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from util.errors import InputError, nearest
-from util.metrics import content, distributions, intervals, judge, pairs, segmentation
+from util.metrics import distributions, intervals, judge, pairs, segmentation
 from util.metrics.provenance import Unavailable
 
 PAIRS = {"l1": pairs.l1, "psnr": pairs.psnr, "ssim": pairs.ssim, "ms_ssim": pairs.ms_ssim, "lpips": pairs.lpips}
-CONTENT = {"edges": content.edges}
+CONTENT = {"edges": pairs.edges}
 DISTRIBUTIONS = ("fid", "kid")
 JUDGED = ("judge", "judge_kid")
 NAMES = (*PAIRS, *CONTENT, *DISTRIBUTIONS, *segmentation.NAMES, *JUDGED)

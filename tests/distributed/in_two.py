@@ -15,7 +15,7 @@ import train
 from util.errors import InputError
 from util.image_pool import ImagePool
 from util.processes import distributed, gradients
-from util.run import stop
+from util.run import running
 
 PLUGINS = ROOT / "tests" / "plugins"
 
@@ -82,7 +82,7 @@ def whole_programs(found, folder):
         *("--dataroot", str(folder / "photos"), "--checkpoints_dir", str(folder / "runs")),
     ]
     codes = [train.main([*words, "--name", "straight"])]
-    original = stop.Stop.requested
+    original = running.Stop.requested
     asked = []
 
     def requested(self):
@@ -91,9 +91,9 @@ def whole_programs(found, folder):
             os.kill(os.getpid(), signal.SIGTERM)
         return original(self)
 
-    stop.Stop.requested = requested
+    running.Stop.requested = requested
     codes.append(train.main([*words, "--name", "broken"]))
-    stop.Stop.requested = original
+    running.Stop.requested = original
     found["stopped"] = distributed.gather((codes, len(asked)))
     distributed.on_rank0(lambda: (folder / "runs/broken").rename(folder / "runs/stopped"))
     again = ["--dataroot", str(folder / "photos"), "--checkpoints_dir", str(folder / "runs"), "--device", "cpu"]

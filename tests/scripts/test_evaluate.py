@@ -13,7 +13,7 @@ from PIL import Image
 from scripts import evaluate, train_judge
 from util.errors import InputError
 from util.evaluation import NAMES
-from util.run.manifest import digest
+from util.run.folder import digest
 
 
 def paint(path, level, size=(16, 12), seed=None):

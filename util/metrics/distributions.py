@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from util.metrics import intervals
-from util.metrics.provenance import Unavailable, made_by, network_file, require
-from util.metrics.weights import find
+from util.metrics.provenance import Unavailable, find, made_by, network_file, require
 from util.run.weights import read_tensors
 
 FID_RESAMPLES = 30  # at most: each costs a decomposition; its interval needs their spread only, not their tails

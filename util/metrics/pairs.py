@@ -1,4 +1,4 @@
-"""Metrics of a pair of images: l1, psnr, ssim, ms_ssim, lpips. Images are 8-bit RGB arrays (H, W, 3)."""
+"""Metrics of a pair of images: l1, psnr, ssim, ms_ssim, lpips, edges. Images are 8-bit RGB arrays (H, W, 3)."""
 
 import warnings
 from collections.abc import Callable
@@ -6,16 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from util.errors import InputError
 from util.metrics import pixels
-from util.metrics.provenance import Unavailable, made_by, network_file, require
-from util.metrics.weights import find
+from util.metrics.provenance import Unavailable, find, made_by, network_file, require
 from util.run.weights import read_tensors
 
 WINDOW = 11  # side of the Gaussian window of SSIM, sigma 1.5
 SCALES = 5  # of MS-SSIM; each halves the image
 SMALLEST = WINDOW * 2 ** (SCALES - 1)  # the last scale must hold a whole window
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
 
 
 class PairMetric(NamedTuple):
@@ -116,3 +118,32 @@ def need_side(image: np.ndarray, side: int, name: str) -> None:
     height, width = image.shape[:2]
     if min(height, width) < side:
         raise Unavailable(f"{name} needs images of at least {side}x{side} pixels, this pair has {width}x{height}")
+
+
+def edges(settings) -> PairMetric:
+    """Correlation of the edge strengths of two images: 1 for the same edges, about 0 for unrelated ones.
+
+    For an input and its translation it measures how far the content stays: the places and strengths of edges.
+    """
+    return PairMetric(
+        edge_correlation,
+        made_by("metamer", "util.metrics.pairs.edge_correlation", operator="Sobel on luma", resize=None),
+    )
+
+
+def edge_correlation(fake: np.ndarray, real: np.ndarray) -> float:
+    """Pearson's correlation of the two maps of edge strength. Two flat images have 1, one flat image has 0."""
+    first, second = (each - each.mean() for each in (edge_strength(fake), edge_strength(real)))
+    norms = [float(each.square().sum().sqrt()) for each in (first, second)]
+    if min(norms) < 1e-9:
+        return float(max(norms) < 1e-9)
+    return float((first * second).sum() / (norms[0] * norms[1]))
+
+
+def edge_strength(image: np.ndarray) -> torch.Tensor:
+    """Length of the gradient of the luma (H, W): blind to the sign, so that day to night keeps its edges."""
+    luma = (unit(image) * torch.tensor(LUMA, dtype=torch.float64)[:, None, None]).sum(1, keepdim=True)
+    sobel = torch.tensor(SOBEL, dtype=torch.float64)
+    kernels = torch.stack([sobel, sobel.T]).unsqueeze(1)  # (2, 1, 3, 3)
+    gradient = F.conv2d(F.pad(luma, (1, 1, 1, 1), mode="replicate"), kernels)
+    return gradient.square().sum(1).sqrt()[0]

@@ -1,11 +1,13 @@
 """Randomness is a function of position: (seed, images seen) for a step, (seed, epoch, index) for a data item.
 
 No state of a generator is stored. Draws at the same position are the same numbers, which makes a run repeatable, a
-resumed run exact, and the images independent of the number of data workers.
+resumed run exact, and the images independent of the number of data workers. With --deterministic the operations are
+repeatable as well, as far as torch has repeatable forms of them; models/fit_out.py does so for the paddings.
 """
 
 import contextlib
 import functools
+import os
 import random
 from collections.abc import Iterator
 
@@ -13,6 +15,9 @@ import numpy as np
 import torch
 
 STEP, ITEM, ORDER, BUILD, SHARED, DATASET = range(6)  # kinds of positions: their seeds differ
+
+# Operations of the networks here whose backward pass on CUDA has no fixed order, with any setting of torch.
+UNREPEATABLE = {"cuda": ("adaptive pooling (contrastive models' heads)", "interpolation and grid_sample in plug-ins")}
 
 
 def derive(seed: int, *position: int) -> int:
@@ -97,3 +102,37 @@ def order(seed: int, epoch: int, length: int) -> list[int]:
     """The order in which an epoch visits `length` items: a list of indices, a permutation of range(length)."""
     generator = torch.Generator().manual_seed(derive(seed, ORDER, epoch) % 2**63)
     return torch.randperm(length, generator=generator).tolist()
+
+
+@contextlib.contextmanager
+def repeatable(wanted: bool, device: torch.device) -> Iterator[None]:
+    """While the block runs, torch uses repeatable operations; prints which operations of this device have none."""
+    if not wanted:
+        yield
+        return
+    # cuBLAS reads this variable when it starts; without it matrix products may differ from run to run.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    cudnn = torch.backends.cudnn
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn_before = cudnn.benchmark, cudnn.deterministic
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    cudnn.benchmark, cudnn.deterministic = False, True
+    print(f"--deterministic: {describe(device)}")
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        cudnn.benchmark, cudnn.deterministic = cudnn_before
+
+
+def describe(device: torch.device) -> str:
+    """The line printed for --deterministic on this device."""
+    names = UNREPEATABLE.get(device.type)
+    if device.type == "cpu":
+        return "every operation on the CPU is repeatable with the same number of threads"
+    if names is None:
+        return f"torch promises nothing about {device.type}; it warns where it knows better"
+    return (
+        "reflection padding is done by mirrored slices. No repeatable backward pass on CUDA: "
+        f"{'; '.join(names)}; torch warns where one is used"
+    )

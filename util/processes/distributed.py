@@ -1,7 +1,7 @@
 """The entry to a run in many processes; other folders import this module alone from util/processes for it.
 
-launch.py starts processes, session.py joins them, collectives.py exchanges values and tensors between them. Only the
-files of this folder import torch.distributed, and only they decide by rank.
+session.py starts and joins the processes, collectives.py exchanges values and tensors between them. Only the files of
+this folder import torch.distributed, and only they decide by rank.
 """
 
 from util.processes.collectives import (
@@ -23,9 +23,13 @@ from util.processes.collectives import (
     sum_of_integers,
     value_of_rank0,
 )
-from util.processes.launch import EXIT_CODES, launch, launched, launched_several, local_rank
 from util.processes.session import (
+    EXIT_CODES,
     explaining_lost_connections,
+    launch,
+    launched,
+    launched_several,
+    local_rank,
     own_share,
     rank,
     restarted,

@@ -18,9 +18,8 @@ from util.errors import InputError
 from util.files import UNFINISHED, cannot_write, free_bytes, fsync_file, fsync_folder, replacing
 from util.processes import distributed
 from util.run import folder as run_folder
-from util.run import manifest, weights
-from util.run.model_state import ModelState
-from util.run.states import FORMAT, Found, damage, find, read_state
+from util.run import weights
+from util.run.states import FORMAT, Found, ModelState, damage, find, read_state
 
 __all__ = ["Checkpoint", "Found", "damage", "find", "read_state"]
 
@@ -120,9 +119,9 @@ class Checkpoint:
             os.path.relpath(os.path.join(at, name), beside) for at, _, names in os.walk(beside) for name in names
         )
         state = os.path.join(beside, f"{tag}_state.pth")
-        sums = {os.path.basename(path): manifest.proof(path) for path in self._exports(beside, tag)}
+        sums = {os.path.basename(path): run_folder.proof(path) for path in self._exports(beside, tag)}
         sums[os.path.basename(state)] = self._write_state(state)
-        manifest.write_manifest(beside, tag, sums, self.progress.total_iters)
+        run_folder.write_manifest(beside, tag, sums, self.progress.total_iters)
         names = [*(name for name in found if name not in sums), *sums, f"{tag}_manifest.json"]
         return [name for name in names if os.path.lexists(os.path.join(beside, name))]
 
@@ -148,7 +147,7 @@ class Checkpoint:
         if self._written and self._written[0] == position:
             with contextlib.suppress(OSError):  # copied, not hard-linked: corrupting one file leaves the other intact
                 shutil.copyfile(self._written[1], path)
-                if manifest.proof(path) == self._written[2]:
+                if run_folder.proof(path) == self._written[2]:
                     return self._written[2]
         state = {"format": FORMAT, **{name: thing.state_dict() for name, thing in self._shared.items()}}
         if self._ranks:
@@ -157,7 +156,7 @@ class Checkpoint:
             state.update({name: thing.state_dict() for name, thing in self._own.items()})
         with replacing(path, _bytes(state)) as file:
             weights.write_tensors(state, file)
-        self._written = position, path, manifest.proof(path)
+        self._written = position, path, run_folder.proof(path)
         return self._written[2]
 
     def _check_space(self):

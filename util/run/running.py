@@ -2,28 +2,28 @@
 
 import contextlib
 import os
+import signal
+import time
 from typing import NamedTuple
 
 from util.numerics import memory, seeding
-from util.numerics.allocator import keep_freed_memory
-from util.numerics.determinism import repeatable
 from util.numerics.precision import backend_precision, backend_tuning
 from util.processes import agreement, distributed, gradients
 from util.run import folder as run_folder
-from util.run import stop
 from util.run.checkpoint import Checkpoint
-from util.run.listeners import Listeners
 from util.run.loss_means import Averages
 from util.run.progress import Progress
-from util.run.watch import Watch
+from util.run.watch import Listeners, Watch
 from util.show.health import Health
 from util.visualizer import Visualizer
+
+TIME_OVER = "--max_time is over"
 
 
 def check_ranks(opt, may_differ) -> None:
     """Before anything is built: all ranks must have the same options, except the flags in `may_differ`."""
     distributed.run_on_all_ranks(lambda: agreement.check_same_options(opt, may_differ))
-    keep_freed_memory()
+    memory.keep_freed_memory()
 
 
 def seeded(opt, make):
@@ -42,7 +42,7 @@ def running(opt, *guards):
     with contextlib.ExitStack() as stack:
         for guard in (
             distributed.entered_on_rank0(run_folder.owning(_folder(opt))),
-            repeatable(opt.deterministic, opt.device),
+            seeding.repeatable(opt.deterministic, opt.device),
             backend_precision(opt.precision),
             backend_tuning(opt),
             memory.explaining_out_of_memory(opt),
@@ -50,7 +50,7 @@ def running(opt, *guards):
             gradients.before_every_step(),
         ):
             stack.enter_context(guard)
-        yield stack.enter_context(stop.listening(opt.max_time))
+        yield stack.enter_context(listening(opt.max_time))
         if used := memory.peak(opt.device):
             print(used)
 
@@ -82,3 +82,54 @@ def build(opt, options, dataset, model) -> Built:
 
 def _folder(opt):
     return os.path.join(opt.checkpoints_dir, opt.name)
+
+
+class Stop:
+    """``requested()`` once a step; ``reason`` and ``exit_code`` say what it was.
+
+    A run in many processes stops where the first of them heard of it, all in the same step.
+    """
+
+    def __init__(self, max_minutes=None):
+        self.deadline = time.monotonic() + 60 * max_minutes if max_minutes else None
+        self.reason = None
+        self.exit_code = 0
+        self._interrupted = False
+
+    def requested(self):
+        """Collective."""
+        if self.reason is None and self.deadline is not None and time.monotonic() >= self.deadline:
+            self.reason = TIME_OVER
+        heard = distributed.maximum(REASONS.index(self.reason))
+        if heard and self.reason is None:
+            self._leave_for(REASONS[heard])
+        return heard > 0
+
+    def on_signal(self, number, frame):
+        name = signal.Signals(number).name
+        # The second Ctrl-C: at once, as if nobody had listened. A launcher passes on the one that all have got already.
+        if name == "SIGINT" and self._interrupted and not distributed.launched():
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+        self._interrupted = self._interrupted or name == "SIGINT"
+        if self.reason is None:  # what came first is what the run leaves for
+            self._leave_for(f"{name} received")
+
+    def _leave_for(self, reason):
+        self.reason, self.exit_code = reason, distributed.EXIT_CODES.get(reason.split()[0], 0)
+
+
+REASONS = [None, TIME_OVER, *(f"{name} received" for name in distributed.EXIT_CODES)]
+
+
+@contextlib.contextmanager
+def listening(max_minutes=None):
+    """A Stop that hears the signals while the block runs; their old handlers come back after it."""
+    stop = Stop(max_minutes)
+    numbers = [getattr(signal, name) for name in distributed.EXIT_CODES if hasattr(signal, name)]
+    before = {number: signal.signal(number, stop.on_signal) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,13 +1,149 @@
-"""The state files in a run's folder: find them, tell which of them are whole, and read them."""
+"""The state of a run: what of a model is in it, as tensors and plain values, and the files that hold it."""
 
 import os
 from typing import NamedTuple
 
+import torch
+
 from util.errors import InputError
+from util.image_pool import ImagePool
 from util.run import folder as run_folder
-from util.run import manifest, weights
+from util.run import weights
 
 FORMAT = 1
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+class ModelState:
+    """The state of a model in a checkpoint: what the model declares.
+
+    Networks (``model_names``), optimizers, schedulers, image pools (``pool_names``), loss scales, and the extras that
+    the model's own state_dict() returns. state_dict() of a model means its extras only: plug-ins and their users have
+    used the name so, and a plug-in may have an attribute of that name that is not a method.
+    """
+
+    def __init__(self, model):
+        self.model = model
+
+    def state_dict(self) -> dict:
+        return model_state(self.model)
+
+    def load_state_dict(self, state: dict, path: str) -> None:
+        load_model_state(self.model, state, path)
+
+    def own_state_dict(self) -> dict:
+        """What differs between the ranks of a run: image pools and the running statistics of norms."""
+        return {"pools": pool_states(self.model), "statistics": statistics(self.model)}
+
+    def load_own_state_dict(self, state: dict) -> None:
+        """Load what own_state_dict() returned, on the same rank or on another."""
+        load_own_state(self.model, state)
+
+
+def model_state(model) -> dict:
+    """Everything of a model that changes in training, as tensors and plain values."""
+    state = {
+        "networks": {name: weights.unwrap(net).state_dict() for name, net in model.networks_by_name().items()},
+        "optimizers": [optimizer.state_dict() for optimizer in model.optimizers],
+        "schedulers": [scheduler.state_dict() for scheduler in model.schedulers],
+        "pools": pool_states(model),
+        "scalers": model._precision.state_dict(),
+    }
+    if getattr(model, "_ema", None) is not None:
+        state["ema"] = model._ema.state_dict()
+    if callable(getattr(model, "state_dict", None)):  # extras of a model: StarGAN's iteration, a plug-in's own state
+        state["own"] = model.state_dict()
+    return state
+
+
+def pools_of(model) -> dict:
+    """Name -> image pool: those that the model declares in ``pool_names``, then undeclared ones.
+
+    This is the only place that searches the attributes of a model. Plug-ins written for the original programs can't
+    declare their pools, and without the search their runs would not resume exactly.
+    """
+    declared = {name: getattr(model, name) for name in getattr(model, "pool_names", ()) if hasattr(model, name)}
+    return declared | {name: pool for name, pool in vars(model).items() if isinstance(pool, ImagePool)}
+
+
+def pool_states(model) -> dict:
+    return {name: pool.state_dict() for name, pool in pools_of(model).items()}
+
+
+def statistics(model):
+    return {
+        name: {key: value for key, value in net.named_buffers() if key.rpartition(".")[2] in STATISTICS}
+        for name, net in model.networks_by_name().items()
+    }
+
+
+def load_own_state(model, state):
+    """Load the image pools and running statistics of a rank."""
+    for name, own in state["pools"].items():
+        getattr(model, name).load_state_dict(own)
+    here = statistics(model)
+    for name, found in state["statistics"].items():
+        for key, value in found.items():
+            here[name][key].copy_(value)
+
+
+def load_model_state(model, state, path):
+    nets = model.networks_by_name()
+    if set(nets) != set(state["networks"]) or len(model.optimizers) != len(state["optimizers"]):
+        raise InputError(f"{path}: made by another kind of model (its networks: {', '.join(state['networks'])})")
+    for name, net in nets.items():
+        weights.fit(net, state["networks"][name], path)
+    for optimizer, own in zip(model.optimizers, state["optimizers"]):
+        load_optimizer(optimizer, own)
+    for optimizer, scheduler, own in zip(model.optimizers, model.schedulers, state["schedulers"]):
+        load_scheduler(scheduler, own, optimizer)
+    for name, own in state["pools"].items():
+        getattr(model, name).load_state_dict(own)
+    model._precision.load_state_dict(state.get("scalers", {}))
+    load_averages(model, state, path)
+    if "own" in state:
+        model.load_state_dict(state["own"])
+
+
+def load_averages(model, state, path):
+    """The averaged weights of --ema; where the run had none before, they start from the loaded weights."""
+    if getattr(model, "_ema", None) is None:
+        return
+    if "ema" not in state:
+        print(f"--ema: {path} has no averaged weights; they start from its weights")
+        model._ema.restart()
+    else:
+        model._ema.load_state_dict(state["ema"])
+
+
+def load_optimizer(optimizer, state):
+    """Moments and step counts come from the state; --beta1 and the like, and the scale of the rate, from the flags."""
+    fresh = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for parameter, own in optimizer.state.items():
+        for name, value in own.items():  # in the layout of the parameter, which --channels_last may have changed
+            if torch.is_tensor(value) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                own[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+    for group, flags in zip(optimizer.param_groups, fresh):
+        scale = flags["initial_lr"] / group.get("initial_lr", flags["initial_lr"])
+        group.update({**flags, "lr": group["lr"] if scale == 1 else group["lr"] * scale})
+
+
+def load_scheduler(scheduler, state, optimizer):
+    """Its position comes from the state; where the rate is a function of the position, the flags say which."""
+    fresh = list(scheduler.base_lrs) if hasattr(scheduler, "base_lrs") else None
+    if set(state) == set(scheduler.state_dict()):
+        scheduler.load_state_dict(state)
+    else:  # another --lr_policy than before
+        scheduler.last_epoch = state["last_epoch"]
+    if fresh is not None:
+        scheduler.base_lrs = fresh
+    if isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR):
+        for group, base, factor in zip(optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas):
+            group["lr"] = base * factor(scheduler.last_epoch)
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
 
 
 class Found(NamedTuple):
@@ -62,4 +198,4 @@ def read_state(path: str) -> dict:
 def damage(folder: str, found: Found) -> str | None:
     """A description of what is wrong with a state file, or None if it is whole."""
     path = os.path.join(folder, os.path.basename(found.path))
-    return None if manifest.as_listed(path, found.tag) else weights.unreadable(path)
+    return None if run_folder.as_listed(path, found.tag) else weights.unreadable(path)

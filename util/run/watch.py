@@ -1,4 +1,7 @@
-"""After every batch: did its updates go well? If not, stop, leave it out or roll back, as --on_nan says."""
+"""Listeners of a training, and the first of them: after every batch, were its updates finite?
+
+If they were not, the training stops, leaves the update out or goes back to a checkpoint, as --on_nan says.
+"""
 
 from typing import Any, NamedTuple
 
@@ -7,12 +10,42 @@ import torch
 from util.errors import InputError
 from util.processes import distributed
 from util.run import states
-from util.run.listeners import Listener
 from util.run.loss_means import current_losses, mean_over_ranks
-from util.run.model_state import load_model_state, pools_of
 
 MOST_ROLLBACKS = 3
 MOST_SKIPS_IN_A_ROW = 100
+
+
+class Listener:
+    """Subclass it and override what the listener needs; append an object to the list in util/run/running.py."""
+
+    def step(self, data) -> None:
+        """After each step; `data` is the batch that the model was given."""
+
+    def images(self, visuals: dict, data) -> None:
+        """Where images are shown: {name: tensor or array}."""
+
+    def losses(self, losses: dict) -> None:
+        """Where losses are printed: {name: float}, means since the last printed point."""
+
+
+class Listeners(Listener):
+    """Calls each listener of a list in turn."""
+
+    def __init__(self, listeners):
+        self.listeners = list(listeners)
+
+    def step(self, data):
+        for listener in self.listeners:
+            listener.step(data)
+
+    def images(self, visuals, data):
+        for listener in self.listeners:
+            listener.images(visuals, data)
+
+    def losses(self, losses):
+        for listener in self.listeners:
+            listener.losses(losses)
 
 
 class Report(NamedTuple):
@@ -167,7 +200,7 @@ def restore(model, state, path):
     """Networks, moments and pools from a state; learning rates and schedules stay where the run stands."""
     rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in model.optimizers]
     state = {**state["model"], "schedulers": []}
-    load_model_state(model, state, path)
+    states.load_model_state(model, state, path)
     for optimizer, own in zip(model.optimizers, rates):
         for group, rate in zip(optimizer.param_groups, own):
             group["lr"] = rate
@@ -175,7 +208,7 @@ def restore(model, state, path):
 
 def mend(model):
     """Take out what a bad forward pass left behind: images in the pools, running statistics of batch norms."""
-    for pool in pools_of(model).values():
+    for pool in states.pools_of(model).values():
         pool.images = [image for image in pool.images if image.isfinite().all()]
     for net in model.networks_by_name().values():
         for module in net.modules():

@@ -8,7 +8,7 @@ import torch
 
 from util.errors import InputError
 from util.files import replacing
-from util.run import manifest
+from util.run import folder as run_folder
 
 WRAPPERS = ("module.", "_orig_mod.")  # what DataParallel/DDP and torch.compile put before every key
 
@@ -87,7 +87,7 @@ def read_plain(path, mmap=False):
 def unreadable(path):
     """Why a file that no manifest vouches for can't be used, or None."""
     try:
-        return manifest.broken_inside(path) or (read_plain(path) and None)
+        return run_folder.broken_inside(path) or (read_plain(path) and None)
     except InputError as error:
         return str(error).removeprefix(f"{path}: ")
 
@@ -96,10 +96,10 @@ def _check_whole(path):
     """Against the manifest beside it, if it has one, and the checksums inside; old and foreign files have neither."""
     folder, name = os.path.split(path)
     tag, _, net = name.rpartition("_net_")
-    known = manifest.listed(path, tag) if net else None
-    if (known is None and not zipfile.is_zipfile(path)) or (known and manifest.as_listed(path, tag)):
+    known = run_folder.listed(path, tag) if net else None
+    if (known is None and not zipfile.is_zipfile(path)) or (known and run_folder.as_listed(path, tag)):
         return
-    trouble = unreadable(path) if known else manifest.broken_inside(path)
+    trouble = unreadable(path) if known else run_folder.broken_inside(path)
     if trouble:
         others = [f"--load_iter {t[5:]}" if t.startswith("iter_") else f"--epoch {t}" for t in _others(folder, tag)]
         mend = f"whole in this folder: {', '.join(others)}" if others else "no other checkpoint in this folder is whole"
@@ -109,7 +109,7 @@ def _check_whole(path):
 
 
 def _others(folder, tag):
-    return [other for other in manifest.whole_exports(folder) if other != tag][:5]
+    return [other for other in run_folder.whole_exports(folder) if other != tag][:5]
 
 
 def strip_prefixes(state):

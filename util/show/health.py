@@ -10,8 +10,7 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import interpolate
 
-from util.run.listeners import Listener
-from util.run.watch import paths_of, shown
+from util.run.watch import Listener, paths_of, shown
 
 NOTHING = 1e-3  # a loss, or a difference between images in [-1, 1], below this value counts as zero
 DIFFERENT = 0.02  # mean difference from which on two inputs count as different images

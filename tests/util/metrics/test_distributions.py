@@ -8,7 +8,7 @@ from PIL import Image
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from util.evaluation import Settings
-from util.metrics import distributions, weights
+from util.metrics import distributions, provenance
 from util.metrics.distributions import features, fid, fid_interval, kid, kid_interval
 from util.metrics.provenance import Unavailable
 
@@ -147,7 +147,7 @@ def test_inception_takes_its_weights_from_the_folder(tmp_path, monkeypatch):
     from torch_fidelity import feature_extractor_inceptionv3 as module
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "cache"))
-    with pytest.raises(Unavailable, match=weights.FILES["inception"].file):
+    with pytest.raises(Unavailable, match=provenance.FILES["inception"].file):
         distributions.inception(Settings())
 
     class Untrained(module.FeatureExtractorInceptionV3):
@@ -156,7 +156,7 @@ def test_inception_takes_its_weights_from_the_folder(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "load_state_dict_from_url", lambda *args, **kwargs: None)
     torch.manual_seed(0)
-    torch.save(Untrained("x", ["2048"]).state_dict(), tmp_path / weights.FILES["inception"].file)
+    torch.save(Untrained("x", ["2048"]).state_dict(), tmp_path / provenance.FILES["inception"].file)
     network, record = distributions.inception(Settings(metric_weights=str(tmp_path)))
     assert features(pictures(0, 2), network, 2).shape == (2, 2048)
     assert record["feature_network"]["published"] is False and "299" in record["resize"]

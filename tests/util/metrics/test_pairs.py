@@ -10,7 +10,7 @@ import torchvision
 
 from util.errors import InputError
 from util.evaluation import Settings
-from util.metrics import content, pairs, weights
+from util.metrics import pairs, provenance
 from util.metrics.provenance import Unavailable
 
 
@@ -45,7 +45,7 @@ def test_an_image_against_itself():
     best = {"l1": 0, "psnr": math.inf, "ssim": 1, "ms_ssim": 1}
     for name, value in best.items():
         assert getattr(pairs, name)(Settings()).measure(image, image) == pytest.approx(value, abs=1e-6), name
-    assert content.edge_correlation(image, image) == pytest.approx(1)
+    assert pairs.edge_correlation(image, image) == pytest.approx(1)
 
 
 def test_ms_ssim_falls_with_noise():
@@ -66,17 +66,17 @@ def test_the_smallest_image_that_has_a_value(name, side):
 
 def test_edges_survive_inverted_contrast_and_not_another_image():
     image = picture(0)
-    assert content.edge_correlation(255 - image, image) == pytest.approx(1)
-    assert content.edge_correlation(np.random.default_rng(5).permutation(image), image) < 0.5
+    assert pairs.edge_correlation(255 - image, image) == pytest.approx(1)
+    assert pairs.edge_correlation(np.random.default_rng(5).permutation(image), image) < 0.5
     flat = np.full_like(image, 7)
-    assert (content.edge_correlation(flat, flat), content.edge_correlation(flat, image)) == (1, 0)
+    assert (pairs.edge_correlation(flat, flat), pairs.edge_correlation(flat, image)) == (1, 0)
 
 
 @pytest.fixture
 def alexnet(tmp_path):
     """A folder with weights of AlexNet, random ones."""
     torch.manual_seed(0)
-    torch.save(torchvision.models.alexnet(weights=None).state_dict(), tmp_path / weights.FILES["alex"].file)
+    torch.save(torchvision.models.alexnet(weights=None).state_dict(), tmp_path / provenance.FILES["alex"].file)
     return tmp_path
 
 
@@ -92,7 +92,7 @@ def test_lpips_uses_the_weights_that_are_given(alexnet):
     import lpips
 
     trunk = torchvision.models.alexnet(weights=None)
-    trunk.load_state_dict(torch.load(alexnet / weights.FILES["alex"].file))
+    trunk.load_state_dict(torch.load(alexnet / provenance.FILES["alex"].file))
     reference = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
     for name, layer in reference.net.named_modules():
         if isinstance(layer, torch.nn.Conv2d):
@@ -110,14 +110,19 @@ def test_weights_that_are_missing_or_wrong(tmp_path, monkeypatch):
         assert word in str(caught.value)
     with pytest.raises(InputError, match="--metric_weights"):
         pairs.lpips(Settings(metric_weights=str(tmp_path / "nowhere")))
-    torch.save({"x": torch.zeros(1)}, tmp_path / weights.FILES["alex"].file)
+    torch.save({"x": torch.zeros(1)}, tmp_path / provenance.FILES["alex"].file)
     with pytest.raises(InputError, match="not the weights of the network"):
         pairs.lpips(Settings(metric_weights=str(tmp_path)))
 
 
 def test_weights_are_found_in_the_cache_and_by_their_own_path(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    path = tmp_path / "checkpoints" / weights.FILES["vgg"].file
+    path = tmp_path / "checkpoints" / provenance.FILES["vgg"].file
     path.parent.mkdir()
     path.touch()
-    assert weights.find("vgg") == weights.find("vgg", str(path)) == weights.find("vgg", str(path.parent)) == str(path)
+    assert (
+        provenance.find("vgg")
+        == provenance.find("vgg", str(path))
+        == provenance.find("vgg", str(path.parent))
+        == str(path)
+    )

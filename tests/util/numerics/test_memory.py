@@ -1,5 +1,8 @@
-"""Out of memory: one line with numbers and the next flags to try, and every other error as it was."""
+"""Out of memory is one line with numbers and the next flags to try; other errors pass; freed memory is kept."""
 
+import ctypes
+import subprocess
+import sys
 import types
 
 import pytest
@@ -116,3 +119,39 @@ def test_numbers_that_nobody_knows_are_left_out():
 def test_the_peak_is_said_where_somebody_counts_it():
     assert memory.peak(torch.device("cpu")).startswith("peak memory on cpu: ")
     assert memory.peak(torch.device("mps")) is None
+
+
+# Blocks of 64 MiB, taken, filled and given back; page faults are counted.
+PROGRAM = """
+import resource, sys
+sys.path.insert(0, sys.argv[1])
+from util.numerics.memory import keep_freed_memory
+if sys.argv[2] == "keep" and not keep_freed_memory():
+    sys.exit("not here")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    block = bytearray(b"x") * 2**26
+    del block
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def page_faults(word, root):
+    done = subprocess.run([sys.executable, "-c", PROGRAM, root, word], capture_output=True, text=True)
+    if "not here" in done.stderr:
+        pytest.skip("the C library of this system is not glibc")
+    return int(done.stdout)
+
+
+def test_freed_memory_is_taken_again(request):
+    root = str(request.config.rootpath)
+    assert page_faults("keep", root) < 0.2 * page_faults("leave", root)
+
+
+@pytest.mark.parametrize("error", [OSError, TypeError, AttributeError])
+def test_another_c_library_is_left_alone(monkeypatch, error):
+    def missing(name):
+        raise error
+
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    assert memory.keep_freed_memory() is False

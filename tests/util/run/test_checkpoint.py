@@ -18,9 +18,9 @@ from util import files
 from util.errors import InputError
 from util.image_pool import ImagePool
 from util.numerics.precision import Precision
-from util.run import checkpoint, manifest, weights
+from util.run import checkpoint, weights
 from util.run import folder as run_folder
-from util.run.model_state import model_state
+from util.run.states import model_state
 
 
 class Model:
@@ -367,7 +367,7 @@ def test_a_state_that_would_run_code_is_refused_by_name_and_does_not_run(tmp_pat
         else:
             hostile = {"format": 1, "model": Exploit(), "progress": {}}
             torch.save(hostile, path, _use_new_zipfile_serialization=how == "zip")
-        listed["files"][path.name] = manifest.proof(path)  # the attacker knows how to write one
+        listed["files"][path.name] = run_folder.proof(path)  # the attacker knows how to write one
         (folder / "latest_manifest.json").write_text(json.dumps(listed))
         with pytest.raises(InputError, match="latest_state.pth: refused, it holds more than tensors"):
             Run(folder).checkpoint.resume()
@@ -422,11 +422,11 @@ def one_run(tmp_path_factory):
 @given(content=(anything | nearly | of_files).map(json.dumps).map(str.encode) | st.binary(max_size=60))
 def test_any_manifest_is_read_or_passed_over(one_run, content):
     (one_run / "latest_manifest.json").write_bytes(content)
-    known = manifest.read_manifest(str(one_run), "latest")
+    known = run_folder.read_manifest(str(one_run), "latest")
     assert known is None or isinstance(known, dict)
     (found,) = checkpoint.find(str(one_run))
     assert checkpoint.damage(str(one_run), found) is None  # the state itself is whole
-    manifest.whole_exports(str(one_run))
+    run_folder.whole_exports(str(one_run))
     assert Run(one_run).checkpoint.resume()
     assert weights.read_tensors(one_run / "latest_net_G_A.pth")
 
@@ -443,7 +443,7 @@ def test_any_state_is_whole_or_named(one_run, content):
 def test_a_manifest_of_many_brackets_is_no_crash(one_run):
     for content in ("[" * 100_000, '{"a":' * 100_000, "9" * 10_000, "NaN", "\ufeff{}"):
         (one_run / "latest_manifest.json").write_text(content, encoding="utf-8")
-        assert manifest.read_manifest(str(one_run), "latest") is None
+        assert run_folder.read_manifest(str(one_run), "latest") is None
 
 
 class OwnFiles(Model):

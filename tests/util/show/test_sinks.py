@@ -19,10 +19,8 @@ from hypothesis import strategies as st
 
 from util.errors import InputError
 from util.show.sinks import Guarded, open_sinks, window_base
-from util.show.sinks.curves import MOST, Curves
-from util.show.sinks.pictures import LARGEST, as_rgb, grid, label_table
+from util.show.sinks.drawing import LARGEST, MOST, Curves, Windows, as_rgb, grid, label_table
 from util.show.sinks.visdom_sink import VisdomSink
-from util.show.sinks.visdom_windows import Windows
 
 needs_visdom = pytest.mark.skipif(importlib.util.find_spec("visdom") is None, reason="visdom is not installed")
 LOSSES = {"G_A": 1.5, "D_A": 0.25}
@@ -514,7 +512,6 @@ def wandb_options(tmp_path, **changes):
 
 
 def use_wandb(monkeypatch, **given):
-    monkeypatch.delitem(sys.modules, "util.show.sinks.wandb_sink", raising=False)
     monkeypatch.setitem(sys.modules, "wandb", FakeWandb(**given))
     return sys.modules["wandb"]
 

@@ -1,6 +1,10 @@
-"""Dashboards: visdom, Weights & Biases and TensorBoard receive the losses and images of a run."""
+"""Dashboards: visdom, Weights & Biases and TensorBoard receive the losses and images of a run.
+
+The packages are optional, and each is imported only if its dashboard is wanted.
+"""
 
 import importlib.util
+import os
 import sys
 import zlib
 from argparse import Namespace
@@ -10,6 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from util.errors import InputError
+from util.show.sinks.drawing import as_rgb
+
+PLAIN = (bool, int, float, str, list, type(None))  # options that wandb shows as they are
 
 
 class Sink(Protocol):
@@ -34,13 +41,9 @@ def open_sinks(opt: Namespace) -> list[Sink]:
         sinks += _open_visdom(opt, display_id)
     if getattr(opt, "use_wandb", False):
         _require("wandb", "--use_wandb")
-        from util.show.sinks.wandb_sink import WandbSink
-
         sinks.append(Guarded(WandbSink(opt)))
     if getattr(opt, "use_tensorboard", False):
         _require("tensorboard", "--use_tensorboard")
-        from util.show.sinks.tensorboard_sink import TensorboardSink
-
         sinks.append(Guarded(TensorboardSink(opt)))
     return sinks
 
@@ -91,3 +94,80 @@ class Guarded:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             print(f"{type(self.sink).__name__} failed and is turned off: {reason}", file=sys.stderr)
             self.sink = None
+
+
+class WandbSink:
+    """A wandb run: curves over the images seen, images under results/.
+
+    Its id is stored in the folder of the training run and reused by --continue_train.
+    """
+
+    def __init__(self, opt: Namespace):
+        import wandb
+
+        folder = os.path.join(opt.checkpoints_dir, opt.name)
+        os.makedirs(folder, exist_ok=True)
+        note = os.path.join(folder, "wandb_id.txt")
+        known = None
+        if opt.continue_train and os.path.exists(note):
+            with open(note) as file:
+                known = file.read().strip()
+        try:
+            self.run = wandb.init(
+                project=opt.wandb_project_name,
+                name=opt.name,
+                config={name: value if isinstance(value, PLAIN) else str(value) for name, value in vars(opt).items()},
+                dir=folder,
+                id=known,
+                resume="allow" if known else None,
+            )
+        except wandb.Error as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"--use_wandb: {reason} (run `wandb login`, or set WANDB_MODE=offline)") from None
+        with open(note, "w") as file:
+            file.write(self.run.id)
+        # A separate axis, because wandb's own step cannot decrease, as it may in a resumed run.
+        self.run.define_metric("*", step_metric="images_seen")
+
+    def scalars(self, step, values, epoch):
+        self.run.log({**values, "epoch": epoch, "images_seen": step})
+
+    def images(self, step, visuals):
+        import wandb
+
+        pictures = {f"results/{name}": wandb.Image(as_rgb(picture), caption=name) for name, picture in visuals.items()}
+        self.run.log({**pictures, "images_seen": step})
+
+    def close(self):
+        self.run.finish()
+
+
+class TensorboardSink:
+    """Event files in the folder of the run: tensorboard --logdir checkpoints."""
+
+    def __init__(self, opt):
+        self.folder = os.path.join(opt.checkpoints_dir, opt.name, "tensorboard")
+        self.writer = None
+
+    def scalars(self, step, values, epoch):
+        writer = self._writer(step)
+        for name, value in values.items():
+            writer.add_scalar(f"loss/{name}", value, step)
+        writer.add_scalar("epoch", epoch, step)
+
+    def images(self, step, visuals):
+        writer = self._writer(step)
+        for name, picture in visuals.items():
+            writer.add_image(name, as_rgb(picture), step, dataformats="HWC")
+
+    def close(self):
+        if self.writer is not None:
+            self.writer.close()
+
+    def _writer(self, step):
+        # Opened at the first known step, so that events of a resumed run after its checkpoint are hidden (purge_step).
+        if self.writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.writer = SummaryWriter(self.folder, purge_step=step)
+        return self.writer

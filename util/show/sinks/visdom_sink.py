@@ -18,8 +18,7 @@ import numpy as np
 
 from util.errors import InputError
 from util.show.sinks import visdom_server
-from util.show.sinks.curves import Curves
-from util.show.sinks.visdom_windows import Windows
+from util.show.sinks.drawing import Curves, Windows
 
 START_UP = 60  # seconds that a server started by the run may take before it counts as absent
 LONGEST_PAUSE = 60  # seconds between two attempts to reach an absent server
