@@ -43,7 +43,7 @@ def find_images(opt, name, tree, note=""):
     way_out = f"Put {folder}.tar into a folder {folder}" if is_tar_alone(folder) else mend(opt, tree, there)
     raise InputError(
         f"{folder}: {problem}. --dataset_mode {opt.dataset_mode} reads {reads}{note}; "
-        f"{opt.dataroot} has {describe(there)}{other_kinds(folder)}. {way_out}"
+        f"{opt.dataroot} has {describe_all(opt.dataroot, folder, there)}. {way_out}"
     )
 
 
@@ -65,15 +65,22 @@ OTHER_IMAGES = (
 
 
 def other_kinds(folder, most=10_000):
-    """; and 3 .gif, 1 .avif files in the folder, which are not read: of images of other kinds; "" without them."""
-    try:
-        with os.scandir(folder) as scan:
-            endings = Counter(os.path.splitext(entry.name)[1].lower() for entry in islice(scan, most))
-    except OSError:
-        return ""
+    """3 .gif, 1 .avif files below the folder, which are not read: of images of other kinds; "" without them."""
+    names = (name for _, _, files in os.walk(folder) for name in files)
+    endings = Counter(os.path.splitext(name)[1].lower() for name in islice(names, most))
     found = [f"{count} {ending}" for ending, count in endings.most_common() if ending in OTHER_IMAGES]
-    mend = "convert them, for example to .png"
-    return f"; {os.path.basename(folder)} has {', '.join(found)} files, which are not read: {mend}" if found else ""
+    return f"{', '.join(found)} files, which are not read: convert them, for example to .png" if found else ""
+
+
+def describe_all(root, folder, there):
+    """What is in `root`, and the images of other kinds in the folder of it that has no images."""
+    known, others = describe(there), other_kinds(folder)
+    if others and known == NOTHING:
+        return others
+    return f"{known}; {os.path.basename(folder)} has {others}" if others else known
+
+
+NOTHING = "nothing in it"
 
 
 def is_tar_alone(folder):
@@ -110,7 +117,7 @@ def describe(there, most=8):
     parts = [f"{name or 'directly in it'} ({number})" for name, number in numbers.items()]
     if not parts:
         folders = sorted(name for name in there if name)
-        return f"no images, only the folders {', '.join(folders[:most])}" if folders else "nothing in it"
+        return f"no images, only the folders {', '.join(folders[:most])}" if folders else NOTHING
     more = f" and {len(parts) - most} folders more" if len(parts) > most else ""
     return ", ".join(parts[:most]) + more
 

@@ -18,8 +18,9 @@ class SingleDataset(BaseDataset):
         super().__init__(opt)
         self.roots = [self.root]
         self.A_paths = find_images(opt, "", [])
-        # Whatever the direction: these images are what the network takes in.
-        self.transform = get_transform(opt, grayscale=opt.input_nc == 1)
+        # These images are what the network takes in, whatever the direction of the training was.
+        other_way = (getattr(opt, "test_direction", None) or opt.direction) != opt.direction
+        self.transform = get_transform(opt, grayscale=(opt.output_nc if other_way else opt.input_nc) == 1)
 
     def files(self):
         return self.A_paths

@@ -11,6 +11,7 @@ from data import flags
 from data.base_dataset import BaseDataset, get_transform
 from data.folders import find_images, phase_of
 from data.pictures import load_image
+from util.util import source_side
 
 
 class UnalignedDataset(BaseDataset):
@@ -21,9 +22,10 @@ class UnalignedDataset(BaseDataset):
     def __init__(self, opt):
         super().__init__(opt)
         swapped = opt.direction == "BtoA"
-        self.A_paths, self.B_paths = self._find_sides(source="B" if swapped else "A")
+        self.source = source_side(opt)  # the side that is translated
+        self.A_paths, self.B_paths = self._find_sides(self.source)
         self.A_size, self.B_size = len(self.A_paths), len(self.B_paths)
-        # --input_nc belongs to the side that is translated, --output_nc to the other one.
+        # --input_nc belongs to the side that the run was trained to translate, --output_nc to the other side.
         A_nc, B_nc = (opt.output_nc, opt.input_nc) if swapped else (opt.input_nc, opt.output_nc)
         self.transform_A = get_transform(opt, grayscale=A_nc == 1)
         self.transform_B = get_transform(opt, grayscale=B_nc == 1)
@@ -51,7 +53,7 @@ class UnalignedDataset(BaseDataset):
         if self.opt.isTrain:
             return max(self.A_size, self.B_size)
         # In a test each image to translate comes once: more of the other side would repeat it.
-        return self.B_size if self.opt.direction == "BtoA" else self.A_size
+        return self.B_size if self.source == "B" else self.A_size
 
     def __getitem__(self, index):
         opt = self.opt

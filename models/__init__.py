@@ -6,6 +6,7 @@ models/flags.py, so that -h needs no torch either; a model of your own declares 
 """
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -67,6 +68,11 @@ def wants_first_batch(model):
 
     own = model if isinstance(model, type) else type(model)
     return own.data_dependent_initialize is not BaseModel.data_dependent_initialize
+
+
+def translates_both_ways(model: Any) -> bool:
+    """Whether a model (class or instance) has a generator for each direction: its translate() takes a direction."""
+    return "direction" in inspect.signature(model.translate).parameters
 
 
 def create_model(opt):

@@ -16,6 +16,7 @@ from util.numerics.finite import Updates
 from util.numerics.precision import Precision
 from util.processes import distributed, gradients
 from util.run import checkpoint, warm_start, weights
+from util.util import source_side
 
 
 class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
@@ -98,14 +99,17 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
     def sides(self, input):
         """(source, target) of a paired or unpaired batch on the device, and sets image_paths. Reads --direction.
 
-        At test a side may be None: a plain folder (one "A") is always the source, a missing one of two stays missing.
+        At test a side may be None: a plain folder (one "A") is the side that is translated, a missing side of two
+        stays missing. A test of a two-sided model may translate the target's side; image_paths are then of that side.
         """
-        first, second = ("A", "B") if self.opt.direction == "AtoB" else ("B", "A")
-        if "B" not in input and self.opt.dataset_mode == "single":
-            first, second = "A", "B"
-        self.image_paths = input.get(f"{first}_paths") or input[f"{second}_paths"]
         self.keep_batch(input)
-        return tuple(input[side].to(self.device) if side in input else None for side in (first, second))
+        translated = source_side(self.opt)
+        if "B" not in input and self.opt.dataset_mode == "single":
+            input = {translated: input["A"], f"{translated}_paths": input["A_paths"]}
+        sides = ("A", "B") if self.opt.direction == "AtoB" else ("B", "A")
+        other = "B" if translated == "A" else "A"
+        self.image_paths = input.get(f"{translated}_paths") or input[f"{other}_paths"]
+        return tuple(input[side].to(self.device) if side in input else None for side in sides)
 
     def keep_batch(self, batch: dict) -> None:
         """For --accumulate, called by set_input(): take_part() gets slices of this dict; sides() calls it, too."""
@@ -225,14 +229,17 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         return self.image_paths
 
     def update_learning_rate(self):
-        """At the end of an epoch."""
+        """At the end of an epoch, where a change is printed; in a run of iterations after each --lr_update_step."""
         before = self.optimizers[0].param_groups[0]["lr"]
         for scheduler in self.schedulers:
             if self.opt.lr_policy == "plateau":
                 scheduler.step(self.metric)
             else:
                 scheduler.step()
-        print(f"learning rate {before:.7f} -> {self.optimizers[0].param_groups[0]['lr']:.7f}")
+        after = self.optimizers[0].param_groups[0]["lr"]
+        by_iteration = getattr(self.opt, "n_iters", 0) + getattr(self.opt, "n_iters_decay", 0)  # see the loss lines
+        if after != before and not by_iteration:
+            print(f"learning rate {before:.7f} -> {after:.7f}")
 
     def get_current_visuals(self):
         """Name -> image tensor or array, in the order of visual_names; without those that a test could not make."""

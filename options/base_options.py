@@ -7,6 +7,7 @@ Lowest to highest, a value comes from: the flag's default, the model's set_defau
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -18,6 +19,11 @@ from options.parser import HELP, HELP_ALL, OptionParser
 from util.errors import InputError
 from util.flags import Declaration
 from util.processes import distributed
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class BaseOptions:
@@ -83,6 +89,8 @@ class BaseOptions:
         opt.normD = opt.normD or opt.norm
         if opt.seed is None:
             opt.seed = self.drawn_seed
+        if "num_threads" not in given:
+            opt.num_threads = min(opt.num_threads, cores())
 
     def parse(self) -> argparse.Namespace:
         """Gather, complete and check the options, and print them. Raises InputError; writes nothing (see save)."""

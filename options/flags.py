@@ -63,8 +63,9 @@ def add_data(parser: OptionParser) -> None:
     flag("--load_size", type=Int(1), default=286, help=help, restore=False, common=True)
     flag("--crop_size", type=Int(1), default=256, help="... and then cropped to this size", common=True)
     flag("--preprocess", default="resize_and_crop", help=words(PREPROCESS), common=True)
-    flag("--direction", default="AtoB", help="AtoB | BtoA", common=True)
-    help = "processes that load data; 0 = the main process does"
+    help = "AtoB | BtoA; in a test of a two-sided run either direction (none given: as trained)"
+    flag("--direction", default="AtoB", help=help, common=True)
+    help = "processes that load data, by default no more than there are cores; 0 = the main process loads"
     flag("--num_threads", type=Int(0), default=4, help=help, scope="machine", resume=True, common=True)
     help = "use this many images at most"
     flag("--max_dataset_size", type=count, default=float("inf"), help=help, restore=False)

@@ -3,9 +3,11 @@
 import argparse
 from typing import Any
 
+import models
 from options import checks, flags, saved
 from options.base_options import BaseOptions
 from options.parser import OptionParser
+from util.errors import InputError
 from util.flags import Declaration
 
 
@@ -30,9 +32,29 @@ class TestOptions(BaseOptions):
     def finish(self, opt: argparse.Namespace, given: set[str]) -> None:
         super().finish(opt, given)
         checks.check_against_trained(opt, given, self.trained, self.parser)
+        if self.trained:
+            settle_direction(opt, self.trained)
         if "load_size" not in given:  # no crop jitter in a test
             opt.load_size = opt.crop_size
         opt.precision = opt.precision or "fp32"
         opt.serial_batches = True
         opt.no_flip = True
         opt.display_id = -1
+
+
+def settle_direction(opt: argparse.Namespace, trained: dict[str, Any]) -> None:
+    """opt.direction becomes that of the training; a two-sided model may be tested the other way (test_direction).
+
+    ``--model test`` keeps the direction that was asked for: it chooses the generator by it.
+    """
+    asked, before = opt.direction, trained.get("direction", opt.direction)
+    if asked == before:
+        return
+    if not models.translates_both_ways(models.find_model_using_name(trained["model"])):
+        raise InputError(
+            f"--direction {asked}: the run '{opt.name}' was trained {before}, and --model {trained['model']} has no "
+            "generator for the other direction; leave the flag out"
+        )
+    if opt.model != "test":
+        opt.direction, opt.test_direction = before, asked
+        print(f"--direction {asked}: the run was trained {before}, so its second generator translates these images")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+import metamer
 import test as test_program
 import train as train_program
 from util.errors import InputError
@@ -127,6 +128,33 @@ def test_one_direction_on_a_plain_folder(unpaired, tmp_path):
         translate(unpaired / "testA", tmp_path, "--model", "test", "--model_suffix", net[1:])
         assert (tmp_path / "results" / "run" / "test_latest" / "images" / "1_fake.png").read_bytes() == shown
     assert not torch.equal(weights(run, "G_A")["model.1.weight"], weights(run, "G_B")["model.1.weight"])
+
+
+def test_a_two_sided_run_is_tested_in_either_direction(unpaired, tmp_path, capsys):
+    picture(unpaired / "testB" / "extra.png", seed=9)
+    run = train(unpaired, tmp_path, *CYCLE_GAN, "--no_dropout")
+    pages = tmp_path / "results" / "run" / "test_latest" / "images"
+    translate(unpaired, tmp_path)
+    made_from_B = [(pages / f"{i}_fake_A.png").read_bytes() for i in range(3)]
+    capsys.readouterr()
+    translate(unpaired, tmp_path, "--direction", "BtoA")
+    assert "--direction BtoA: the run was trained AtoB" in capsys.readouterr().out
+    assert [(pages / f"{i}_fake_A.png").read_bytes() for i in range(3)] == made_from_B
+    assert (pages / "extra_fake_A.png").exists()  # every image of testB, named after it
+    translate(unpaired / "testB", tmp_path, "--direction", "BtoA")  # a plain folder
+    assert [(pages / f"{i}_fake_A.png").read_bytes() for i in range(3)] == made_from_B
+    assert not list(pages.glob("*_fake_B.png"))
+    second = metamer.load(run, direction="BtoA", device="cpu")
+    image = Image.open(pages / "extra_real_B.png")
+    assert np.array_equal(np.asarray(second(image)), np.asarray(Image.open(pages / "extra_fake_A.png")))
+
+
+@pytest.mark.parametrize("words", [(), ("--model", "test")])
+def test_a_one_sided_run_refuses_the_other_direction(words, paired, tmp_path):
+    train(paired, tmp_path, *PIX2PIX)
+    with pytest.raises(InputError, match="--direction BtoA: the run 'run' was trained AtoB"):
+        translate(paired, tmp_path, "--direction", "BtoA", *words)
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_two_sided_model_makes_what_it_can_of_one_side(unpaired, tmp_path):

@@ -91,6 +91,11 @@ def print_numpy(x: Any, val: bool = True, shp: bool = False) -> None:
         print(", ".join(f"{word} {value:.3f}" for word, value in spread.items()))
 
 
+def source_side(opt: argparse.Namespace) -> str:
+    """The side, "A" or "B", whose images are translated: by --direction, or in a test by the direction asked for."""
+    return "B" if (getattr(opt, "test_direction", None) or opt.direction) == "BtoA" else "A"
+
+
 def mkdirs(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> None:
     """Create one folder, or each folder of a list, with parents; existing folders are accepted."""
     for path in [paths] if isinstance(paths, str | os.PathLike) else paths:

@@ -41,6 +41,7 @@ class Visualizer:
         self.dataset_size: int | None = None
         self.images_seen = images_seen  # in the whole run; None until a caller passes it
         self.sinks: list[Sink] = []
+        self._optimizers: list[torch.optim.Optimizer] = []
         self._page: HTML | None = None
         self._failing: set[str] = set()  # kinds of output whose last write failed
         self._keep_old_names(opt)
@@ -80,6 +81,14 @@ class Visualizer:
     def set_dataset_size(self, size: int) -> None:
         """Set the images per epoch, from which positions inside an epoch are computed for plots."""
         self.dataset_size = size
+
+    def set_optimizers(self, optimizers: list[torch.optim.Optimizer]) -> None:
+        """Set the optimizers of the model; the learning rate of the first is reported with the losses."""
+        self._optimizers = optimizers
+
+    def rate(self) -> float | None:
+        """The learning rate, or None if no optimizers are set."""
+        return self._optimizers[0].param_groups[0]["lr"] if self._optimizers else None
 
     def create_visdom_connections(self) -> None:
         """Does nothing: the sinks connect and reconnect by themselves. Kept for scripts that call it."""
@@ -144,10 +153,11 @@ class Visualizer:
         """Print and log losses; `iters` counts the images of the epoch, `images` the images of the whole run."""
         self.current_epoch = epoch
         self._set_images_seen(images)
-        line = loss_line(epoch, iters, losses, t_comp, t_data)
+        lr = self.rate()
+        line = loss_line(epoch, iters, losses, t_comp, t_data, lr)
         self.say(line)
         with self._tolerating_os_errors("log", self.log_name):
-            self.log.write(line, loss_record(epoch, iters, losses, t_comp, t_data, images, self.dataset_size))
+            self.log.write(line, loss_record(epoch, iters, losses, t_comp, t_data, images, self.dataset_size, lr))
 
     def close(self) -> None:
         for sink in self.sinks:

@@ -1,6 +1,7 @@
 """From a data set to batches, as a function of (seed, epoch): which items, in which order, made how."""
 
 import atexit
+import contextlib
 import math
 import os
 import warnings
@@ -80,9 +81,7 @@ class CustomDatasetDataLoader:
                 f"--drop_last: {visits} images don't fill {describe(opt)}; make --batch_size {opt.batch_size} smaller"
             )
         self.sampler = PositionSampler(self.dataset, visits, size, opt.seed, opt.serial_batches, opt.drop_last)
-        with warnings.catch_warnings():
-            # More workers than cores cost little, and --num_threads says how many are wanted.
-            warnings.filterwarnings("ignore", message="This DataLoader will create")
+        with any_number_of_workers():
             self.dataloader = DataLoader(
                 Positioned(self.dataset, opt.seed, getattr(opt, "skip_bad_images", False)),
                 batch_sampler=self.sampler,
@@ -127,7 +126,8 @@ class CustomDatasetDataLoader:
 
     def _batches(self):
         self.sampler.start, self._skip = self._skip, 0
-        batches = iter(self.dataloader)
+        with any_number_of_workers():
+            batches = iter(self.dataloader)
         self._running[:] = [batches] if self.opt.num_threads > 0 else []
         replaced = []
         while (batch := self._next(batches)) is not None:
@@ -145,6 +145,14 @@ class CustomDatasetDataLoader:
         if isinstance(batch, Refusal):
             raise InputError(batch.text)
         return batch
+
+
+@contextlib.contextmanager
+def any_number_of_workers():
+    """Without PyTorch's warning: more workers than cores cost little, and --num_threads says how many are wanted."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        yield
 
 
 def describe(opt):

@@ -150,3 +150,11 @@ def test_a_folder_of_other_kinds_says_which(tmp_path):
     opt = make_opt(dataroot=str(tmp_path), dataset_mode="unaligned")
     with pytest.raises(InputError, match=r"trainA has 2 \.gif, 1 \.avif files, which are not read: convert them"):
         find_images(opt, "trainA", ["trainA", "trainB"])
+    opt.dataroot, opt.dataset_mode = str(tmp_path), "single"
+    with pytest.raises(InputError) as error:
+        find_images(opt, "", [])
+    assert "has 2 .gif, 1 .avif files, which are not read" in str(error.value)
+    opt.dataroot = str(tmp_path / "trainA")
+    with pytest.raises(InputError) as error:
+        find_images(opt, "", [])
+    assert "trainA has 2 .gif" in str(error.value) and "nothing in it" not in str(error.value)

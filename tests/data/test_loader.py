@@ -119,6 +119,12 @@ def test_serial_batches_keep_the_order_of_the_data_set(loader):
     assert visits(loader(Numbers, serial_batches=True), 5) == list(range(10))
 
 
+@pytest.mark.filterwarnings("error:This DataLoader will create")
+def test_more_workers_than_cores_are_no_warning(loader, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0}, raising=False)
+    assert visits(loader(Numbers, num_threads=2, serial_batches=True)) == list(range(10))
+
+
 @pytest.mark.parametrize("threads", [0, 2])
 def test_skip_begins_the_next_iteration_later_and_only_that(loader, threads):
     batches = loader(Numbers, batch_size=3, num_threads=threads)

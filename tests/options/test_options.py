@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from options import base_options
 from options.test_options import TestOptions
 from options.train_options import TrainOptions
 from util.errors import InputError
@@ -84,9 +85,16 @@ FROZEN = {
 }
 
 
-def test_names_and_defaults_are_the_originals():
+def test_names_and_defaults_are_the_originals(monkeypatch):
+    monkeypatch.setattr(base_options, "cores", lambda: 64)
     opt = train()
     assert {name: getattr(opt, name) for name in FROZEN} == FROZEN
+
+
+def test_data_workers_are_no_more_than_the_cores_unless_they_are_asked_for(monkeypatch):
+    monkeypatch.setattr(base_options, "cores", lambda: 1)
+    assert train().num_threads == 1
+    assert train("--num_threads", "6").num_threads == 6
 
 
 def test_pix2pix_changes_the_defaults_it_always_changed():

@@ -91,6 +91,15 @@ def test_the_line_and_the_log_are_those_people_know(make, run_dir, capsys):
     assert visualizer.log_name == str(run_dir / "loss_log.txt")
 
 
+def test_the_learning_rate_ends_the_line_and_is_logged(make, run_dir, capsys):
+    visualizer = make()
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    visualizer.set_optimizers([torch.optim.SGD([parameter], lr=1.5e-4), torch.optim.SGD([parameter], lr=1)])
+    visualizer.print_current_losses(3, 200, LOSSES, 0.1, 0.0062)
+    assert capsys.readouterr().out.endswith("data: 0.006) G_GAN: 0.999 D_real: 0.995 lr: 0.00015 \n")
+    assert records(run_dir)[0]["lr"] == 1.5e-4
+
+
 def test_the_text_log_is_continued_with_a_header_per_start(make, run_dir):
     make().print_current_losses(1, 1, LOSSES, 0, 0)
     make().print_current_losses(1, 1, LOSSES, 0, 0)
@@ -104,7 +113,8 @@ def test_every_printed_point_is_a_json_record(make, run_dir):
     visualizer.set_dataset_size(200)
     visualizer.print_current_losses(2, 50, LOSSES, 0.1, 0.2, images=250)
     first, second = records(run_dir)
-    assert first == {"epoch": 1, "iters": 50, "images": None, "x": None, "losses": LOSSES, "time": 0.1, "data": 0.2}
+    known = {"epoch": 1, "iters": 50, "losses": LOSSES, "time": 0.1, "data": 0.2}
+    assert first == {**known, "images": None, "x": None, "lr": None}
     assert (second["images"], second["x"]) == (250, 2.25)
 
 

@@ -74,6 +74,7 @@ def build(opt, options, dataset, model) -> Built:
     distributed.on_rank0(options.save)
     visualizer = distributed.made_on_rank0(lambda: Visualizer(opt, progress.total_iters))
     visualizer.set_dataset_size(len(dataset))
+    visualizer.set_optimizers(model.optimizers)
     watch = Watch(opt, model, progress, checkpoint.folder, visualizer.warn)
     checkpoint.before_save(watch.settle)
     health = Health(visualizer.warn, getattr(model, "discriminator_losses", {}))

@@ -2,11 +2,11 @@
 
 loss_log.jsonl holds one record per line; readers skip a line that does not parse (a crash may truncate a line):
 
-    {"epoch": 1, "iters": 100, "images": 100, "x": 1.25, "losses": {"G": 0.7}, "time": 0.1, "data": 0.01}
+    {"epoch": 1, "iters": 100, "images": 100, "x": 1.25, "losses": {"G": 0.7}, "lr": 0.0002, "time": 0.1, "data": 0.01}
 
 iters counts the images of the epoch, images those of the whole run. x = epoch + iters / dataset size is the position on
-a plot (null if the size is unknown). JSON has no non-finite numbers, so a loss that is not finite is stored as "nan",
-"inf" or "-inf", which float() reads.
+a plot (null if the size is unknown). lr is the learning rate (null if it is unknown). JSON has no non-finite numbers,
+so a loss that is not finite is stored as "nan", "inf" or "-inf", which float() reads.
 """
 
 import datetime
@@ -47,10 +47,13 @@ class LossLog:
         _append_line(self.text_path, line)
 
 
-def loss_line(epoch: int, iters: int, losses: Mapping[str, float], t_comp: float, t_data: float) -> str:
-    """The console line in the format that existing scripts parse, including the trailing space."""
+def loss_line(
+    epoch: int, iters: int, losses: Mapping[str, float], t_comp: float, t_data: float, lr: float | None = None
+) -> str:
+    """The console line in the format that existing scripts parse, including the trailing space; the rate comes last."""
     head = f"(epoch: {epoch}, iters: {iters}, time: {t_comp:.3f}, data: {t_data:.3f}) "
-    return head + "".join(f"{name}: {value:.3f} " for name, value in losses.items())
+    rate = "" if lr is None else f"lr: {lr:.3g} "
+    return head + "".join(f"{name}: {value:.3f} " for name, value in losses.items()) + rate
 
 
 def loss_record(
@@ -61,6 +64,7 @@ def loss_record(
     t_data: float,
     images: int | None = None,
     dataset_size: int | None = None,
+    lr: float | None = None,
 ) -> dict[str, Any]:
     return {
         "epoch": epoch,
@@ -68,6 +72,7 @@ def loss_record(
         "images": images,
         "x": epoch + iters / dataset_size if dataset_size else None,
         "losses": {name: _number(value) for name, value in losses.items()},
+        "lr": lr,
         "time": _number(t_comp),
         "data": _number(t_data),
     }
