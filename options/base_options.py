@@ -10,11 +10,12 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import data
 import models
-from options import checks, flags, saved
+from options import checks, flags, hints, saved
 from options.parser import HELP, HELP_ALL, OptionParser
 from util.errors import InputError
 from util.flags import Declaration
@@ -80,6 +81,8 @@ class BaseOptions:
             flag(HELP_ALL, action="help", help="show all flags and exit")
             parser.print_help()
             sys.exit(0)
+        chosen = f"--model {model}{'' if 'model' in parser.given() or 'model' in trained else ' (the default)'}"
+        parser.about_unknown = partial(hints.about_unknown, is_train=bool(self.isTrain), chosen=chosen)
         return parser.parse_args()
 
     def finish(self, opt: argparse.Namespace, given: set[str]) -> None:

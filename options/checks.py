@@ -11,6 +11,7 @@ import models
 from data.flags import PREPROCESS
 from models.tables import DISCRIMINATORS, GAN_MODES, GENERATORS, INITS, NORMS, NOT_YET, SAMPLERS, SCHEDULES
 from options.flags import COMPILING, NAN_POLICIES, PRECISIONS
+from options.old_flags import OLD_VALUES
 from options.parser import OptionParser
 from util.errors import InputError, nearest
 
@@ -59,6 +60,8 @@ def check_words(opt: argparse.Namespace) -> None:
             continue
         if value in NOT_YET:
             raise InputError(f"--{name} {value}: not available in this version; choose {', '.join(allowed)}")
+        if (name, value) in OLD_VALUES:
+            raise InputError(f"--{name} {value}: it is --{name} {OLD_VALUES[name, value]} here")
         check_word(name, value, allowed)
 
 

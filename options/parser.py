@@ -29,6 +29,7 @@ class OptionParser(argparse.ArgumentParser):
         self.declarations: dict[str, Declaration] = {}
         self.topics: list[str] = []  # order of the help
         self.own_topic = UNDECLARED.topic  # the topic of flags that are declared without a topic
+        self.about_unknown: Callable = nearest  # (flag, known flags) -> a hint behind "no such flag here;", or ""
 
     def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
         """argparse's add_argument with the settings of util.flags.declaration: scope, topic, common, restore, resume.
@@ -134,7 +135,9 @@ class OptionParser(argparse.ArgumentParser):
             return f"'{word}': what flag does it belong to? Values with blanks need quotes"
         flag = word.split("=")[0]
         lists_all = HELP_ALL if self.topics else "-h"
-        return f"{flag}: no such flag here;{nearest(flag, self._option_string_actions)} {lists_all} lists all"
+        return (
+            f"{flag}: no such flag here;{self.about_unknown(flag, self._option_string_actions)} {lists_all} lists all"
+        )
 
 
 class _Formatter(argparse.HelpFormatter):

@@ -13,6 +13,7 @@ from util.flags import Declaration
 from util.processes import distributed
 from util.run import folder as run_folder
 
+OTHER_DEFAULTS = "the default of CUT's program was --model cut, that of DCLGAN's --model dclgan"
 RATES = ("lr", "lr_F", "g_lr", "d_lr")  # the flags that --scale_lr multiplies
 
 
@@ -54,6 +55,11 @@ class TrainOptions(BaseOptions):
                 f"--name {opt.name}: {folder} holds checkpoints; --continue_train goes on with them, --overwrite "
                 "starts anew, or choose another name"
             )
+
+    def print_options(self, opt: argparse.Namespace) -> None:
+        super().print_options(opt)
+        if not self.trained and "model" not in self.parser.given():
+            print(f"no --model given: this trains {opt.model} ({OTHER_DEFAULTS})")
 
 
 def goes_on(opt: argparse.Namespace) -> bool:

@@ -1,5 +1,7 @@
 """Write docs/options.md from the parsers themselves, so that the page and the programs agree.
 
+The table of flags in docs/old_commands.md is written, too.
+
 python scripts/make_options_doc.py
 """
 
@@ -10,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import data
 import models
+from options import old_flags
 from options.base_options import BaseOptions
 from options.parser import OptionParser
 from options.test_options import TestOptions
@@ -20,6 +23,8 @@ from util.flags import SCOPES
 from util.flags import as_typed as plain
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
+OLD_COMMANDS = PAGE.with_name("old_commands.md")
+BEGIN, END = "<!-- flags: written by scripts/make_options_doc.py -->\n", "<!-- end of the flags -->"
 
 HEAD = """\
 # Options
@@ -138,9 +143,16 @@ def document():
     return "\n\n".join(parts) + "\n"
 
 
+def old_commands():
+    """docs/old_commands.md with the present table of flags."""
+    before, _, rest = OLD_COMMANDS.read_text(encoding="utf-8").partition(BEGIN)
+    return before + BEGIN + old_flags.table() + "\n" + END + rest.partition(END)[2]
+
+
 def main():
-    write_text(PAGE, document())
-    print(PAGE)
+    for page, text in ((PAGE, document()), (OLD_COMMANDS, old_commands())):
+        write_text(page, text)
+        print(page)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,21 @@ def clear_errors():
 
 
 def nearest(word, words, say="did you mean {}?"):
-    """A hint `` did you mean 'unet_256'?`` for the closest of `words`, or an empty string when none is close."""
+    """A hint `` did you mean 'unet_256'?`` for the closest of `words`, or an empty string when none is close.
+
+    Case, hyphens and underscores do not count.
+    """
     import difflib
 
-    close = difflib.get_close_matches(str(word), list(words), n=1, cutoff=0.6)
-    return " " + say.format(repr(close[0])) if close else ""
+    plain = {_letters(each): each for each in words}
+    close = difflib.get_close_matches(_letters(word), plain, n=1, cutoff=0.6)
+    return " " + say.format(repr(plain[close[0]])) if close else ""
+
+
+def same_letters(word, words):
+    """That of `words` which differs from the word by case, hyphens and underscores only, or None."""
+    return next((each for each in words if _letters(each) == _letters(word)), None)
+
+
+def _letters(word):
+    return re.sub(r"[-_\s]", "", str(word)).lower()

@@ -12,7 +12,7 @@ import data
 import models
 import test as test_program
 import train as train_program
-from options import checks
+from options import checks, old_flags
 from options.base_options import BaseOptions
 from options.parser import OptionParser
 from options.test_options import TestOptions
@@ -27,20 +27,8 @@ SCHEDULE = "--n_epochs 1 --n_epochs_decay 1".split()
 OF_OTHERS = ("source", "cd", "torchrun")  # words of the shell and of programs that are not ours
 OWN_TESTS = ("scripts/setup.sh", "scripts/test.sh", "scripts/demo.sh")  # they set up, and run for minutes
 
-# Flags of other programs, and placeholders.
-NOT_OURS = {
-    "--niter",
-    "--niter_decay",
-    "--flag",
-    "--dataset",
-    "--mode",
-    "--num_iters",
-    "--num_iters_decay",
-    "--log_step",
-}
-NOT_OURS |= {"--model_save_dir", "--sample_dir", "--log_dir", "--result_dir", "--sample_step", "--model_save_step"}
-NOT_OURS |= {"--resume_iters", "--test_iters", "--num_workers", "--workers", "--data_dir", "--data", "--output"}
-NOT_OURS |= {"--output_dir", "--epochs", "--learning_rate", "--resume", "--amp", "--fp16"}
+# Flags of other programs and of their tools that are not included, and a placeholder.
+NOT_OURS = {*old_flags.BY_FLAG, "--cityscapes_dir", "--images_dir", "--hed_mat_dir", "--input_dir", "--flag"}
 
 
 def page_id(page):
@@ -165,20 +153,6 @@ def test_files_in_the_text_exist():
 def test_the_options_page_is_what_the_parsers_say():
     written = make_options_doc.PAGE.read_text(encoding="utf-8")
     assert written == make_options_doc.document(), "run python scripts/make_options_doc.py"
-
-
-def test_our_side_of_old_commands_is_right(tmp_path, monkeypatch):
-    """Each row is `old` | `ours`; "the same" makes ours of the old one."""
-    monkeypatch.chdir(tmp_path)
-    page = ROOT / "docs/old_commands.md"
-    rows = re.findall(r"^\| (.+?) \| (.+?) \|$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    checked = 0
-    for old, ours in rows:
-        text = old if ours.startswith("the same") else ours
-        for command in re.findall(r"`((?:python [\w./]+\.py|bash) [^`]+)`", text):
-            check_command(shlex.split(command))
-            checked += 1
-    assert checked > 20
 
 
 def test_the_papers_behind_the_models_are_cited_and_the_licence_is_there():
