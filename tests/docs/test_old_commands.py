@@ -72,6 +72,7 @@ def runs(tmp_path_factory):
         if kind in NAMES:
             model = "colorization" if name.startswith("color") else NAMES[kind]
             words = ["--model", model, "--name", name, "--dataroot", "d"]
+            words += ["--direction", "BtoA"] * name.startswith("facades")
             options = TrainOptions([*words, "--checkpoints_dir", str(folder / "checkpoints")])
             opt = options.gather_options()
             options.finish(opt, options.parser.given())
