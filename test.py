@@ -23,7 +23,7 @@ def main(cmd_line=None):
     from models.translator import Translator
     from util.numerics.memory import explaining_out_of_memory
     from util.numerics.precision import backend_precision, backend_tuning
-    from util.run.progress import batch_size, samples
+    from util.run.progress import batch_size, is_paired, samples
     from util.show.result_page import ResultPage
 
     dataset = create_dataset(opt)
@@ -37,7 +37,7 @@ def main(cmd_line=None):
         page = ResultPage(opt, len(dataset), roots_of(dataset.dataset, opt.dataroot))
         for batch in samples(dataset, opt.num_test, one_by_one=translator.alone):
             visuals, paths = translator.run_batch(batch)
-            page.add(visuals, paths, batch_size(batch))
+            page.add(visuals, paths, batch_size(batch), is_paired(batch))
     page.close()
     return 0
 

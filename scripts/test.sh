@@ -14,6 +14,15 @@ cd "$(dirname "$0")/.."
 bash scripts/setup.sh dev
 export PATH="$PWD/.venv/bin:$PATH"
 
+# The tests of the pages need a Chromium of the system; without it they are skipped, with this reason.
+if ! command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; then
+        echo "test: installed chromium for the tests of the pages"
+    else
+        echo "test: no Chromium here, so the tests of the pages are skipped (apt-get install chromium)"
+    fi
+fi
+
 ruff check .
 ruff format --check .
 mypy

@@ -89,7 +89,7 @@ def test_cycle_gan_from_folder_to_page(unpaired, tmp_path, capsys):
     made = {p.name for p in (page / "images").iterdir()}
     assert made == {f"{i}_{label}.png" for i in range(3) for label in "real_A fake_B rec_A real_B fake_A rec_B".split()}
     assert "wrote 3 of 3 images" in capsys.readouterr().out
-    assert (page / "index.html").read_text().count("<img") == len(made)
+    assert (page / "plain.html").read_text().count("<img") == len(made)
 
 
 def test_pix2pix_both_directions(paired, tmp_path):

@@ -9,18 +9,19 @@ import re
 import shutil
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
 import dominate
 from dominate.tags import a, div, figcaption, figure, h1, h2, img, link, meta, section
 from PIL import Image
+
+from util.show.page_files import ASSETS, image_url
 
 END_OF_BLOCK = b"</section>\n"  # text has its < escaped, so these bytes are always a tag
 FOOTER = b"</main>\n</body>\n</html>\n"
 
 
 class HTML:
-    """``<web_dir>/index.html`` with its images in ``<web_dir>/images``.
+    """``<web_dir>/<file>`` with its images in ``<web_dir>/images``.
 
     `refresh` > 0 makes browsers reload the page every `refresh` seconds. `keep` appends to the page of an earlier run;
     otherwise the page starts empty. `newest_first` displays the sections in reverse order of their addition.
@@ -29,11 +30,19 @@ class HTML:
     last row of images.
     """
 
-    def __init__(self, web_dir: str, title: str, refresh: int = 0, keep: bool = False, newest_first: bool = False):
+    def __init__(
+        self,
+        web_dir: str,
+        title: str,
+        refresh: int = 0,
+        keep: bool = False,
+        newest_first: bool = False,
+        file: str = "index.html",
+    ):
         self.title = title
         self.web_dir = web_dir
         self.img_dir = os.path.join(web_dir, "images")
-        self.path = os.path.join(web_dir, "index.html")
+        self.path = os.path.join(web_dir, file)
         self.doc = dominate.document(title=title, lang="en")
         self.t: Any = None
         self.taken: set[str] = set()  # files under img_dir that this page already uses
@@ -41,7 +50,7 @@ class HTML:
         # key, start in the file and bytes of the last section
         self._last: tuple[str | None, int | None, bytes | None] = (None, None, None)
         os.makedirs(self.img_dir, exist_ok=True)
-        shutil.copyfile(os.path.join(os.path.dirname(__file__), "page.css"), os.path.join(web_dir, "page.css"))
+        shutil.copyfile(ASSETS / "page.css", os.path.join(web_dir, "page.css"))
         self._describe(refresh)
         if not (keep and self._continue_page()):
             self._start(newest_first)
@@ -104,7 +113,9 @@ class HTML:
                 size["height"] = max(1, round(width * image.height / image.width))
         except (OSError, Image.DecompressionBombError):
             pass  # the file is missing or too large to open: the browser determines the height
-        return figure(a(img(src=_url(name), alt=label, loading="lazy", **size), href=_url(target)), figcaption(label))
+        return figure(
+            a(img(src=image_url(name), alt=label, loading="lazy", **size), href=image_url(target)), figcaption(label)
+        )
 
     def _describe(self, refresh):
         with self.doc.head:
@@ -159,8 +170,3 @@ class HTML:
 def _render(tag):
     # "replace" is for file names that are not UTF-8: Python represents them with lone surrogates.
     return tag.render(pretty=False).encode("utf-8", "replace") + b"\n"
-
-
-def _url(name):
-    """The relative, percent-encoded URL of a file in the image folder."""
-    return "images/" + quote(os.fsencode(name.replace(os.sep, "/")))

@@ -69,7 +69,7 @@ def test_attributes_from_file_to_page(shapes, tmp_path, capsys):
     page = translate(tmp_path, shapes / "attributes")
     names = {name[:6] for name in files(page)}
     assert files(page) == {f"{n}_{label}.png" for n in names for label in ("real_A", *SHAPES[1:5])} and len(names) == 2
-    html = (page / "index.html").read_text()
+    html = (page / "plain.html").read_text()
     assert html.count("<img") == 2 * 5 and "Red_Fill" in html
 
 

@@ -156,6 +156,11 @@ def batch_size(data):
     return len(next(iter(data.values())))
 
 
+def is_paired(data):
+    """Whether each sample of a batch has the true translation of its image: both sides come from one file."""
+    return "A_paths" in data and "B" in data and data["A_paths"] == data.get("B_paths")
+
+
 def split_batch(data, limit=None, one_by_one=False):
     """The batch in parts: at most `limit` samples of it, together or one by one."""
     images = batch_size(data)

@@ -1,5 +1,7 @@
 """The page of a test: ``<results_dir>/<name>/<phase>_<epoch>/index.html`` with the pictures of every image.
 
+index.html shows them in a grid with a viewer, by scripts in assets/; plain.html beside it needs no scripts.
+
 A results folder belongs to one test. It is written beside under a temporary name and takes the place of the former
 results as a whole, so that a page never stands beside pictures of another test, and a test that was stopped leaves
 the former results as they were. test_opt.json in it holds the options of the test and the list of its files.
@@ -7,6 +9,7 @@ the former results as they were. test_opt.json in it holds the options of the te
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 import os
@@ -16,13 +19,15 @@ from argparse import Namespace
 from typing import Any
 
 from util.errors import InputError
-from util.files import UNFINISHED, cannot_write, sweep, write_text
+from util.files import UNFINISHED, cannot_write, replacing, sweep, write_text
 from util.html import HTML
-from util.show.results import save_images
+from util.show.page_files import FOLDER, DataFile, call, image_url, roles, write_page
+from util.show.results import Sample, write_samples
 
 EVERY = 5  # images between two lines on the console
 OPTIONS = "test_opt.json"
-PAGE = ("index.html", "page.css", OPTIONS, "metrics.json")  # files of a results folder beside its images
+METRICS = "metrics.json"
+PAGE = ("index.html", "plain.html", "page.css", OPTIONS, METRICS)  # files of a results folder beside its images
 
 
 class ResultPage:
@@ -46,31 +51,43 @@ class ResultPage:
             raise InputError(cannot_write(self.folder, error)) from None
         os.chmod(self._beside, 0o755)
         title = f"Experiment = {opt.name}, Phase = {opt.phase}, Epoch = {opt.epoch}"
-        self._html = HTML(self._beside, title)
+        self._html = HTML(self._beside, title, file="plain.html")
+        write_page(self._beside, "results.html", f"{opt.name}: {opt.phase} {opt.epoch}")
+        self._items = DataFile(self._beside, "items.js")
+        self._labels: list[str] = []
+        self._paired = False
 
-    def add(self, visuals: dict, paths: list, images: int) -> None:
-        """The pictures of a batch: name -> (N, C, H, W), the files that they were made from, and N."""
+    def add(self, visuals: dict, paths: list, images: int, paired: bool = False) -> None:
+        """The pictures of a batch: name -> (N, C, H, W), the files that they were made from, N, and whether the data
+        set has the true result of each image."""
         if self.done % EVERY == 0:
             print(f"processing ({self.done:04d})-th image... {paths}")
         opt = self.opt
         try:
-            save_images(
-                self._html,
-                visuals,
-                paths,
-                aspect_ratio=opt.aspect_ratio,
-                width=opt.display_winsize,
-                layout=opt.results_layout,
-                root=self._roots,
-            )
+            for sample in write_samples(
+                self._html, visuals, paths, opt.aspect_ratio, layout=opt.results_layout, root=self._roots
+            ):
+                self._add_sample(sample, paired)
         except OSError as error:
             raise InputError(cannot_write(self.folder, error)) from error
         self.done += images
+
+    def _add_sample(self, sample: Sample, paired: bool) -> None:
+        labels, names = list(sample.files), list(sample.files.values())
+        self._html.add_section(sample.name, names, labels, names, width=self.opt.display_winsize)
+        self._labels += [label for label in labels if label not in self._labels]
+        self._paired = self._paired or paired
+        height, width = next(iter(sample.pictures.values())).shape[:2]
+        stretch = self.opt.aspect_ratio or 1
+        size = [round(width * max(stretch, 1)), round(height / min(stretch, 1))]
+        self._items.append("item", sample.name, {label: image_url(name) for label, name in sample.files.items()}, size)
 
     def close(self) -> None:
         """Put the results in their place; raises InputError where a data set ended before its own length."""
         try:
             self._html.save()
+            self._items.append("describe", self._page())
+            show_metrics(self._beside)
             write_text(os.path.join(self._beside, OPTIONS), self._description())
             replace_folder(self._beside, self.folder)
         except OSError as error:
@@ -79,9 +96,27 @@ class ResultPage:
         if self.done < self.wanted:
             raise InputError(f"only {self.done} of {self.wanted} images could be tested")
 
+    def _page(self) -> dict[str, Any]:
+        """What the scripts of the page need to know beside the images."""
+        opt = self.opt
+        words = [f"{self.done:,} of {self.available:,} images", f"phase {opt.phase}", f"epoch {opt.epoch}"]
+        words += [f"{name} {getattr(opt, name)}" for name in ("model", "direction") if hasattr(opt, name)]
+        facts = [*words, datetime.datetime.now().strftime("%Y-%m-%d %H:%M")]
+        return {"facts": facts, "labels": self._labels, "roles": roles(self._labels, self._paired)}
+
     def _description(self) -> str:
         options = {name: _plain(value) for name, value in sorted(vars(self.opt).items())}
         return json.dumps({"options": options, "files": sorted({*files_in(self._beside), OPTIONS})}, indent=1) + "\n"
+
+
+def show_metrics(folder: str) -> None:
+    """Put the content of metrics.json of a results folder onto its page; call this after metrics.json was written."""
+    path = os.path.join(folder, METRICS)
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            line = call("metrics", json.load(file))
+        with replacing(os.path.join(folder, FOLDER, "metrics.js"), len(line)) as script:
+            script.write(line)
 
 
 def folder_of(opt: Namespace) -> str:
@@ -109,7 +144,7 @@ def _listed(folder: str) -> frozenset[str]:
     """The files that the test in a folder wrote; NO_LIST for a folder of an earlier version, which kept no list."""
     try:
         with open(os.path.join(folder, OPTIONS), encoding="utf-8") as file:
-            return frozenset(json.load(file)["files"]) | {OPTIONS, "metrics.json"}
+            return frozenset(json.load(file)["files"]) | {OPTIONS, METRICS}
     except (OSError, ValueError, KeyError, TypeError):
         return NO_LIST
 

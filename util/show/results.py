@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -39,8 +39,35 @@ def save_images(
     contains the file is used) are kept, so that equal names do not collide. Names that still collide get the
     extension or a number appended.
     """
-    paths = [image_path] if isinstance(image_path, str | os.PathLike) else list(image_path)
     written = []
+    for sample in write_samples(webpage, visuals, image_path, aspect_ratio, layout=layout, root=root):
+        labels, names = list(sample.files), list(sample.files.values())
+        webpage.add_section(sample.name, names, labels, names, width=width)
+        if use_wandb:
+            _to_wandb(sample.pictures)
+        written += [os.path.join(webpage.get_image_dir(), name) for name in names]
+    return written
+
+
+class Sample(NamedTuple):
+    """The pictures of one image of a batch, which are files now."""
+
+    name: str  # of the image, with its sub-folders
+    files: dict[str, str]  # label -> file, relative to the image folder
+    pictures: dict[str, np.ndarray]  # label -> (H, W, C)
+
+
+def write_samples(
+    webpage: HTML,
+    visuals: Mapping[str, torch.Tensor | np.ndarray],
+    image_path: str | os.PathLike | Iterable[str | os.PathLike],
+    aspect_ratio: float = 1.0,
+    *,
+    layout: str = "flat",
+    root: str | os.PathLike | Iterable[str | os.PathLike] | None = None,
+) -> Iterator[Sample]:
+    """Write the images of a batch as save_images() does, without a section on the page."""
+    paths = [image_path] if isinstance(image_path, str | os.PathLike) else list(image_path)
     for index in range(max(map(_count, visuals.values()), default=0)):
         path = os.fspath(paths[min(index, len(paths) - 1)]) if paths else "image"
         pictures = {label: _picture(visual, index) for label, visual in visuals.items() if index < _count(visual)}
@@ -49,11 +76,7 @@ def save_images(
             target = os.path.join(webpage.get_image_dir(), name)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             save_image(picture, target, aspect_ratio)
-            written.append(target)
-        webpage.add_section(stem, names, list(pictures), names, width=width)
-        if use_wandb:
-            _to_wandb(pictures)
-    return written
+        yield Sample(stem, dict(zip(pictures, names)), pictures)
 
 
 def clean_name(text: str, longest: int = LONGEST_STEM) -> str:

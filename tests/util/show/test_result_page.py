@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from argparse import Namespace
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def test_a_second_test_replaces_the_first_as_a_whole(tmp_path):
     assert pictures(folder) == ["a_fake.png", "b_fake.png", "c_fake.png"]
     assert write_results(options(tmp_path, dataroot="others"), ["d"]) == folder
     assert pictures(folder) == ["d_fake.png"]
-    assert "a_fake" not in Path(folder, "index.html").read_text()
+    assert "a_fake" not in Path(folder, "plain.html").read_text() + Path(folder, "assets/items.js").read_text()
     assert os.listdir(os.path.dirname(folder)) == ["test_latest"]
 
 
@@ -43,7 +44,8 @@ def test_the_options_of_the_test_lie_beside_its_page(tmp_path):
     folder = write_results(options(tmp_path), ["a"])
     stored = json.loads(Path(folder, "test_opt.json").read_text())
     assert stored["options"]["name"] == "run" and stored["options"]["num_test"] == "inf"
-    assert stored["files"] == ["images/a_fake.png", "index.html", "page.css", "test_opt.json"]
+    files = [name for name in stored["files"] if not name.startswith("assets/")]
+    assert files == ["images/a_fake.png", "index.html", "page.css", "plain.html", "test_opt.json"]
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "images/best.png"])
@@ -60,6 +62,7 @@ def test_files_of_another_origin_are_refused_and_kept(tmp_path, name):
 def test_a_folder_of_an_earlier_version_is_replaced(tmp_path):
     folder = write_results(options(tmp_path), ["a"])
     os.remove(os.path.join(folder, "test_opt.json"))
+    shutil.rmtree(os.path.join(folder, "assets"))
     write_results(options(tmp_path), ["b"])
     assert pictures(folder) == ["b_fake.png"]
 

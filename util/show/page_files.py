@@ -1,0 +1,90 @@
+"""The files of a page for a browser: index.html, scripts and styles in assets/, and data files that only grow.
+
+Pages are opened from disk, where a browser forbids scripts to read files. Data are therefore scripts as well: each
+line of a data file is one call, such as ``metamer.item("horse", {...})``, and an addition appends one line.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+ASSETS = Path(__file__).parent / "assets"  # also used where the program is installed as a package
+FOLDER = "assets"  # in the folder of a page
+
+
+def write_page(folder: str, template: str, title: str) -> None:
+    """Write index.html from a template in ASSETS, and copy the scripts and styles that it names; data files of the
+    page that do not exist yet are made empty."""
+    text = (ASSETS / template).read_text(encoding="utf-8").replace("$title", html.escape(title))
+    os.makedirs(os.path.join(folder, FOLDER), exist_ok=True)
+    for name in re.findall(rf'(?:href|src)="{FOLDER}/([\w.]+)"', text):
+        target = os.path.join(folder, FOLDER, name)
+        if (ASSETS / name).is_file():
+            shutil.copyfile(ASSETS / name, target)
+        elif not os.path.exists(target):
+            Path(target).touch()
+    Path(folder, "index.html").write_bytes(text.encode("utf-8", "replace"))
+
+
+class DataFile:
+    """``<folder>/assets/<name>``, a script of calls, one a line."""
+
+    def __init__(self, folder: str, name: str, keep: bool = False):
+        """`keep` continues a file; a last line that a crash truncated is removed, as it would spoil the whole file."""
+        self.path = os.path.join(folder, FOLDER, name)
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        whole = b""
+        if keep and os.path.exists(self.path):
+            content = Path(self.path).read_bytes()
+            whole = content[: content.rfind(b"\n") + 1]
+        Path(self.path).write_bytes(whole)
+
+    def append(self, function: str, *arguments: Any) -> None:
+        """Add a call of metamer.<function>; the arguments are JSON values, and NaN and infinities become null."""
+        with open(self.path, "ab") as file:
+            file.write(call(function, *arguments))
+
+
+def call(function: str, *arguments: Any) -> bytes:
+    """The line of a call. It is ASCII, so that no encoding and no line separator of Unicode can break the script."""
+    texts = (json.dumps(finite(value), separators=(",", ":"), allow_nan=False) for value in arguments)
+    return f"metamer.{function}({','.join(texts)});\n".encode("ascii")
+
+
+def finite(value: Any) -> Any:
+    """The value with None for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {str(key): finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(each) for each in value]
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    return value
+
+
+def image_url(name: str) -> str:
+    """The relative, percent-encoded URL of a file in the image folder of a page."""
+    return "images/" + quote(os.fsencode(name.replace(os.sep, "/")))
+
+
+def roles(labels: list[str], paired: bool) -> dict[str, Any]:
+    """What the labels of a sample stand for: {input, outputs, truth, others}, by the names of the family.
+
+    real_A is the input, real_B the truth of a paired data set; rec_* (back again) and idt_* (the other domain's image
+    through the same generator) are others; everything else was generated.
+    """
+    real = [label for label in labels if label.startswith("real")]
+    others = [label for label in labels if label.startswith(("rec_", "idt_"))]
+    return {
+        "input": real[0] if real else None,
+        "truth": real[1] if paired and len(real) > 1 else None,
+        "outputs": [label for label in labels if label not in real and label not in others],
+        "others": others,
+    }
