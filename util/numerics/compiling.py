@@ -4,6 +4,7 @@ The keys of a network stay, and a deepcopy of it uses the copy's weights. A netw
 uncompiled.
 """
 
+import contextlib
 import functools
 import types
 from collections.abc import Iterator
@@ -88,7 +89,8 @@ class Compiled:
         if hasattr(net, "with_draws"):
             args, kwargs = net.with_draws(*args, **kwargs), {}
         try:
-            result = self.compiled(net, *args, **kwargs)
+            with _compiling_backward_at_once():
+                result = self.compiled(net, *args, **kwargs)
         except torch._dynamo.exc.TorchDynamoException as error:
             print(f"--compile {self.mode}: {self.name} can't be compiled, so it runs as it is ({first_line(error)})")
             self.broken = True
@@ -108,6 +110,13 @@ class Compiled:
             return False
         self.chosen.add(shapes)
         return True
+
+
+def _compiling_backward_at_once() -> contextlib.AbstractContextManager:
+    """torch compiles a backward pass at its first use, where an error could not be answered by running uncompiled."""
+    import torch._functorch.config as functorch
+
+    return functorch.patch(force_non_lazy_backward_lowering=True)
 
 
 def settings(mode: str, device: torch.device) -> dict:

@@ -14,6 +14,7 @@ import contextlib
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -137,14 +138,18 @@ def in_full_precision() -> bool:
     return _in_full_precision
 
 
+# --preprocess values under which images of several sizes reach the networks.
+SIZES_DIFFER = ("none", "scale_width", "scale_shortside")
+
+
 @contextlib.contextmanager
 def backend_tuning(opt: argparse.Namespace) -> Iterator[None]:
     """cuDNN's search for its fastest kernels while the block runs: worth it if all images have one size.
 
-    ``--preprocess scale_width`` makes a new size for every image, and ``--deterministic`` excludes the search.
+    The search runs once for each new size, so it is off where sizes differ, and ``--deterministic`` excludes it.
     """
     cudnn, exact = torch.backends.cudnn, getattr(opt, "deterministic", False)  # a flag of training
-    before, cudnn.benchmark = cudnn.benchmark, opt.preprocess != "scale_width" and not exact
+    before, cudnn.benchmark = cudnn.benchmark, opt.preprocess not in SIZES_DIFFER and not exact
     try:
         yield
     finally:
@@ -153,20 +158,38 @@ def backend_tuning(opt: argparse.Namespace) -> Iterator[None]:
 
 @contextlib.contextmanager
 def backend_precision(precision: str) -> Iterator[None]:
-    """While the block runs, CUDA's matrix products and convolutions use TF32, except with fp32."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    _allow_tf32(*[precision != "fp32"] * 2)
+    """While the block runs, CUDA's matrix products and convolutions use TF32, except with fp32.
+
+    torch has two generations of switches, and reading an older switch raises an error while the newer ones contradict
+    it. So both are set, and the newer ones are read.
+    """
+    cudnn: Any = torch.backends.cudnn
+    switches = (cudnn, torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)
+    before, older = [switch.fp32_precision for switch in switches], _older_switches()
+    wanted = precision != "fp32"
+    _set_older_switches(wanted, wanted)
+    for switch in switches:
+        switch.fp32_precision = "tf32" if wanted else "ieee"
     try:
         yield
     finally:
-        _allow_tf32(*before)
+        if older is not None:
+            _set_older_switches(*older)
+        for switch, word in zip(switches, before):
+            switch.fp32_precision = word
 
 
-def _allow_tf32(matmul, cudnn):
+def _older_switches() -> tuple[bool, bool] | None:
+    """(for matrix products, for cuDNN); None if the newer switches were set to something the older can't express."""
+    try:
+        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    except RuntimeError:
+        return None
+
+
+def _set_older_switches(matmul: bool, cudnn: bool) -> None:
     with warnings.catch_warnings():
-        # torch has newer switches, but after their use reading the older ones raises an error, and torch's own compiler
-        # still reads them. The warning recommends the newer switches.
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # torch recommends the newer switches, but its own compiler reads the older
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, cudnn
 
 

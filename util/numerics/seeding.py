@@ -10,6 +10,7 @@ import functools
 import os
 import random
 from collections.abc import Iterator
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -112,17 +113,21 @@ def repeatable(wanted: bool, device: torch.device) -> Iterator[None]:
         return
     # cuBLAS reads this variable when it starts; without it matrix products may differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    cudnn = torch.backends.cudnn
+    cudnn, memory = torch.backends.cudnn, cast(Any, torch.utils.deterministic)
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    cudnn_before = cudnn.benchmark, cudnn.deterministic
+    cudnn_before, filled = (cudnn.benchmark, cudnn.deterministic), memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
     cudnn.benchmark, cudnn.deterministic = False, True
+    # Filling the memory of torch.empty() would only help a program that reads it before writing, for a third of the
+    # device operations of a step.
+    memory.fill_uninitialized_memory = False
     print(f"--deterministic: {describe(device)}")
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
         cudnn.benchmark, cudnn.deterministic = cudnn_before
+        memory.fill_uninitialized_memory = filled
 
 
 def describe(device: torch.device) -> str:

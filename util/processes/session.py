@@ -185,9 +185,17 @@ def explaining_lost_connections():
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error, InputError) or type(error).__name__ == "OutOfMemoryError":
+        if not _is_lost_connection(error):
             raise
         raise InputError(
             f"the connection to another process of the run is gone ({str(error).splitlines()[0][:120]}); the launcher "
             "names the process that died first"
         ) from None
+
+
+# Words in the messages of Gloo, NCCL and torch's store about a process that cannot be reached any more.
+LOST = ("gloo", "nccl", "connection", "socket", "peer", "broken pipe", "timed out", "timeout")
+
+
+def _is_lost_connection(error):
+    return any(sign in str(error).lower() for sign in LOST)

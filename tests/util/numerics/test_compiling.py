@@ -217,6 +217,21 @@ def test_a_network_that_no_compiler_takes_runs_as_it_is_and_one_line_names_it(tr
     assert "G can't be compiled" in line and "such a graph" in line
 
 
+def test_a_backward_pass_that_no_compiler_takes_does_not_end_the_run(monkeypatch, capsys):
+    from torch._dynamo.backends.common import aot_autograd
+
+    def refuse(graph, inputs):
+        raise ValueError("such a gradient")
+
+    backend = aot_autograd(fw_compiler=lambda graph, inputs: graph.forward, bw_compiler=refuse)
+    monkeypatch.setattr(compiling, "why_not", lambda kind: None)
+    monkeypatch.setattr(compiling, "settings", lambda mode, device: {"backend": backend})
+    net = compiled(Scale())
+    net(torch.ones(2)).sum().backward()
+    assert net.weight.grad == 2
+    assert "such a gradient" in capsys.readouterr().out
+
+
 def test_what_a_replay_would_overwrite_is_copied(monkeypatch):
     """A stand-in for a CUDA graph: it answers in the same memory every time."""
     net, memory = compiled_for_replay(monkeypatch)

@@ -1,7 +1,10 @@
 """--precision: networks under autocast with float32 outputs, and the loss scales that float16 needs."""
 
 import copy
+import subprocess
+import sys
 import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,6 +26,7 @@ from util.numerics.precision import (
 
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 CPU = torch.device("cpu")
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Net(nn.Module):
@@ -166,6 +170,27 @@ def test_tf32_is_off_for_fp32_alone_and_is_given_back(word, allowed, recwarn):
         raise KeyError
     assert switches() == before
     assert not recwarn.list
+
+
+NEWER = """
+import torch
+from util.numerics.precision import backend_precision
+
+torch.backends.fp32_precision = torch.backends.cuda.matmul.fp32_precision = "tf32"  # a caller with torch's newer API
+names = [torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn]
+before = [each.fp32_precision for each in names]
+with backend_precision("fp32"):
+    assert [each.fp32_precision for each in names] == ["ieee"] * 3
+    assert torch.backends.cuda.matmul.allow_tf32 is False  # torch's compiler reads this
+with backend_precision("tf32"):
+    assert [each.fp32_precision for each in names] == ["tf32"] * 3
+assert [each.fp32_precision for each in names] == before
+"""
+
+
+def test_the_newer_switches_of_a_caller_do_not_matter_and_are_given_back():
+    result = subprocess.run([sys.executable, "-W", "ignore", "-c", NEWER], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 # --- float16's scales -------------------------------------------------------------------------------------------------
@@ -323,7 +348,10 @@ def test_a_gpu_without_bfloat16_is_refused_with_the_mend(monkeypatch):
 
 @pytest.mark.parametrize(
     ("preprocess", "exact", "expected"),
-    [("crop", False, True), ("scale_width", False, False), ("crop", True, False)],
+    [
+        *[("crop", False, True), ("resize_and_crop", False, True), ("crop", True, False)],
+        *[(sizes_differ, False, False) for sizes_differ in ("none", "scale_width", "scale_shortside")],
+    ],
 )
 def test_cudnn_searches_kernels_for_images_of_one_size_while_the_block_runs(preprocess, exact, expected):
     before = torch.backends.cudnn.benchmark

@@ -109,3 +109,18 @@ def test_a_test_in_many_processes_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="test.py works in one process"):
         test_program.main(["--dataroot", "none", "--device", "cpu", "--checkpoints_dir", str(tmp_path)])
+
+
+LOST = ["[Pair] Connection closed by peer", "NCCL error: remote process exited", "Broken pipe"]
+
+
+@pytest.mark.parametrize("text", LOST)
+def test_a_lost_connection_is_explained(text):
+    gone = "the connection to another process of the run is gone"
+    with pytest.raises(InputError, match=gone), distributed.explaining_lost_connections():
+        raise RuntimeError(text)
+
+
+def test_other_errors_of_a_collective_call_stay_what_they_are():
+    with pytest.raises(RuntimeError, match="Tensors must be"), distributed.explaining_lost_connections():
+        raise RuntimeError("Tensors must be contiguous")
