@@ -22,7 +22,7 @@ from data import create_dataset
 from models import create_model, prepare
 from options.test_options import TestOptions
 from options.train_options import TrainOptions
-from util.run.progress import split_batch
+from util.run.progress import batch_size, split_batch
 from util.show.results import save_images
 
 MODELS = ("cycle_gan@256", "pix2pix@256")
@@ -78,7 +78,7 @@ class Translation:
         self.batch["A"] = self.batch["A"].to(self.opt.device)
 
     def parts(self, batch):
-        return split_batch(batch, one_by_one=self.model.mixes_samples())
+        return split_batch(batch, 1 if self.model.mixes_samples() else batch_size(batch))
 
     def translate(self, batch):
         for part in self.parts(batch):

@@ -11,10 +11,10 @@ import torch
 from torch.nn.functional import one_hot
 
 from data import flags
-from data.attribute_file import find_attribute_file
 from data.base_dataset import BaseDataset
 from data.celeba_dataset import CelebADataset
 from data.flags import domain_folder
+from data.labelled import find_attribute_file
 from data.labelled_folders_dataset import LabelledFoldersDataset
 from util.errors import InputError
 from util.numerics import seeding

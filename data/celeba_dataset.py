@@ -11,10 +11,9 @@ import os
 import torch
 
 from data import flags
-from data.attribute_file import find_attribute_file, read_attributes, split
 from data.base_dataset import BaseDataset
 from data.folders import find_images
-from data.labelled import labelled_transform, say_sizes
+from data.labelled import find_attribute_file, labelled_transform, read_attributes, say_sizes, split
 from data.pictures import load_image
 from util.errors import InputError
 

@@ -7,8 +7,8 @@ function over by declaring ``modify_commandline_options = staticmethod(flags.<na
 import argparse
 import os
 from collections.abc import Callable
+from typing import Any
 
-from util.domains import add_flags as add_domain_flags
 from util.flags import SWITCH, Int, declare, refuse
 
 Parser = argparse.ArgumentParser
@@ -43,6 +43,23 @@ def colorization(parser: Parser, is_train: bool) -> Parser:
     """From lightness to two colour channels."""
     parser.set_defaults(input_nc=1, output_nc=2, direction="AtoB")
     return parser
+
+
+SELECTED = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")  # the attributes of the released models
+
+
+def add_domain_flags(parser: Any) -> None:
+    """--selected_attrs, --domains and --image_size, unless they are declared already.
+
+    StarGAN declares them as well: labelled data sets work for other models, and StarGAN tests on images without labels.
+    """
+    if "selected_attrs" in parser.names():
+        return
+    flag = declare(parser, scope="network")
+    flag("--selected_attrs", "--list", nargs="+", default=[*SELECTED], help="attributes to learn, in this order")
+    flag("--domains", nargs="+", default=[], help="folders to learn, in this order (none given: all of them, sorted)")
+    help = "height and width of the images, after the central crop"
+    flag("--image_size", type=Int(1), default=128, help=help, scope="data")
 
 
 USUAL_CROP = {"celeba": 178, "rafd": 256}  # as released, for faces of 178x218 and of 256x256

@@ -7,10 +7,9 @@ from collections import OrderedDict
 import torch
 
 from models import fit_out, networks
+from models.batches import MicroBatches, SharedPasses
 from models.builders import NetworksOfModel
-from models.economies import SharedPasses
 from models.legacy import ForOlderPlugins, RunFolder, loss_of, translate_by_forward
-from models.micro_batches import MicroBatches
 from util.errors import InputError
 from util.numerics.finite import Updates
 from util.numerics.precision import Precision

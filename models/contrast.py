@@ -9,8 +9,8 @@ Otherwise, and with ``--economies no``, every pass is run as the original progra
 import torch
 
 from models import networks
+from models.batches import run_batches
 from models.builders import adam
-from models.economies import run_batches
 from models.tables import GENERATORS
 from util.errors import InputError
 from util.numerics import seeding

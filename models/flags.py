@@ -7,9 +7,9 @@ over by declaring ``modify_commandline_options = staticmethod(flags.<name>)``; s
 import argparse
 from collections.abc import Callable
 
+from data.flags import add_domain_flags
 from models import CONTRASTIVE_DEFAULTS, CONTRASTIVE_TRAINING, get_option_setter
 from models.tables import SAMPLERS
-from util.domains import add_flags as add_domain_flags
 from util.errors import InputError
 from util.flags import SWITCH, Float, Int, declare, refuse, words
 

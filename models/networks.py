@@ -18,7 +18,6 @@ import torch
 from torch import nn
 
 from models import losses
-from models.architectures.initialization import init_weights
 from models.architectures.layers import (
     Downsample,
     Identity,
@@ -27,11 +26,11 @@ from models.architectures.layers import (
     get_filter,
     get_norm_layer,
     get_pad_layer,
+    init_weights,
 )
-from models.architectures.patch_sampler import Normalize, PatchSampleF, PoolingF, ReshapeF, StridedConvF
+from models.architectures.patch_sampler import MappingF, Normalize, PatchSampleF, PoolingF, ReshapeF, StridedConvF
 from models.architectures.patchgan import NLayerDiscriminator, PixelDiscriminator
 from models.architectures.resnet import ResnetBlock, ResnetGenerator
-from models.architectures.similarity import MappingF
 from models.architectures.stargan import StarGANDiscriminator, StarGANGenerator, counted
 from models.architectures.unet import UnetGenerator, UnetSkipConnectionBlock
 from models.losses import CosinePatchNCELoss, GANLoss, PatchNCELoss, patch_nce

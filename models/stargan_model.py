@@ -20,8 +20,8 @@ from torch.nn.functional import l1_loss
 
 from models import flags, losses, networks
 from models.base_model import BaseModel
+from models.batches import run_batches
 from models.builders import adam
-from models.economies import run_batches
 from models.flags import check_stargan
 from models.stargan_labels import Labels
 from util.errors import InputError

@@ -45,7 +45,7 @@ PROJECTORS = {
     "reshape": Network("patch_sampler.ReshapeF", {}),
     "global_pool": Network("patch_sampler.PoolingF", {}),
     "strided_conv": Network("patch_sampler.StridedConvF", {}, takes=("init_type", "init_gain")),
-    "mapping": Network("similarity.MappingF", {}, takes=("in_layer", "nc", "init_type", "init_gain")),
+    "mapping": Network("patch_sampler.MappingF", {}, takes=("in_layer", "nc", "init_type", "init_gain")),
 }
 
 SAMPLERS = tuple(word for word, net in PROJECTORS.items() if net.features)  # the values that --netF offers

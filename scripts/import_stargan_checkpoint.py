@@ -14,10 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from data.flags import SELECTED
 from models import create_model
 from options.parser import OptionParser
 from options.train_options import TrainOptions
-from util.domains import SELECTED
 from util.errors import InputError, clear_errors
 from util.flags import Int
 from util.run import weights

@@ -5,10 +5,8 @@ CUT's generator is the same with blurred (antialiased) halvings and doublings, a
 
 from torch import nn
 
-from models.architectures.adjustable import ReflectionPad2d
+from models.architectures.adjustable import NarrowConv2d, ReflectionPad2d, recomputed
 from models.architectures.layers import Downsample, Upsample, get_pad_layer, make_norm, needs_bias
-from models.architectures.narrow import NarrowConv2d
-from models.architectures.recompute import recomputed
 
 
 class ResnetBlock(nn.Module):

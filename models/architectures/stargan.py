@@ -7,9 +7,8 @@ import functools
 import torch
 from torch import nn
 
+from models.architectures.adjustable import NarrowConv2d, recomputed
 from models.architectures.layers import make_norm
-from models.architectures.narrow import NarrowConv2d
-from models.architectures.recompute import recomputed
 
 instance_norm = functools.partial(nn.InstanceNorm2d, affine=True, track_running_stats=True)
 

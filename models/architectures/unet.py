@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from models.architectures.adjustable import recomputed
 from models.architectures.layers import UnfitSize, make_norm, needs_bias
-from models.architectures.recompute import recomputed
 
 
 class UnetSkipConnectionBlock(nn.Module):

@@ -9,8 +9,7 @@ from data_help import make_opt, picture, save
 from PIL import Image
 
 import data
-from data.attribute_file import read_attributes, split
-from data.labelled import centre_crop
+from data.labelled import centre_crop, read_attributes, split
 from util.errors import InputError
 
 NAMES = ("Black_Hair", "Male", "Young")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from models import networks
-from models.architectures.narrow import NarrowConv2d
+from models.architectures.adjustable import NarrowConv2d
 
 
 @pytest.mark.parametrize("images", [1, 2])

@@ -11,7 +11,7 @@ from parity_tools import check_block, fill, make_input, read
 from torch import nn
 
 from models import networks, tables
-from models.architectures import initialization, layers
+from models.architectures import layers
 
 LEFT_OUT = {
     "stylegan2": "StyleGAN2 networks are not built yet",
@@ -67,7 +67,7 @@ def test_every_word_of_the_tables_builds():
     for word in tables.DISCRIMINATORS:
         assert isinstance(networks.define_D(1, 2, word), nn.Module)
     assert tuple(layers.NORM_LAYERS) == tables.NORMS
-    assert tuple(initialization.FILL_WEIGHT) == tables.INITS
+    assert tuple(layers.FILL_WEIGHT) == tables.INITS
 
 
 def test_a_row_in_the_table_is_enough_for_a_new_value(monkeypatch):

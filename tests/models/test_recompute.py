@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from models import networks
-from models.architectures.recompute import recomputed
+from models.architectures.adjustable import recomputed
 from models.fit_out import recompute_blocks
 
 

@@ -161,29 +161,28 @@ def is_paired(data):
     return "A_paths" in data and "B" in data and data["A_paths"] == data.get("B_paths")
 
 
-def split_batch(data, limit=None, one_by_one=False):
-    """The batch in parts: at most `limit` samples of it, together or one by one."""
-    images = batch_size(data)
-    wanted = images if limit is None else min(images, limit)
-    if wanted == images and not (one_by_one and images > 1):
-        return [data]
-    size = 1 if one_by_one else wanted
-    return [_part(data, images, start, min(start + size, wanted)) for start in range(0, wanted, size)]
+def split_batch(batch, size, most=None):
+    """Slices of at most `size` samples, of the first `most` of a batch; a slice that is the whole batch is the batch.
+
+    Tensors and lists as long as the batch are sliced; every slice has the other values as they are.
+    """
+    images = batch_size(batch)
+    stop = images if most is None else min(images, most)
+    if min(size, stop) == images:
+        return [batch]
+
+    def sliced(value, start):
+        per_sample = isinstance(value, (torch.Tensor, list, tuple)) and len(value) == images
+        return value[start : min(start + size, stop)] if per_sample else value
+
+    return [{key: sliced(value, start) for key, value in batch.items()} for start in range(0, stop, size)]
 
 
 def samples(dataset, most, one_by_one=False):
     """The first `most` samples of a data set, in its batches or one by one."""
     done = 0
     for batch in dataset:
-        for part in split_batch(batch, limit=most - done, one_by_one=one_by_one):
-            yield part
-            done += batch_size(part)
+        yield from split_batch(batch, 1 if one_by_one else batch_size(batch), most - done)
+        done += min(batch_size(batch), most - done)
         if done >= most:
             return
-
-
-def _part(data, images, start, stop):
-    def sliceable(value):
-        return isinstance(value, (torch.Tensor, list, tuple)) and len(value) == images
-
-    return {key: value[start:stop] if sliceable(value) else value for key, value in data.items()}

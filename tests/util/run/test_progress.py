@@ -47,11 +47,12 @@ def test_epochs_start_at_epoch_count_and_end_with_the_schedule(capsys):
 
 def test_a_batch_in_parts_keeps_values_that_are_not_per_image():
     data = {"A": torch.arange(3.0), "A_paths": ["a", "b", "c"], "note": "same for all"}
-    parts = split_batch(data, one_by_one=True)
+    parts = split_batch(data, 1)
     assert [part["A_paths"] for part in parts] == [["a"], ["b"], ["c"]]
     assert [part["note"] for part in parts] == ["same for all"] * 3
-    assert [part["A"].tolist() for part in split_batch(data, limit=2)] == [[0.0, 1.0]]
-    assert split_batch(data, limit=5)[0] is data
+    assert [part["A"].tolist() for part in split_batch(data, 3, most=2)] == [[0.0, 1.0]]
+    assert [part["A"].tolist() for part in split_batch(data, 2)] == [[0.0, 1.0], [2.0]]
+    assert split_batch(data, 5, most=5)[0] is data
     assert batch_size(data) == 3
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from models import create_model, prepare
-from models.economies import is_per_sample, run_batches
+from models.batches import is_per_sample, run_batches
 from models.legacy import loss_of
 from options.train_options import TrainOptions
 from util.numerics import seeding
