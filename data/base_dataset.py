@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from data import transforms
 from data.transforms import BICUBIC, Compose, pil_method
 from util.errors import InputError
+from util.flags import sides
 
 # The names under which other people's data sets know the stages.
 __make_power_2 = transforms.make_power_2
@@ -76,17 +77,17 @@ def get_params(opt: Namespace, size: tuple[int, int]) -> dict[str, Any]:
 
     Always in it: ``crop_pos`` (x, y) and ``flip``. Given to get_transform for two images, both get the same.
     """
-    word, crop_size, params = opt.preprocess, opt.crop_size, {}
+    word, loaded, cropped, params = opt.preprocess, sides(opt.load_size), sides(opt.crop_size), {}
     if "resize" in word:
-        size = (opt.load_size, opt.load_size)
+        size = (loaded.width, loaded.height)
     elif "scale_width" in word:
-        size = transforms.width_scaled(size, opt.load_size, crop_size)
+        size = transforms.width_scaled(size, loaded.width, cropped)
     elif "scale_shortside" in word:
-        size = transforms.shortside_scaled(size, opt.load_size)
+        size = transforms.shortside_scaled(size, loaded)
     if "zoom" in word:
         params["scale_factor"] = transforms.draw_zoom()
-        size = transforms.zoomed(size, params["scale_factor"], crop_size)
-    x, y = (random.randint(0, max(0, side - crop_size)) for side in size)
+        size = transforms.zoomed(size, params["scale_factor"], cropped)
+    x, y = (random.randint(0, max(0, side - crop)) for side, crop in zip(size, (cropped.width, cropped.height)))
     params |= {"crop_pos": (x, y), "flip": random.random() > 0.5}
     if "patch" in word:
         params["patch_index"] = random.randrange(2**31)
@@ -106,9 +107,10 @@ def get_transform(
 
     What `params` (see get_params) doesn't hold is drawn anew for every image. With convert the result is a float
     tensor (C, H, W) in [-1, 1], otherwise a PIL image. ``opt.round_to_4`` (where a model or data set adds it) rounds
-    sizes after every --preprocess, not only after ``none``.
+    sizes after every --preprocess, not only after ``none``; ``opt.exact_size`` (a test of networks that take any
+    size) leaves the size after ``none`` as it is.
     """
-    word, load_size, crop_size, method = opt.preprocess, opt.load_size, opt.crop_size, pil_method(method)
+    word, load_size, crop_size, method = opt.preprocess, sides(opt.load_size), sides(opt.crop_size), pil_method(method)
     given = (params or {}).get
     stages = [transforms.to_gray] if grayscale else []
     if "fixsize" in word:
@@ -116,9 +118,9 @@ def get_transform(
             raise InputError(f"--preprocess {word}: only for data sets that pass a size to get_transform")
         stages.append(partial(transforms.fix_size, size=given("size"), method=method))
     if "resize" in word:
-        stages.append(partial(transforms.resize, size=(load_size, load_size), method=method))
+        stages.append(partial(transforms.resize, size=(load_size.width, load_size.height), method=method))
     elif "scale_width" in word:
-        stages.append(partial(transforms.scale_width, target_width=load_size, crop_size=crop_size, method=method))
+        stages.append(partial(transforms.scale_width, target_width=load_size.width, crop_size=crop_size, method=method))
     elif "scale_shortside" in word:
         stages.append(partial(transforms.scale_shortside, target_width=load_size, method=method))
     if "zoom" in word:
@@ -130,7 +132,8 @@ def get_transform(
         stages.append(partial(transforms.patch, index=given("patch_index"), size=crop_size, offset=given("offset")))
     if "trim" in word:
         stages.append(partial(transforms.trim, trim_width=crop_size, offset=given("offset")))
-    if word == "none" or getattr(opt, "round_to_4", False):
+    exact = word == "none" and getattr(opt, "exact_size", False)
+    if (word == "none" or getattr(opt, "round_to_4", False)) and not exact:
         stages.append(partial(transforms.make_power_2, base=4, method=method))
     if not opt.no_flip:
         stages.append(partial(transforms.flip, flip=given("flip")))

@@ -11,6 +11,7 @@ from PIL import Image
 from torch.utils.data import get_worker_info
 
 from util.errors import InputError
+from util.flags import as_size, sides
 
 BICUBIC = Image.Resampling.BICUBIC
 
@@ -57,9 +58,10 @@ def fix_size(image, size, method=BICUBIC):
 def width_scaled(size, target_width, crop_size):
     """The size an image of `size` gets by scale_width: never lower than a crop, even if that bends the picture."""
     width, height = size
-    if width == target_width and height >= crop_size:
+    lowest = sides(crop_size).height
+    if width == target_width and height >= lowest:
         return size
-    return target_width, int(max(target_width * height / width, crop_size))
+    return target_width, int(max(target_width * height / width, lowest))
 
 
 def scale_width(image, target_width, crop_size, method=BICUBIC):
@@ -67,11 +69,11 @@ def scale_width(image, target_width, crop_size, method=BICUBIC):
 
 
 def shortside_scaled(size, target):
-    """The size an image of `size` gets by scale_shortside: enlarged to `target`, never made smaller."""
-    short = min(size)
-    if short >= target:
+    """The size an image of `size` gets by scale_shortside: enlarged to hold `target`, never made smaller."""
+    target = sides(target)
+    scale = max(target.width / size[0], target.height / size[1])
+    if scale <= 1:
         return size
-    scale = target / short
     return round(size[0] * scale), round(size[1] * scale)
 
 
@@ -85,7 +87,8 @@ def draw_zoom():
 
 def zoomed(size, factor, crop_size):
     """The size an image of `size` gets by random_zoom: each side times its factor, never below a crop."""
-    return round(max(crop_size, size[0] * factor[0])), round(max(crop_size, size[1] * factor[1]))
+    crop = sides(crop_size)
+    return round(max(crop.width, size[0] * factor[0])), round(max(crop.height, size[1] * factor[1]))
 
 
 def random_zoom(image, target_width, crop_width, method=BICUBIC, factor=None):
@@ -94,42 +97,45 @@ def random_zoom(image, target_width, crop_width, method=BICUBIC, factor=None):
 
 
 def need_at_least(image, size):
-    if min(image.size) < size:
+    if image.width < sides(size).width or image.height < sides(size).height:
         raise InputError(
-            f"an image of {image.width}x{image.height} pixels is too small for --crop_size {size}: "
+            f"an image of {image.width}x{image.height} pixels is too small for --crop_size {as_size(*sides(size))}: "
             "use a smaller one, or a --preprocess that scales first, such as resize_and_crop"
         )
 
 
 def crop(image, pos=None, size=256):
-    """A size x size window at `pos` = (x, y), or anywhere inside."""
+    """A window at `pos` = (x, y), or anywhere inside; `size` is the side of a square or (height, width)."""
     need_at_least(image, size)
-    if image.size == (size, size):
+    height, width = sides(size)
+    if image.size == (width, height):
         return image
     if pos is None:
-        pos = random.randint(0, image.width - size), random.randint(0, image.height - size)
+        pos = random.randint(0, image.width - width), random.randint(0, image.height - height)
     x, y = pos
-    return image.crop((x, y, x + size, y + size))
+    return image.crop((x, y, x + width, y + height))
 
 
 def patch(image, index=None, size=256, offset=None):
-    """One cell of a grid of size x size cells, counted down the columns; index None is any cell.
+    """One cell of a grid of cells of `size` (see crop), counted down the columns; index None is any cell.
 
     `offset` = two numbers in [0, 1) says where in the image the grid lies; None is anywhere.
     """
     need_at_least(image, size)
-    columns, rows = image.width // size, image.height // size
+    height, width = sides(size)
+    columns, rows = image.width // width, image.height // height
     index = random.randrange(columns * rows) if index is None else index % (columns * rows)
     offset = (random.random(), random.random()) if offset is None else offset
-    x = int(offset[0] * (image.width % size + 1)) + index // rows * size
-    y = int(offset[1] * (image.height % size + 1)) + index % rows * size
-    return image.crop((x, y, x + size, y + size))
+    x = int(offset[0] * (image.width % width + 1)) + index // rows * width
+    y = int(offset[1] * (image.height % height + 1)) + index % rows * height
+    return image.crop((x, y, x + width, y + height))
 
 
 def trim(image, trim_width=256, offset=None):
     """Like a crop, but a side that is shorter stays as it is. `offset` as in patch()."""
     offset = (random.random(), random.random()) if offset is None else offset
-    width, height = min(image.width, trim_width), min(image.height, trim_width)
+    limit = sides(trim_width)
+    width, height = min(image.width, limit.width), min(image.height, limit.height)
     x = int(offset[0] * (image.width - width + 1))
     y = int(offset[1] * (image.height - height + 1))
     return image.crop((x, y, x + width, y + height))

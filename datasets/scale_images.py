@@ -8,6 +8,7 @@ What --preprocess resize_and_crop makes of each image before it crops is written
 and for training only: tests scale to another size.
 """
 
+import math
 import os
 import sys
 from functools import partial
@@ -22,14 +23,14 @@ from PIL import Image
 from data.pictures import open_image
 from options.parser import OptionParser
 from util.errors import InputError, clear_errors
-from util.flags import Int
+from util.flags import Int, sides, size
 
 BICUBIC = Image.Resampling.BICUBIC  # as data/transforms.py has it; that module would import torch into every process
 
 
 def scale(task, load_size, side_by_side):
     """`task` is (file, file to write). None, or in one line why it could not be done."""
-    path, target = task
+    (path, target), (height, width) = task, sides(load_size)
     try:
         image = open_image(path)
         middle = image.width // 2 if side_by_side else 0
@@ -38,7 +39,7 @@ def scale(task, load_size, side_by_side):
             if middle == 0:
                 raise InputError(f"{path}: {image.width} pixel wide, so it can't hold two images")
             parts.insert(0, image.crop((0, 0, middle, image.height)))
-        parts = [part if part.size == (load_size,) * 2 else part.resize((load_size,) * 2, BICUBIC) for part in parts]
+        parts = [part if part.size == (width, height) else part.resize((width, height), BICUBIC) for part in parts]
         save(join(*parts) if side_by_side else parts[0], target)
     except InputError as error:
         return str(error)
@@ -58,9 +59,9 @@ def targets_of(names):
 def scale_all(options):
     images = find_images(options.images, "--images")
     tasks = [(images[name], os.path.join(options.to, *new.split("/"))) for name, new in targets_of(images).items()]
-    size = options.load_size**2 * 3 * (1 + options.side_by_side) * len(tasks)
+    total = math.prod(sides(options.load_size)) * 3 * (1 + options.side_by_side) * len(tasks)
     if options.dry_run:
-        print(f"would write {len(tasks)} images, {size:,} bytes, to {options.to}")
+        print(f"would write {len(tasks)} images, {total:,} bytes, to {options.to}")
         return
     work = partial(scale, load_size=options.load_size, side_by_side=options.side_by_side)
     failed = [reason for reason in spread(work, tasks, options.processes, "scaling") if reason]
@@ -76,7 +77,7 @@ def read_options(command_line):
     add, needed = parser.add_argument, not parser.wants_help()
     add("--images", required=needed, metavar="DIR", help="a folder that is trained on, such as trainA")
     add("--to", required=needed, metavar="DIR", help="where the scaled images go, in the same sub-folders")
-    add("--load_size", type=Int(1), default=286, help="of the training that will read them")
+    add("--load_size", type=size, default=286, help="of the training that will read them")
     add("--side_by_side", action="store_true", help="each image holds A and B, as --dataset_mode aligned has it")
     add("--processes", type=Int(1), default=default_processes(), help="how many work at once")
     add("--dry_run", action="store_true", help="say what would be done, and stop")

@@ -217,12 +217,9 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
 
     def test(self):
         """forward() and compute_visuals() without gradients."""
-        try:
-            with torch.no_grad():
-                self.forward()
-                self.compute_visuals()
-        except networks.UnfitSize as error:
-            raise InputError(f"{', '.join(self.image_paths)}: {error}; try --preprocess resize_and_crop") from None
+        with torch.no_grad():
+            self.forward()
+            self.compute_visuals()
 
     def get_image_paths(self):
         return self.image_paths

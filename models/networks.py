@@ -21,7 +21,6 @@ from models import losses
 from models.architectures.layers import (
     Downsample,
     Identity,
-    UnfitSize,
     Upsample,
     get_filter,
     get_norm_layer,
@@ -58,7 +57,6 @@ __all__ = [
     "StridedConvF",
     "UnetGenerator",
     "UnetSkipConnectionBlock",
-    "UnfitSize",
     "Upsample",
     "cal_gradient_penalty",
     "counted",

@@ -17,10 +17,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
-from torch.nn.functional import pad
 
 import models
 from data.conversion import to_tensor
+from models.architectures.layers import pad_to_multiple
 from models.base_model import BaseModel
 from models.tables import GENERATORS
 from util.errors import InputError, nearest
@@ -28,7 +28,7 @@ from util.numerics import device as devices
 from util.numerics import seeding
 from util.run import folder as run_folder
 
-SMALLEST = 16  # pixels of a side; below it the maps inside a generator are too small for its padding and norms
+FOREIGN_MULTIPLE, FOREIGN_SMALLEST = 4, 16  # sides of the images that a generator of a plug-in gets, in pixels
 BATCH = 8  # images of one size that go through the network at once, where a caller gives no batch_size
 
 # What a run that is not training needs beside the options that it was trained with.
@@ -101,10 +101,17 @@ class Translator:
 
     def translate_batch(self, images: torch.Tensor, **condition: Any) -> torch.Tensor:
         """(N, output channels, H, W) for (N, input channels, H, W), both in [-1, 1], of any height and width."""
-        padded = pad_to_multiple(images.to(self.model.device), stride_of(self.opt))
+        padded = images.to(self.model.device)
+        if not self._takes_any_size():
+            padded = pad_to_multiple(padded, FOREIGN_MULTIPLE, FOREIGN_SMALLEST)
         parts = padded.split(1) if self.alone else [padded]
         made = torch.cat([self._first(part, condition) for part in parts])
         return made[..., : images.shape[-2], : images.shape[-1]]
+
+    def _takes_any_size(self) -> bool:
+        """Whether the generators pad and crop by themselves, as all of this project do; those of plug-ins may not."""
+        nets = [getattr(self.model, "net" + name, None) for name in self.model.generator_names]
+        return bool(nets) and all(hasattr(net, "multiple_of") for net in nets)
 
     def _first(self, images: torch.Tensor, condition: dict) -> torch.Tensor:
         with self._repeatable(), torch.no_grad():
@@ -169,16 +176,6 @@ def _direction(model: BaseModel, direction: str | None) -> dict:
 def stride_of(opt: Namespace) -> int:
     """Height and width of a generator's input must be multiples of this number."""
     return GENERATORS[opt.netG].stride if opt.netG in GENERATORS else 4
-
-
-def pad_to_multiple(images: torch.Tensor, multiple: int) -> torch.Tensor:
-    """Images extended at the right and lower edge to a multiple: mirrored, or the edge repeated for small images."""
-    height, width = images.shape[-2:]
-    right, below = (max(side + -side % multiple, SMALLEST + -SMALLEST % multiple) - side for side in (width, height))
-    if not right and not below:
-        return images
-    mode = "reflect" if right < width and below < height else "replicate"
-    return pad(images, (0, right, 0, below), mode=mode)
 
 
 def options_of(run: str | os.PathLike, epoch: str | int, device: str) -> Namespace:

@@ -14,6 +14,7 @@ from options.flags import COMPILING, NAN_POLICIES, PRECISIONS
 from options.old_flags import OLD_VALUES
 from options.parser import OptionParser
 from util.errors import InputError, nearest
+from util.flags import as_size, sides
 
 CHOICES = {
     "netG": GENERATORS,
@@ -77,17 +78,26 @@ def check_sizes(opt: argparse.Namespace, given: set[str]) -> None:
         size, flag = opt.crop_size, "--crop_size"
         scaled = any(word in opt.preprocess for word in ("resize", "scale"))
         load_size = opt.load_size if opt.isTrain or "load_size" in given else opt.crop_size
-        if scaled and load_size < opt.crop_size:
+        if scaled and any(loaded < cropped for loaded, cropped in zip(sides(load_size), sides(opt.crop_size))):
             raise InputError(
                 f"--load_size {load_size} is smaller than --crop_size {opt.crop_size}: make it at least that"
             )
     elif opt.preprocess == "resize":
         size, flag = opt.load_size, "--load_size"
     stride = GENERATORS[opt.netG].stride
-    if size is not None and size % stride:
-        below, above = size // stride * stride, (size // stride + 1) * stride
-        mend = f"{below} or {above}" if below else above
+    # In a test an image of any size is padded; a training on padded images would only waste time.
+    if size is not None and opt.isTrain and any(side % stride for side in sides(size)):
+        down, up = (as_size(*(round_side(side, stride) for side in sides(size))) for round_side in (_below, _above))
+        mend = f"{down} or {up}" if all(sides(down)) else up
         raise InputError(f"{flag} {size}: --netG {opt.netG} needs a multiple of {stride}; try {mend}")
+
+
+def _below(side: int, stride: int) -> int:
+    return side // stride * stride
+
+
+def _above(side: int, stride: int) -> int:
+    return -(-side // stride) * stride
 
 
 def check_schedule(opt: argparse.Namespace, built_in: bool) -> None:

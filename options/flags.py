@@ -8,7 +8,7 @@ import models
 from data.flags import PREPROCESS
 from models.tables import DISCRIMINATORS, GAN_MODES, GENERATORS, INITS, NORMS, SCHEDULES
 from options.parser import OptionParser
-from util.flags import SWITCH, Float, Int, count, words
+from util.flags import SWITCH, Float, Int, count, size, words
 
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 COMPILING = ("none", "default", "reduce-overhead", "max-autotune")
@@ -59,9 +59,10 @@ def add_data(parser: OptionParser) -> None:
     names = f"{words(data.BUILT_IN)}, or data/<name>_dataset.py"
     flag("--dataset_mode", default="unaligned", help=names, common=True)
     flag("--batch_size", type=Int(1), default=1, help="images per step", restore=False, common=True)
-    help = "images are scaled to this size ..."
-    flag("--load_size", type=Int(1), default=286, help=help, restore=False, common=True)
-    flag("--crop_size", type=Int(1), default=256, help="... and then cropped to this size", common=True)
+    help = "images are scaled to this size, a number or height,width ..."
+    flag("--load_size", type=size, default=286, help=help, restore=False, common=True)
+    help = "... and then cropped to this size, a number or height,width"
+    flag("--crop_size", type=size, default=256, help=help, common=True)
     flag("--preprocess", default="resize_and_crop", help=words(PREPROCESS), common=True)
     help = "AtoB | BtoA; in a test of a two-sided run either direction (none given: as trained)"
     flag("--direction", default="AtoB", help=help, common=True)

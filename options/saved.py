@@ -11,6 +11,7 @@ import data
 from options import checks
 from options.parser import OptionParser
 from util.files import write_text
+from util.flags import Sides
 from util.run import folder as run_folder
 
 
@@ -45,8 +46,8 @@ def write(opt: argparse.Namespace, parser: OptionParser, as_given: dict[str, Any
 
 
 def _plain(value):
-    """JSON has no infinities and no devices: they are stored as text."""
-    if isinstance(value, (list, tuple)):
+    """JSON has no infinities and no devices: they are stored as text, and so is a size of two sides."""
+    if isinstance(value, (list, tuple)) and not isinstance(value, Sides):
         return [_plain(item) for item in value]
     if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
         return value

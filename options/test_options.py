@@ -37,6 +37,7 @@ class TestOptions(BaseOptions):
         if "load_size" not in given:  # no crop jitter in a test
             opt.load_size = opt.crop_size
         opt.precision = opt.precision or "fp32"
+        opt.exact_size = opt.model in models.BUILT_IN  # their generators take any size; see get_transform
         opt.serial_batches = True
         opt.no_flip = True
         opt.display_id = -1

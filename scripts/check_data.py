@@ -23,7 +23,7 @@ from data.loading.headers import files_of
 from data.pictures import open_image
 from options.train_options import TrainOptions
 from util.errors import InputError, clear_errors
-from util.flags import SWITCH
+from util.flags import SWITCH, sides
 
 PROBLEMS = {
     "unreadable": "cannot be read; the training stops there (or uses the next image, with --skip_bad_images)",
@@ -72,8 +72,7 @@ def look_at(path, crop_size, halves):
     problems = []
     if halves and width < 2:
         problems.append(("unreadable", f"{width} pixel wide, so it cannot hold two images"))
-    side = min(width // 2 if halves else width, height)
-    if side < crop_size:
+    if (width // 2 if halves else width) < sides(crop_size).width or height < sides(crop_size).height:
         problems.append(("too_small", f"{width}x{height}, --crop_size is {crop_size}"))
     if width * height > Image.MAX_IMAGE_PIXELS:
         problems.append(("oversized", f"{width}x{height}"))

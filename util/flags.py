@@ -97,6 +97,35 @@ class Int:
         return _checked(int, text, "a whole number", self.low, None, self.high)
 
 
+class Sides(NamedTuple):
+    """Height and width in pixels, of a flag that takes ``256`` for a square or ``256,320`` for a rectangle."""
+
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.height},{self.width}"
+
+
+def size(text: str) -> int | Sides:
+    """Type of a flag for a size in pixels: a number for a square, the Sides for a rectangle given as H,W."""
+    words = str(text).split(",")
+    if len(words) > 2:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a size; give one number, or height,width as in 256,320")
+    return as_size(Int(1)(words[0]), Int(1)(words[-1]))
+
+
+def as_size(height: int, width: int) -> int | Sides:
+    """A number for a square, which is what data sets of plug-ins expect, and Sides for a rectangle."""
+    return height if height == width else Sides(height, width)
+
+
+def sides(value: Any) -> Sides:
+    """The Sides of a size: of a number, of (height, width), or of either as text."""
+    value = size(value) if isinstance(value, str) else value
+    return Sides(*value) if isinstance(value, list | tuple) else Sides(value, value)
+
+
 class Float:
     """Type of a finite number flag; `low` and `high` are allowed themselves, `above` is not."""
 
@@ -135,6 +164,8 @@ def as_typed(value: Any) -> str:
     """A value as a user types it; empty for no value."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Sides):
+        return str(value)
     if isinstance(value, (list, tuple)):
         return " ".join(map(str, value))
     return "" if value is None else str(value)

@@ -10,8 +10,40 @@ from torch.nn import Identity, init
 from models.architectures.adjustable import ReflectionPad2d, ReplicationPad2d, make_adjustable
 
 
-class UnfitSize(ValueError):
-    """The network can't take images of this height and width; the message states the sizes that it takes."""
+def pad_to_multiple(images, multiple, smallest=1):
+    """Images (N, C, H, W) extended at the right and lower edge to a multiple, and to at least `smallest` pixels.
+
+    The image is mirrored at the edge; where it is too small for that, its edge is repeated. `smallest` is a multiple,
+    too. Images of a fitting size are returned as they are.
+    """
+    height, width = images.shape[-2:]
+    below, right = (-side % multiple if side >= smallest else smallest - side for side in (height, width))
+    if not right and not below:
+        return images
+    mode = "reflect" if right < width and below < height else "replicate"
+    return F.pad(images, (0, right, 0, below), mode=mode)
+
+
+def any_size(forward):
+    """Decorator of a generator's forward(images, ...): images of any height and width come back in their size.
+
+    They are padded to what the network takes (its attributes ``multiple_of`` and ``smallest``), and the image in the
+    result is cropped. Feature maps that a forward returns beside the image, or alone, belong to the padded image.
+    """
+
+    @functools.wraps(forward)
+    def padded_and_cropped(self, images, *args, **kwargs):
+        padded = pad_to_multiple(images, self.multiple_of, self.smallest)
+        result = forward(self, padded, *args, **kwargs)
+        if padded is images or isinstance(result, list):
+            return result
+        height, width = images.shape[-2:]
+        if isinstance(result, tuple):
+            image, features = result
+            return image[..., :height, :width], features
+        return result[..., :height, :width]
+
+    return padded_and_cropped
 
 
 def _no_norm(channels):

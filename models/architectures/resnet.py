@@ -6,7 +6,7 @@ CUT's generator is the same with blurred (antialiased) halvings and doublings, a
 from torch import nn
 
 from models.architectures.adjustable import NarrowConv2d, ReflectionPad2d, recomputed
-from models.architectures.layers import Downsample, Upsample, get_pad_layer, make_norm, needs_bias
+from models.architectures.layers import Downsample, Upsample, any_size, get_pad_layer, make_norm, needs_bias
 
 
 class ResnetBlock(nn.Module):
@@ -56,11 +56,14 @@ def _double(channels, norm_layer, use_bias, antialias):
 
 
 class ResnetGenerator(nn.Module):
-    """(N, input_nc, H, W) -> (N, output_nc, H, W) in [-1, 1]; H and W are rounded up to multiples of 4.
+    """(N, input_nc, H, W) -> (N, output_nc, H, W) in [-1, 1]; other sizes are padded to multiples of 4.
 
     `no_antialias` and `no_antialias_up` give CycleGAN's strided convolutions, and are on by default. `opt` is not
     read; callers of the contrastive family pass it.
     """
+
+    multiple_of = 4
+    smallest = 8  # the blocks mirror their maps of a quarter of the size by one pixel
 
     def __init__(
         self,
@@ -96,6 +99,7 @@ class ResnetGenerator(nn.Module):
             nn.Tanh(),
         )
 
+    @any_size
     def forward(self, input, layers=(), encode_only=False):
         """The image; with `layers`, ascending indices into ``self.model``, (image, features after those layers).
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from models.architectures.adjustable import NarrowConv2d, recomputed
-from models.architectures.layers import make_norm
+from models.architectures.layers import any_size, make_norm
 
 instance_norm = functools.partial(nn.InstanceNorm2d, affine=True, track_running_stats=True)
 
@@ -31,11 +31,14 @@ class ResidualBlock(nn.Module):
 
 
 class StarGANGenerator(nn.Module):
-    """(image, condition) -> image: (N, input_nc, H, W) and (N, c_dim); H and W must be multiples of 4.
+    """(image, condition) -> image: (N, input_nc, H, W) and (N, c_dim); padded to multiples of 4.
 
     Its norms keep running statistics, as in every released checkpoint, but they were never meant to be used: in
     eval mode the pictures are other ones.
     """
+
+    multiple_of = 4
+    smallest = 8  # a norm needs more than one place in the maps of a quarter of the size
 
     def __init__(self, conv_dim=64, c_dim=5, repeat_num=6, input_nc=3):
         super().__init__()
@@ -53,6 +56,7 @@ class StarGANGenerator(nn.Module):
         layers += [NarrowConv2d(width, input_nc, 7, padding=3, bias=False), nn.Tanh()]
         self.main = nn.Sequential(*layers)
 
+    @any_size
     def forward(self, x, c):
         planes = c[:, :, None, None].expand(-1, -1, *x.shape[2:])  # (N, c_dim, H, W)
         return self.main(torch.cat((x, planes), dim=1))

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from models.architectures.adjustable import recomputed
-from models.architectures.layers import UnfitSize, make_norm, needs_bias
+from models.architectures.layers import any_size, make_norm, needs_bias
 
 
 class UnetSkipConnectionBlock(nn.Module):
@@ -62,7 +62,7 @@ class UnetSkipConnectionBlock(nn.Module):
 
 
 class UnetGenerator(nn.Module):
-    """(N, input_nc, H, W) -> (N, output_nc, H, W) in [-1, 1]; H and W are multiples of 2**num_downs.
+    """(N, input_nc, H, W) -> (N, output_nc, H, W) in [-1, 1]; other sizes are padded to multiples of 2**num_downs.
 
     Widths from outside in: ngf, 2 ngf, 4 ngf, 8 ngf, and 8 ngf for the rest; only the last have dropout.
     """
@@ -72,6 +72,7 @@ class UnetGenerator(nn.Module):
         if num_downs < 5:
             raise ValueError(f"UnetGenerator with {num_downs} halvings: it takes at least 5")
         self.num_downs = num_downs
+        self.multiple_of = self.smallest = 2**num_downs
         wide = 8 * ngf
         block = UnetSkipConnectionBlock(wide, wide, innermost=True, norm_layer=norm_layer)
         for _ in range(num_downs - 5):
@@ -82,12 +83,6 @@ class UnetGenerator(nn.Module):
             output_nc, ngf, input_nc=input_nc, submodule=block, outermost=True, norm_layer=norm_layer
         )
 
+    @any_size
     def forward(self, input):
-        height, width = input.shape[-2:]
-        multiple = 2**self.num_downs
-        if height % multiple or width % multiple:
-            raise UnfitSize(
-                f"an image of {width}x{height} pixels: a U-Net with {self.num_downs} halvings takes widths and heights "
-                f"that are multiples of {multiple}"
-            )
         return self.model(input)

@@ -215,17 +215,30 @@ def test_features_before_an_in_place_relu_are_rectified_as_released():
     assert bare(image, [4, 8], encode_only=True)[0].min() == 0
 
 
-def test_resnet_rounds_sizes_up_to_multiples_of_4():
+@pytest.mark.parametrize("word", tables.GENERATORS)
+@pytest.mark.parametrize("size", [(27, 33), (1, 1), (64, 5), (130, 40)])
+def test_every_generator_takes_images_of_any_size(word, size):
+    net = small_G(word, "batch").eval()
     with torch.no_grad():
-        assert small_G()(torch.randn(1, 3, 27, 33)).shape == (1, 3, 28, 36)
+        assert net(torch.randn(1, 3, *size)).shape == (1, 3, *size)
 
 
-def test_unet_names_the_multiple_it_needs():
-    net = small_G("unet_128", "batch").eval()
-    with pytest.raises(ValueError, match=r"192x128 pixels: .*7 halvings .*multiples of 128"):
-        net(torch.randn(1, 3, 128, 192))
+def test_an_unfit_size_is_mirrored_at_the_edge_and_cropped():
+    net, image = small_G(), torch.randn(1, 3, 27, 33)
+    mirrored = torch.cat((image, image[..., -4:-1].flip(3)), dim=3)
+    mirrored = torch.cat((mirrored, mirrored[..., -2:-1, :]), dim=2)
+    assert mirrored.shape == (1, 3, 28, 36)
     with torch.no_grad():
-        assert net(torch.randn(1, 3, 128, 256)).shape == (1, 3, 128, 256)
+        assert torch.equal(net(image), net(mirrored)[..., :27, :33])
+        made, features = net(image, [0, 4])
+        assert torch.equal(made, net(image))
+        assert torch.equal(features[1], net(mirrored, [0, 4])[1][1])
+
+
+def test_gradients_reach_the_whole_of_an_image_of_an_unfit_size():
+    image = torch.randn(1, 3, 27, 33, requires_grad=True)
+    small_G("unet_128", "batch")(image).square().sum().backward()
+    assert (image.grad != 0).all()
 
 
 def test_dropout_sits_where_the_checkpoints_expect_it():

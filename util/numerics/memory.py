@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import torch
 
 from util.errors import InputError
+from util.flags import Sides, as_size, sides
 
 # Messages of torch: the caching allocators of CUDA and mps, the CPU's on Linux and on Windows, and CUDA's libraries.
 SIGNS = (
@@ -96,13 +97,13 @@ def next_flags(opt) -> list[str]:
         advice.append("--grad_checkpoint (slower)")
     if opt.precision in ("fp32", "tf32"):
         advice.append("--precision bf16")
-    smaller = value // 2 // 4 * 4  # networks with two halvings take multiples of 4
-    if smaller >= 32:
-        advice.append(f"--{size} {smaller}")
+    smaller = [side // 2 // 4 * 4 for side in sides(value)]  # networks with two halvings take multiples of 4
+    if min(smaller) >= 32:
+        advice.append(f"--{size} {as_size(*smaller)}")
     return advice or ["another --device, or smaller networks (--ngf, --ndf)"]
 
 
-def size_flag(opt) -> tuple[str, int]:
+def size_flag(opt) -> tuple[str, int | Sides]:
     """(name, value) of the flag that sets the size of the networks' input images."""
     if getattr(opt, "image_size", None):
         return "image_size", opt.image_size

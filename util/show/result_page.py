@@ -20,6 +20,7 @@ from typing import Any
 
 from util.errors import InputError
 from util.files import UNFINISHED, cannot_write, replacing, sweep, write_text
+from util.flags import Sides
 from util.html import HTML
 from util.show.page_files import FOLDER, DataFile, call, image_url, roles, write_page
 from util.show.results import Sample, write_samples
@@ -171,7 +172,7 @@ def replace_folder(new: str, place: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and not isinstance(value, Sides):
         return [_plain(each) for each in value]
     if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
         return value

@@ -179,9 +179,9 @@ def test_gradient_penalties_run_uncompiled(tracing):
 def test_an_error_of_the_networks_own_is_what_it_is(monkeypatch):
     monkeypatch.setattr(compiling, "why_not", lambda kind: None)
     monkeypatch.setattr(compiling, "settings", lambda mode, device: {"backend": "eager"})
-    net = compiled(networks.define_G(3, 3, 2, "unet_128", "batch"))
-    with pytest.raises(networks.UnfitSize, match="130x130"):
-        net(torch.rand(1, 3, 130, 130))
+    net = compiled(networks.define_G(3, 3, 2, "resnet_4blocks"))
+    with pytest.raises(ValueError, match="layers 0 to"):
+        net(torch.rand(1, 3, 16, 16), [99])
 
 
 def test_where_nothing_can_be_compiled_one_line_says_so(monkeypatch, capsys):
