@@ -23,8 +23,9 @@ COMBINED = ("Brown_Hair", "Male", "Young")  # the original's combinations: two o
 class Labels:
     """What a run learns: `attributes` of which an image may have several, and `domains` of which it has one.
 
-    A target is a domain, an attribute, attributes joined by ``+``, or a dict {attribute: 0 or 1}. In a text an
-    attribute among the `exclusive` ones replaces the others of them, and any other attribute is flipped.
+    A target is a domain, an attribute, attributes joined by ``+``, or a dict {attribute: 0 or 1}, which may be written
+    ``Blond_Hair=1+Male=0``. In a text without values an attribute among the `exclusive` ones replaces the others of
+    them, and any other attribute is flipped.
     """
 
     def __init__(self, attributes, domains, exclusive=()):
@@ -93,21 +94,18 @@ class Labels:
     def parse(self, text):
         """{name: target} of a comma-separated list; all the usual targets if it is None."""
         targets = self.usual() if text is None else [name.strip() for name in text.split(",")]
-        for target in targets:
-            self._check_text(target, f"--targets {target}")
-        return {target: target for target in targets}
+        return {target: self._checked(target, f"--targets {target}") for target in targets}
 
     def named(self, target):
         """{name: target} of one target, a text or a dict."""
         if not isinstance(target, dict):
-            self._check_text(target, f"target {target}")
-            return {target: target}
-        self._check_values(target)
+            return {target: self._checked(target, f"target {target}")}
+        self._check_values(target, f"target {target}")
         return {"+".join(f"{name}={int(value)}" for name, value in target.items()): target}
 
     def condition(self, target, attributes):
         """(N, width) for images with these attributes; NaN where it depends on an unknown attribute."""
-        hot = attributes.new_zeros(len(attributes), len(self.domains))
+        hot = attributes.new_zeros(attributes.shape[0], len(self.domains))
         if not isinstance(target, dict) and target in self.domains:
             hot[:, self.domains.index(target)] = 1
             attributes = torch.zeros_like(attributes)
@@ -116,20 +114,40 @@ class Labels:
         mask = torch.stack((1 - hot.sum(1), hot.sum(1)), dim=1)  # (N, 2): exactly one of the two is known
         return torch.cat((attributes, hot, mask) if self.both else (attributes, hot), dim=1)
 
+    def needs_attributes(self, target):
+        """Whether the condition of a target depends on the attributes of the image."""
+        if not isinstance(target, dict) and target in self.domains:
+            return False
+        values = target if isinstance(target, dict) else dict.fromkeys(self._parts(target))
+        settled = {name for name, value in values.items() if value is not None or name in self.exclusive}
+        if any(values[name] in (None, 1) for name in settled.intersection(self.exclusive)):
+            settled.update(self.exclusive)
+        return not settled.issuperset(self.attributes)
+
     def _changed(self, target, attributes):
-        changed = attributes.clone()
-        columns = {name: self.attributes.index(name) for name in self.attributes}
+        columns = dict(zip(self.attributes, attributes.unbind(1)))
         values = target if isinstance(target, dict) else dict.fromkeys(self._parts(target))
         if any(name in self.exclusive and value in (None, 1) for name, value in values.items()):
-            changed[:, [columns[name] for name in self.exclusive]] = 0
+            columns |= {name: torch.zeros_like(columns[name]) for name in self.exclusive}
         for name, value in values.items():
-            if value is None:  # from a text: an exclusive attribute is set, any other is flipped
-                value = 1 if name in self.exclusive else 1 - changed[:, columns[name]]
-            changed[:, columns[name]] = value
-        return changed
+            if value is not None:
+                columns[name] = torch.full_like(columns[name], value)
+            else:  # from a text: an exclusive attribute is set, any other is flipped
+                columns[name] = torch.ones_like(columns[name]) if name in self.exclusive else 1 - columns[name]
+        return torch.stack(list(columns.values()), dim=1)
 
     def _parts(self, target):
         return [target] if target in self.attributes else target.split("+")
+
+    def _checked(self, target, source):
+        """The target of a text: the text itself, or a dict for "Blond_Hair=1+Male=0"."""
+        parts = target.split("+") if isinstance(target, str) and target not in self.names else []
+        if not parts or not all(part.endswith(("=0", "=1")) for part in parts):
+            self._check_text(target, source)
+            return target
+        values = {part[:-2]: int(part[-1]) for part in parts}
+        self._check_values(values, source)
+        return values
 
     def _check_text(self, target, source):
         if target in self.domains:
@@ -140,8 +158,7 @@ class Labels:
         if len(set(parts)) < len(parts):
             raise InputError(f"{source}: the same attribute twice")
 
-    def _check_values(self, target):
-        source = f"target {target}"
+    def _check_values(self, target, source):
         self._check_attributes(target, source)
         wrong = next((name for name, value in target.items() if value not in (0, 1)), None)
         if wrong is not None or not target:

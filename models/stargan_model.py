@@ -16,7 +16,7 @@ import warnings
 from collections import OrderedDict
 
 import torch
-from torch.nn.functional import l1_loss
+from torch.nn.functional import interpolate, l1_loss
 
 from models import flags, losses, networks
 from models.base_model import BaseModel
@@ -164,25 +164,30 @@ class StarGANModel(BaseModel):
         """
         targets = self.wanted if target is None else self.labels.named(target)
         images = images.to(self.device)
-        if attributes is None:
-            attributes = images.new_full((len(images), len(self.labels.attributes)), torch.nan)
-        attributes = attributes.to(images)
-        conditions = {name: self.labels.condition(each, attributes) for name, each in targets.items()}
-        unknown = [name for name, condition in conditions.items() if condition.isnan().any()]
-        if unknown:
-            attributes = torch.where(attributes.isnan(), self.recognise(images, unknown[0]), attributes)
-            conditions = {name: self.labels.condition(each, attributes) for name, each in targets.items()}
+        known = attributes if attributes is None else attributes.to(images)
+        if known is None or any(self.labels.condition(each, known).isnan().any() for each in targets.values()):
+            recognised = self.attributes_for(images, targets)
+            known = recognised if known is None else torch.where(known.isnan(), recognised, known)
+        conditions = {name: self.labels.condition(each, known) for name, each in targets.items()}
         with networks.counted(self.netG, 0):  # the running statistics stay as they are
             return {name: self.netG(images, condition) for name, condition in conditions.items()}
 
-    def recognise(self, images, target):
-        """(N, attributes) of 0 and 1, by D; `target` depends on them."""
+    def attributes_for(self, images, targets):
+        """(N, attributes) of 0 and 1, recognised by D if a target depends on them, and else zeros."""
+        needing = [name for name, target in targets.items() if self.labels.needs_attributes(target)]
+        if not needing:
+            return images.new_zeros(
+                images.shape[0], len(self.labels.attributes)
+            )  # len() would fix the batch of an export
         if self.netD is None:
             raise InputError(
-                f"{target}: images without labels, and this target keeps or flips their attributes; give --attr_path, "
-                f"or the discriminator, which recognises them ({self.why_no_D})"
+                f"{needing[0]}: images without labels, and this target keeps or flips their attributes; give "
+                f"--attr_path, or the discriminator, which recognises them ({self.why_no_D})"
             )
-        return (self.netD(images)[1][:, : len(self.labels.attributes)] > 0).to(images)
+        # D takes images of one size. Resizing an image to its own size does not change it.
+        size = self.opt.image_size, self.opt.image_size
+        resized = interpolate(images, size, mode="bilinear", antialias=True)
+        return (self.netD(resized)[1][:, : len(self.labels.attributes)] > 0).to(images)
 
     def test(self):
         with torch.no_grad():

@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "models/legacy.py": ("util",),
     "models/batches.py": ("util",),
     "models/translator.py": ("models", "data.conversion", "util"),
+    "models/program.py": ("models.translator", "util.errors"),
     "models/base_model.py": (
         *("models.fit_out", "models.networks", "models.builders", "models.batches"),
         *("models.legacy", "util"),

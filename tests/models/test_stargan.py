@@ -1,5 +1,7 @@
 """StarGAN: its targets, flags and steps."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -79,6 +81,35 @@ def test_conditions_of_two_data_sets_carry_their_mask():
 def test_a_target_that_can_not_be_is_one_line(text, said):
     with pytest.raises(InputError, match=said.replace("+", r"\+")):
         Labels(FACES, ["sad"], HAIR).parse(text)
+
+
+def test_a_target_with_values_is_a_dict():
+    labels = Labels(["Male", "Young"], [])
+    assert labels.named("Male=1+Young=0") == {"Male=1+Young=0": {"Male": 1, "Young": 0}}
+    assert labels.condition({"Male": 1, "Young": 0}, torch.zeros(2, 2)).tolist() == [[1, 0]] * 2
+    with pytest.raises(InputError, match="Old"):
+        labels.named("Male=1+Old=0")
+
+
+@pytest.mark.parametrize("names", [(["Black_Hair", "Blond_Hair", "Male"], ["x", "y"]), (["Male", "Young"], [])])
+def test_a_target_needs_the_attributes_of_an_image_where_its_condition_depends_on_them(names):
+    labels = Labels(*names, exclusive=["Black_Hair", "Blond_Hair"])
+    values = itertools.product((None, 0, 1), repeat=len(labels.attributes))
+    dicts = [{name: value for name, value in zip(labels.attributes, each) if value is not None} for each in values]
+    for target in [*labels.names, "+".join(labels.attributes[-2:]), *filter(None, dicts)]:
+        if not (isinstance(target, dict) and target.get("Black_Hair") and target.get("Blond_Hair")):
+            unknown = torch.full((1, len(labels.attributes)), torch.nan)
+            assert labels.needs_attributes(target) == bool(labels.condition(target, unknown).isnan().any()), target
+
+
+def test_the_discriminator_recognises_images_of_another_size(tmp_path):
+    model = model_of(tmp_path)
+    large, targets = torch.rand(2, 3, 32, 40) * 2 - 1, {"Male": "Male"}
+    small = torch.nn.functional.interpolate(large, (16, 16), mode="bilinear", antialias=True)
+    with torch.no_grad():
+        recognised = (model.netD(small)[1] > 0).float()
+        assert torch.equal(model.attributes_for(large, targets), recognised)
+        assert torch.equal(model.attributes_for(small, targets), recognised)
 
 
 def test_targets_are_a_list_of_names_with_or_without_blanks():

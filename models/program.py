@@ -1,0 +1,178 @@
+"""A trained run as one torch module for export: images in, translations out, of any height, width and batch size."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from models.translator import SMALLEST, Translator, stride_of
+from util.errors import InputError
+
+DROPOUT = nn.modules.dropout._DropoutNd
+TRACKING = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+
+
+class Program(nn.Module):
+    """What ``translator(images)`` computes, without its Python: the size is padded inside and cropped back.
+
+    (N, C, H, W) in [-1, 1] in and out; with `processing`, (N, H, W, C) uint8 in and out. The translator's networks
+    are changed: norms that use the statistics of the batch take those of each sample, as a translator does by passing
+    the samples one by one, and dropout is off, because a program cannot draw the translator's random numbers.
+    """
+
+    def __init__(self, translator: Translator, condition: dict[str, Any], processing: bool = False) -> None:
+        super().__init__()
+        self.model, self.condition, self.processing = translator.model, condition, processing
+        self.multiple = stride_of(translator.opt)
+        self.channels = translator.input_channels()
+        parts = {name: part for name, part in vars(translator.model).items() if isinstance(part, nn.Module)}
+        self.nets = nn.ModuleDict(parts)
+        self.drops = switch_off_dropout([self.nets])
+        use_sample_statistics(self.nets)
+
+    @property
+    def smallest(self) -> int:
+        """The smallest height and width. The translator also takes smaller images."""
+        return max(2, SMALLEST - self.multiple + 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.processing:
+            images = images.permute(0, 3, 1, 2).float().div(255).mul(2).sub(1)  # (N, C, H, W)
+        height, width = images.shape[-2:]
+        padded = pad_by_index(images, self.multiple)
+        made = next(iter(self.model.translate(padded, **self.condition).values()))
+        # Not made[..., :height, :width]: torch.export cannot derive that the padded size is at least the size.
+        made = made.index_select(2, _numbers(height, made)).index_select(3, _numbers(width, made))
+        if self.processing:
+            made = made.float().clamp(-1, 1).add(1).div(2).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        return made
+
+    def example(self) -> torch.Tensor:
+        """Two black images of sides that are no multiples of the stride."""
+        side = 2 * max(self.multiple, SMALLEST)
+        if self.processing:
+            return torch.zeros(2, side + 3, side + 1, self.channels, dtype=torch.uint8)
+        return torch.zeros(2, self.channels, side + 3, side + 1)
+
+    def noise(self, takes: dict[str, bool]) -> list[torch.Tensor]:
+        """Batches of noise of several random sizes; of the example's size where the program takes no other."""
+        draw = np.random.default_rng(0)
+        side = max(self.multiple, 2 * SMALLEST)
+        found = []
+        for batch in (1, 3, 1) if takes["batch"] else (1, 1, 1):
+            low = max(self.smallest, side // 2)
+            rows, columns = (int(each) for each in draw.integers(low, 2 * side, 2))
+            if not takes["size"]:
+                rows, columns = 2 * max(self.multiple, SMALLEST) + 3, 2 * max(self.multiple, SMALLEST) + 1
+            images = torch.from_numpy(draw.random((batch, self.channels, rows, columns), dtype=np.float32))
+            found.append((images.permute(0, 2, 3, 1) * 255).byte() if self.processing else images * 2 - 1)
+        return found
+
+    def description(self) -> dict[str, Any]:
+        """What a caller needs to know of the input and the output, as plain values."""
+        inside = {"size": "padded to a multiple of the stride by reflection, and cropped back, inside the program"}
+        colours = ", channels R, G, B" if self.channels == 3 else ""
+        if self.processing:
+            layout = f"uint8 (N, H, W, C), as decoded{colours}"
+            before = after = "none, it is inside the program"
+        else:
+            layout = f"float32 (N, C, H, W) in [-1, 1]{colours}"
+            before, after = "x / 127.5 - 1 of 8-bit values", "round((clip(y, -1, 1) + 1) * 127.5) to 8-bit values"
+        return {
+            **{"input": layout, "output": layout, "preprocessing": before, "postprocessing": after, **inside},
+            **{"input_channels": self.channels, "stride": self.multiple, "smallest_side": self.smallest},
+            "dropout": "off; the run's tests draw it at random" if self.drops else "none",
+        }
+
+
+def switch_off_dropout(nets: Iterable[nn.Module]) -> bool:
+    """Put active dropout layers into eval mode; whether there were any."""
+    parts = (part for net in nets for part in net.modules())
+    active = [part for part in parts if isinstance(part, DROPOUT) and part.training]
+    for part in active:
+        part.eval()
+    return bool(active)
+
+
+class SampleNorm(nn.Module):
+    """What a norm in training mode does to a batch of one sample, for each sample: (N, C, H, W) in and out."""
+
+    def __init__(self, norm: Any) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+
+
+def use_sample_statistics(nets: nn.Module) -> None:
+    """Replace the norms that would take the statistics of the batch, or update their running statistics."""
+    for parent in list(nets.modules()):
+        for name, part in parent.named_children():
+            if isinstance(part, TRACKING) and part.training and (part.track_running_stats or _is_batch_norm(part)):
+                setattr(parent, name, SampleNorm(part))
+
+
+def _is_batch_norm(part: nn.Module) -> bool:
+    return isinstance(part, nn.modules.batchnorm._BatchNorm)
+
+
+def pad_by_index(images: torch.Tensor, multiple: int) -> torch.Tensor:
+    """What pad_to_multiple of models/translator.py does for images of SMALLEST pixels or more, without a branch.
+
+    torch.export keeps one branch of an ``if`` on a size, so rows and columns are gathered by computed indices.
+    """
+    height, width = images.shape[-2:]
+    rows, columns = (_numbers((side + multiple - 1) // multiple * multiple, images) for side in (height, width))
+    mirrored_rows, mirrored_columns = 2 * (height - 1) - rows, 2 * (width - 1) - columns
+    reflects = (mirrored_rows.min() >= 0) & (mirrored_columns.min() >= 0)
+    rows = torch.where(rows < height, rows, torch.where(reflects, mirrored_rows, height - 1))
+    columns = torch.where(columns < width, columns, torch.where(reflects, mirrored_columns, width - 1))
+    return images.index_select(2, rows).index_select(3, columns)
+
+
+def _numbers(count: int, beside: torch.Tensor) -> torch.Tensor:
+    return torch.arange(count, device=beside.device)
+
+
+def export(program: Program) -> tuple[Any, dict[str, bool]]:
+    """(torch.export program, {"batch": ..., "size": ...}: whether it takes any batch size, any height and width).
+
+    Raises InputError with torch's reason where the network cannot be exported at all.
+    """
+    from torch.export import Dim
+
+    rows, columns = (Dim(name, min=program.smallest) for name in ("rows", "columns"))
+    first = 1 if program.processing else 2
+    size, reason = {first: rows, first + 1: columns}, ""
+    example = program.example()
+    for shapes in ({0: Dim("batch"), **size}, size, None):
+        try:
+            exported = _trace(program, example if shapes and 0 in shapes else example[:1], shapes)
+            return exported, {"batch": bool(shapes and 0 in shapes), "size": shapes is not None}
+        except Exception as error:  # torch.export raises many types; the last attempt has the fewest demands
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    raise InputError(f"this network can't be exported: {reason}")
+
+
+def _trace(program: Program, example: torch.Tensor, shapes: dict | None) -> Any:
+    from torch.fx.experimental import _config
+
+    # Otherwise torch.export takes a size of 1 for a constant: the batch, or the innermost map of a U-Net.
+    settings: Any = _config
+    oblivious = settings.patch(backed_size_oblivious=True)
+    with torch.no_grad(), warnings.catch_warnings(), oblivious:
+        warnings.simplefilter("ignore")
+        return torch.export.export(program, (example,), dynamic_shapes={"images": shapes} if shapes else None)
+
+
+def largest_difference(run: Callable, source: Callable, images: list[torch.Tensor]) -> float:
+    """Of `run(images)` and `source(images)` over several batches, in units of the values."""
+    with torch.no_grad():
+        return max(float((run(each).float() - source(each).float()).abs().max()) for each in images)
