@@ -9,8 +9,6 @@ Exit code: 0 all metrics were computed, 1 some were skipped (the JSON file lists
 docs/evaluation.md explains the metrics.
 """
 
-import json
-import math
 import os
 import sys
 from pathlib import Path
@@ -22,8 +20,9 @@ from data.pictures import open_image
 from options.parser import OptionParser
 from util import evaluation
 from util.errors import InputError, clear_errors
-from util.files import write_text
 from util.flags import Int
+from util.metrics.report import table, write_scores
+from util.metrics.table import parse
 from util.numerics import device
 
 
@@ -59,42 +58,9 @@ def read_options(command_line):
     add("--resamples", type=Int(0), default=1000, help="of the bootstrap; 0: no intervals")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps, for feature networks")
     options = parser.parse_or_help()
-    options.metrics = list(dict.fromkeys(name for name in (options.metrics or "").split(",") if name))
-    if not options.metrics:
-        raise InputError(f"--metrics: give names joined by commas, of {', '.join(evaluation.NAMES)}")
-    has_input, has_judge = options.input is not None, options.judge is not None
-    evaluation.check_names(options.metrics, options.paired, has_input, has_judge)
+    options.metrics = parse(options.metrics, "--metrics")
+    evaluation.check_names(options.metrics, options.paired, options.input is not None, options.judge)
     return options
-
-
-def plain(value):
-    """JSON has no infinity and no not-a-number: these become text."""
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [plain(each) for each in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def table(scores):
-    """What the console shows: a line for each metric."""
-    lines = [f"{'metric':<16}{'value':>12}  {'95 % interval':<24}computed by"]
-    for name, metric in scores["metrics"].items():
-        interval = "-"
-        if metric["interval"] is not None:
-            interval = "[{:.5g}, {:.5g}]".format(*metric["interval"])
-        record = metric["provenance"]
-        origin = f"{record['implementation']} {record['version']}, samples {shown(record['samples'])}"
-        if "feature_network" in record:
-            network = record["feature_network"]
-            origin += f", {network['network']} {network['sha256'][:8]}"
-        lines.append(f"{name:<16}{metric['value']:>12.5g}  {interval:<24}{origin}")
-    lines += [f"{name:<16}{'skipped':>12}  {reason}" for name, reason in scores["skipped"].items()]
-    return "\n".join(lines)
-
-
-def shown(samples):
-    return " + ".join(f"{count} {side}" for side, count in samples.items()) if isinstance(samples, dict) else samples
 
 
 def main(command_line=None):
@@ -112,7 +78,7 @@ def main(command_line=None):
         ignored=options.ignore_label,
     )
     scores = evaluation.evaluate(real, fake, options.metrics, settings, options.paired, inputs)
-    write_text(options.output, json.dumps(plain(scores), indent=1) + "\n")
+    write_scores(options.output, scores)
     print(table(scores))
     return 1 if scores["skipped"] else 0
 
