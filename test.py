@@ -19,8 +19,9 @@ def main(cmd_line=None):
     if len(opt.gpu_ids) > 1 or distributed.launched_several():
         raise InputError("test.py works in one process: start it with python, and give one of the --gpu_ids")
     # Imported when the flags are understood: torch takes seconds, and -h should not.
-    from data.loading.headers import roots_of
+    from data.pictures import open_image
     from models.translator import Translator
+    from models.trial import scoring_of
     from util.numerics.memory import explaining_out_of_memory
     from util.numerics.precision import backend_precision, backend_tuning
     from util.run.progress import batch_size, is_paired, samples
@@ -34,11 +35,13 @@ def main(cmd_line=None):
             model.eval()
         options.save()
         translator = Translator(model)
-        page = ResultPage(opt, len(dataset), roots_of(dataset.dataset, opt.dataroot))
+        page = ResultPage(opt, len(dataset), dataset.roots())
+        scoring = scoring_of(model, dataset, opt.metrics)
         for batch in samples(dataset, opt.num_test, one_by_one=translator.alone):
             visuals, paths = translator.run_batch(batch)
-            page.add(visuals, paths, batch_size(batch), is_paired(batch))
-    page.close()
+            saved = page.add(visuals, paths, batch_size(batch), is_paired(batch))
+            scoring.add_files(saved, paths, batch, page.image_path, open_image)
+    page.close(scoring.result())
     return 0
 
 

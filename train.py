@@ -8,6 +8,7 @@ import sys
 
 from data import create_dataset
 from models import create_model, prepare
+from options.test_options import OptionsInTraining
 from options.train_options import TrainOptions
 from util.errors import clear_errors
 from util.processes import distributed
@@ -21,6 +22,7 @@ def main(cmd_line=None):
         if len(opt.gpu_ids) > 1:
             return distributed.launch(len(opt.gpu_ids), [sys.executable, os.path.abspath(__file__), *options.words()])
         from data.loading.worker import naming_dead_workers  # imported late: torch takes seconds, and -h should not
+        from models.trial import trial_of
         from util.run import running
 
         running.check_ranks(opt, options.parser.may_differ())
@@ -29,14 +31,14 @@ def main(cmd_line=None):
         model = running.seeded(opt, lambda: create_model(opt))
         with running.running(opt, naming_dead_workers()) as stopping:
             prepare(model, dataset, opt)
-            built = running.build(opt, options, dataset, model)
+            built = running.build(opt, options, dataset, model, trial_of(model, opt, OptionsInTraining, create_dataset))
             opt.visualizer = built.visualizer  # where plug-ins expect it
             train(opt, dataset, model, stopping, *built)
             built.visualizer.close()
         return stopping.exit_code
 
 
-def train(opt, dataset, model, stopping, progress, averages, checkpoint, visualizer, listeners):
+def train(opt, dataset, model, stopping, progress, averages, checkpoint, visualizer, listeners, evaluations):
     from util.numerics.compiling import begin_step
 
     for epoch in progress.epochs():
@@ -63,6 +65,8 @@ def train(opt, dataset, model, stopping, progress, averages, checkpoint, visuali
                 listeners.losses(losses)
                 visualizer.print_current_losses(*where, losses, *progress.timings(), progress.total_iters)
                 visualizer.plot_current_losses(epoch, progress.fraction(), losses)
+
+            evaluations.when_due()  # evaluate, with --eval_freq
 
             if progress.every(opt.save_latest_freq):  # save
                 visualizer.say(f"saving the latest model (epoch {epoch}, total_iters {progress.total_iters})")

@@ -35,6 +35,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
 
     generator_names: tuple[str, ...] = ()  # networks that generate images: ("G",) stands for self.netG
     discriminator_losses: dict[str, tuple[str, ...]] = {}  # discriminator -> its loss_names on real and fake images
+    scored_visuals: dict[str, tuple[str, str | None]] = {}  # translation -> (its input, a real image of its domain)
     pool_names: tuple[str, ...] = ()  # attributes that are an ImagePool
     in_parts = False  # whether a step's batch may be cut by --accumulate: no loss compares samples
 
@@ -228,10 +229,10 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         """At the end of an epoch, where a change is printed; in a run of iterations after each --lr_update_step."""
         before = self.optimizers[0].param_groups[0]["lr"]
         for scheduler in self.schedulers:
-            if self.opt.lr_policy == "plateau":
-                scheduler.step(self.metric)
-            else:
+            if self.opt.lr_policy != "plateau":
                 scheduler.step()
+            elif self.metric is not None:  # None: this epoch had no evaluation
+                scheduler.step(self.metric)
         after = self.optimizers[0].param_groups[0]["lr"]
         by_iteration = getattr(self.opt, "n_iters", 0) + getattr(self.opt, "n_iters_decay", 0)  # see the loss lines
         if after != before and not by_iteration:

@@ -95,6 +95,14 @@ class NetworksOfModel:
             print(f"loading the model from {path}")
             weights.load_weights(net, path)
 
+    def take_weights(self, trained):
+        """Copy the weights of the same model in training: its averaged weights where it has them (--ema)."""
+        theirs = trained.networks_by_name()
+        averages = trained._ema.averages if trained._ema is not None else {}
+        for name, net in self.networks_by_name().items():
+            state = averages.get(name) or weights.unwrap(theirs[name]).state_dict()
+            weights.unwrap(net).load_state_dict(state)
+
     def average_weights(self, decay):
         """Average the generators' weights after each of their optimizer steps that is applied (--ema)."""
         nets = {name: weights.unwrap(net) for name, net in self.networks_by_name().items()}

@@ -12,6 +12,8 @@ from util.errors import InputError
 
 
 class ColorizationModel(Pix2PixModel):
+    scored_visuals = {"fake_B_rgb": ("real_A", "real_B_rgb")}
+
     modify_commandline_options = staticmethod(flags.colorization)
 
     def __init__(self, opt):

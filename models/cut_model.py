@@ -18,6 +18,7 @@ from util.errors import InputError
 class CUTModel(contrast.Contrastive, BaseModel):
     in_parts = True  # see --accumulate
     generator_names = ("G",)
+    scored_visuals = {"fake_B": ("real_A", "real_B")}
     discriminator_losses = {"D": ("D_real", "D_fake")}
 
     modify_commandline_options = staticmethod(flags.cut)

@@ -117,6 +117,17 @@ def translate_by_forward(model: Any, images: torch.Tensor) -> dict[str, torch.Te
     return {name: value for name, value in made.items() if isinstance(value, torch.Tensor)}
 
 
+def scored_by_name(visual_names: list) -> dict[str, tuple[str, str | None]]:
+    """scored_visuals of a plug-in that declares none: fake_B is the translation of real_A, among real images real_B."""
+    names = [name for name in visual_names if isinstance(name, str)]
+    pairs = {"fake_B": ("real_A", "real_B"), "fake_A": ("real_B", "real_A")}
+    return {
+        fake: (source, real if real in names else None)
+        for fake, (source, real) in pairs.items()
+        if fake in names and source in names
+    }
+
+
 class ForOlderPlugins:
     """Methods of BaseModel that only plug-ins call."""
 

@@ -17,6 +17,7 @@ from models.legacy import backward_verb
 class Pix2PixModel(BaseModel):
     in_parts = True  # see --accumulate
     generator_names = ("G",)
+    scored_visuals = {"fake_B": ("real_A", "real_B")}
     discriminator_losses = {"D": ("D_real", "D_fake")}
 
     modify_commandline_options = staticmethod(flags.pix2pix)

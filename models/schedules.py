@@ -45,7 +45,8 @@ def _step(optimizer, opt):
 
 def _plateau(optimizer, opt):
     # step() of this scheduler takes the metric.
-    return lr_scheduler.ReduceLROnPlateau(optimizer, mode="min", factor=0.2, threshold=0.01, patience=5)
+    mode = getattr(opt, "plateau_mode", "min")
+    return lr_scheduler.ReduceLROnPlateau(optimizer, mode=mode, factor=0.2, threshold=0.01, patience=5)
 
 
 def linear_by_iteration(updates: int, step: int, n_iters: int, n_iters_decay: int) -> float:

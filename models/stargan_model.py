@@ -209,7 +209,16 @@ class StarGANModel(BaseModel):
     def eval(self):
         """Nothing: in eval mode the norms would use running statistics, and the images would differ from training's."""
 
+    @property
+    def scored_visuals(self):
+        return {name: ("real_A", None) for name in self.wanted}
+
     # --- for a resumed run -------------------------------------------------------------------------------------------
+
+    def take_weights(self, trained):
+        """D comes along, which recognises the attributes of images without labels."""
+        super().take_weights(trained)
+        self.netD = trained.netD
 
     def state_dict(self):
         return {"iteration": self.iteration, "shown": self.shown}

@@ -16,6 +16,7 @@ from util.flags import Float
 class TemplateModel(BaseModel):
     in_parts = True  # see --accumulate
     generator_names = ("G",)  # the networks that generate images
+    scored_visuals = {"output": ("data_A", "data_B")}  # translation -> (its input, a real image of its domain)
 
     @staticmethod
     def modify_commandline_options(parser, is_train=True):

@@ -12,6 +12,8 @@ from util.run import weights
 class TestModel(BaseModel):
     """Loads ``<epoch>_net_G<model_suffix>.pth``; for a two-sided run it picks G_A or G_B by --direction."""
 
+    scored_visuals = {"fake": ("real", None)}
+
     modify_commandline_options = staticmethod(flags.test)
 
     def __init__(self, opt):

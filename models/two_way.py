@@ -14,6 +14,7 @@ class TwoWayModel(BaseModel):
     """
 
     generator_names = ("G_A", "G_B")
+    scored_visuals = {"fake_B": ("real_A", "real_B"), "fake_A": ("real_B", "real_A")}
     discriminator_losses = {"D_A": ("D_A",), "D_B": ("D_B",)}
     pool_names = ("fake_A_pool", "fake_B_pool")
     reported_weight_D = 1  # factor between the optimised and the reported losses of the discriminators

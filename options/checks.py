@@ -15,6 +15,7 @@ from options.old_flags import OLD_VALUES
 from options.parser import OptionParser
 from util.errors import InputError, nearest
 from util.flags import as_size, sides
+from util.metrics.table import OF_PHOTOS, need_judge, parse
 
 CHOICES = {
     "netG": GENERATORS,
@@ -50,8 +51,11 @@ def check(opt: argparse.Namespace, given: set[str]) -> None:
         check_sizes(opt, given)
     if opt.isTrain:
         check_schedule(opt, built_in)
+        check_evaluation(opt, built_in)
     elif opt.suffix:
         raise InputError("--suffix is for training; test.py takes the full name of the run in --name")
+    elif opt.metrics is not None:
+        need_judge(parse(opt.metrics, "--metrics", OF_PHOTOS), opt.judge, "--metrics")
 
 
 def check_words(opt: argparse.Namespace) -> None:
@@ -107,10 +111,25 @@ def check_schedule(opt: argparse.Namespace, built_in: bool) -> None:
             f"--epoch_count {opt.epoch_count}: nothing to train, the last epoch is --n_epochs {opt.n_epochs} "
             f"+ --n_epochs_decay {opt.n_epochs_decay} = {last}"
         )
-    if opt.lr_policy == "plateau" and built_in:
-        raise InputError("--lr_policy plateau: it follows a metric, and this model computes none; use linear")
+    if opt.lr_policy == "plateau" and built_in and opt.eval_metrics is None:
+        raise InputError("--lr_policy plateau: it follows a metric; give --eval_freq N --eval_metrics A, or use linear")
     if opt.lambda_gp and opt.gan_mode != "wgangp" and built_in:
         raise InputError(f"--lambda_gp {opt.lambda_gp}: the penalty belongs to --gan_mode wgangp, not {opt.gan_mode}")
+
+
+def check_evaluation(opt: argparse.Namespace, built_in: bool) -> None:
+    """Check the flags of the evaluation in training, which --eval_metrics switches on."""
+    if opt.eval_metrics is None:
+        for name in ("eval_freq", "best_metric") if built_in else ():
+            if getattr(opt, name) is not None:
+                raise InputError(f"--{name} {getattr(opt, name)}: name the metrics with --eval_metrics")
+        return
+    names = parse(opt.eval_metrics, "--eval_metrics", OF_PHOTOS)
+    if opt.eval_freq is None:
+        raise InputError(f"--eval_metrics {opt.eval_metrics}: give the images between two evaluations with --eval_freq")
+    need_judge(names, opt.judge, "--eval_metrics")
+    if opt.best_metric is not None and opt.best_metric not in names:
+        raise InputError(f"--best_metric {opt.best_metric}: it is not among --eval_metrics {opt.eval_metrics}; add it")
 
 
 def check_start(opt: argparse.Namespace) -> None:

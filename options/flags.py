@@ -7,6 +7,7 @@ import data
 import models
 from data.flags import PREPROCESS
 from models.tables import DISCRIMINATORS, GAN_MODES, GENERATORS, INITS, NORMS, SCHEDULES
+from options import evaluation_flags
 from options.parser import OptionParser
 from util.flags import SWITCH, Float, Int, count, size, words
 
@@ -20,7 +21,7 @@ LR_SCALES = {"none": lambda times: 1.0, "linear": lambda times: times, "sqrt": l
 RUN, DATA, NETWORKS = "the run", "the data", "the model's networks"
 SCHEDULE, LOSSES, SAVING, SHOWING = "training schedule", "losses", "saving", "showing"
 MACHINE, PLUG_INS = "machine", "for plug-ins"
-TOPICS = (RUN, DATA, NETWORKS, SCHEDULE, LOSSES, SAVING, SHOWING, MACHINE, PLUG_INS)
+TOPICS = (RUN, DATA, NETWORKS, SCHEDULE, LOSSES, SAVING, evaluation_flags.TOPIC, SHOWING, MACHINE, PLUG_INS)
 
 PHASE = "which part of the data: the folders <phase>A, <phase>B or <phase>"
 
@@ -32,6 +33,7 @@ def add_both(parser: OptionParser) -> None:
     add_data(parser)
     add_networks(parser)
     add_showing(parser)
+    evaluation_flags.add_both(parser)
     add_machine(parser)
     add_for_plug_ins(parser)
 
@@ -136,6 +138,7 @@ def add_training(parser: OptionParser) -> None:
     add_schedule(parser)
     add_losses(parser)
     add_saving(parser)
+    evaluation_flags.add_training(parser)
     add_training_display(parser)
     add_training_machine(parser)
     help = "read by plug-ins that evaluate"
@@ -234,6 +237,7 @@ def add_testing(parser: OptionParser) -> None:
     flag("--eval", **SWITCH, default=False, help="networks in eval mode: running statistics, no dropout")
     help = "test the weights averaged by --ema instead of the last ones (none given: where the run has them)"
     flag("--use_ema", **SWITCH, default=None, help=help)
+    evaluation_flags.add_testing(parser)
     flag = parser.topic(SHOWING, scope="run")
     flag("--results_layout", default="flat", help="flat (<image>_<label>.png) | folders (<label>/<image>.png)")
     flag("--aspect_ratio", type=Float(above=0), default=1.0, help="stretch result images to this width/height")

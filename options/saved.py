@@ -38,11 +38,16 @@ def write(opt: argparse.Namespace, parser: OptionParser, as_given: dict[str, Any
     opt = argparse.Namespace(**{**vars(opt), **dict(as_given)})
     folder = os.path.join(opt.checkpoints_dir, opt.name)
     mode = "train" if opt.isTrain else "test"
-    plain = {key: _plain(value) for key, value in sorted(vars(opt).items()) if key != "visualizer"}
     write_text(os.path.join(folder, f"{mode}_opt.txt"), as_text(opt, parser) + "\n")
     write_text(
-        os.path.join(folder, f"{mode}_opt.json"), json.dumps({"format": run_folder.FORMAT, "options": plain}, indent=1)
+        os.path.join(folder, f"{mode}_opt.json"),
+        json.dumps({"format": run_folder.FORMAT, "options": plain(opt)}, indent=1),
     )
+
+
+def plain(opt: argparse.Namespace) -> dict[str, Any]:
+    """The options as the JSON file holds them."""
+    return {key: _plain(value) for key, value in sorted(vars(opt).items()) if key != "visualizer"}
 
 
 def _plain(value):

@@ -1,6 +1,9 @@
 """Flags of testing, and what a test takes over from the trained run."""
 
 import argparse
+import contextlib
+import io
+import os
 from typing import Any
 
 import models
@@ -59,3 +62,36 @@ def settle_direction(opt: argparse.Namespace, trained: dict[str, Any]) -> None:
     if opt.model != "test":
         opt.direction, opt.test_direction = before, asked
         print(f"--direction {asked}: the run was trained {before}, so its second generator translates these images")
+
+
+class OptionsInTraining(TestOptions):
+    """The options of a test of a run that is in training, with the options `training`.
+
+    They are the ones that test.py would have with --phase val, or with --phase test where the data has no val images.
+    """
+
+    def __init__(self, training: argparse.Namespace) -> None:
+        self.training = training
+        names = ("val", "valA", "valB")
+        has_val = any(os.path.isdir(os.path.join(training.dataroot, name)) for name in names)
+        places = ["--dataroot", training.dataroot, "--checkpoints_dir", training.checkpoints_dir]
+        phase = ["--phase", "val" if has_val else "test"]
+        super().__init__([*places, *phase, "--name", training.name, "--device", "cpu", "--num_threads", "0"])
+
+    def restore(self, parser: OptionParser) -> dict[str, Any]:
+        self.trained = {name: value for name, value in saved.plain(self.training).items() if name != "gpu_ids"}
+        return saved.for_test(self.trained, parser)
+
+    def takes_over(self, flag: Declaration) -> bool:
+        """Flags of the machine as well: this is the machine of the training."""
+        return super().takes_over(flag) or flag.scope == "machine"
+
+    def parse(self) -> argparse.Namespace:
+        with contextlib.redirect_stdout(io.StringIO()):
+            opt = super().parse()
+        if opt.dataset_mode != self.training.dataset_mode:
+            raise InputError(
+                f"--eval_metrics: {opt.dataroot} has no images to evaluate with, no folders val, valA, test or testA"
+            )
+        opt.device, opt.gpu_ids = self.training.device, self.training.gpu_ids
+        return opt

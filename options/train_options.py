@@ -10,6 +10,7 @@ from options.flags import LR_SCALES
 from options.parser import OptionParser
 from util.errors import InputError, nearest
 from util.flags import Declaration
+from util.metrics.table import METRICS, followed
 from util.processes import distributed
 from util.run import folder as run_folder
 
@@ -41,6 +42,8 @@ class TrainOptions(BaseOptions):
             opt.continue_train, opt.overwrite, opt.init_from, opt.pretrained_name = True, False, None, None
         self.as_given = scale_rates(opt)
         settle_length(opt, given)
+        if opt.lr_policy == "plateau" and opt.eval_metrics is not None:
+            opt.plateau_mode = plateau_mode(opt)
         opt.name = checks.full_name(opt)
         checks.check_name(opt.name)
         folder = os.path.join(opt.checkpoints_dir, opt.name)
@@ -79,6 +82,11 @@ def scale_rates(opt: argparse.Namespace) -> dict[str, float]:
     for name, rate in rates.items():
         setattr(opt, name, rate * opt.lr_scale)
     return rates
+
+
+def plateau_mode(opt: argparse.Namespace) -> str:
+    """Whether --lr_policy plateau waits for a larger or a smaller value of the metric that it follows."""
+    return "max" if METRICS[followed(opt)].higher else "min"
 
 
 def settle_length(opt: argparse.Namespace, given: set[str]) -> None:

@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "data/loading/headers.py": ("data.loading.archive", "data.pictures", "util"),
     "data/loading/loader.py": (
         "data.find_dataset_using_name",
+        "data.loading.headers",
         "data.loading.worker",
         "util",
     ),

@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from util.html import HTML
-from util.show.log import LossLog, loss_line, loss_record
+from util.show.log import LossLog, MetricsLog, loss_line, loss_record
 from util.show.results import clean_name, save_images
 from util.show.sinks import Sink
 from util.util import save_image, tensor2im
@@ -64,6 +64,7 @@ class Visualizer:
             title = f"Experiment name = {self.name}"
             self._page = HTML(self.web_dir, title, keep=resumed, newest_first=True)
         self.sinks = open_sinks(self.opt)
+        self.metrics_log = MetricsLog(run_dir, resumed, self.images_seen)
 
     def _keep_old_names(self, opt):
         """Attributes that code written for the original programs may read; nothing in this project uses them."""
@@ -158,6 +159,17 @@ class Visualizer:
         self.say(line)
         with self._tolerating_os_errors("log", self.log_name):
             self.log.write(line, loss_record(epoch, iters, losses, t_comp, t_data, images, self.dataset_size, lr))
+
+    def report_metrics(self, epoch: int, fraction: float, images: int, scores: Mapping[str, Any]) -> None:
+        """Print, log and plot the scores of an evaluation (util.metrics.meter.combine) after `images` images."""
+        self._set_images_seen(images)
+        values = {name: metric["value"] for name, metric in scores["metrics"].items()}
+        shown = ", ".join(f"{name} {value:.5g}" for name, value in values.items())
+        self.say(f"evaluation (epoch: {epoch}, images: {images}) {shown or 'no metric could be computed'}")
+        with self._tolerating_os_errors("metrics", self.metrics_log.path):
+            self.metrics_log.write(epoch, images, values, scores)
+        for sink in self.sinks:
+            sink.metrics(self._step(epoch), values, epoch + fraction)
 
     def close(self) -> None:
         for sink in self.sinks:

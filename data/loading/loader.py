@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from data import find_dataset_using_name
+from data.loading.headers import roots_of
 from data.loading.worker import Positioned, Refusal, Replaced, collate, naming_dead_workers, start_worker
 from util.errors import InputError
 from util.numerics import seeding
@@ -107,6 +108,10 @@ class CustomDatasetDataLoader:
     def skip(self, batches):
         """Let the next iteration, and only that, begin after so many batches; they are not loaded."""
         self._skip = batches
+
+    def roots(self):
+        """The folders below which the image files lie."""
+        return roots_of(self.dataset, self.opt.dataroot)
 
     def __len__(self):
         """Images in an epoch, the limit --max_dataset_size included."""

@@ -1,5 +1,6 @@
 """The metrics by name, without torch: what each compares, and which direction is better."""
 
+from argparse import Namespace
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -63,3 +64,8 @@ def better(name: str, value: float, other: float | None) -> bool:
     if other is None or other != other:
         return True
     return value > other if METRICS[name].higher else value < other
+
+
+def followed(opt: Namespace) -> str:
+    """The metric that --lr_policy plateau follows: --best_metric, or else the first of --eval_metrics."""
+    return opt.best_metric or parse(opt.eval_metrics, "--eval_metrics", OF_PHOTOS)[0]

@@ -167,14 +167,14 @@ class Checkpoint:
             raise InputError(f"{self.folder}: a checkpoint needs {needed:,} bytes and {free_bytes(self.folder)}")
 
     def _forget(self, tag):
-        """Keep the states of latest and of the newest epoch or iteration; --keep_last prunes exports of older epochs.
+        """Keep the states of latest, best and the newest epoch; --keep_last prunes exports of older epochs.
 
         States of a later position belong to a part of the run that was abandoned by going back: they are removed.
         Only files that this class wrote are removed: a plug-in's own files stay.
         """
         for found in find(self.folder):
             past = found.total_iters > self.progress.total_iters
-            if past or (found.tag not in ("latest", tag) and tag != "latest"):
+            if past or (found.tag not in ("latest", "best", tag) and tag not in ("latest", "best")):
                 os.remove(found.path)
         if self.keep_last and tag.isdigit():
             epochs = {int(head) for head, _, _ in map(run_folder.split_name, os.listdir(self.folder)) if head.isdigit()}

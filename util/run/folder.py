@@ -39,7 +39,7 @@ def read(checkpoints_dir, name):
 
 
 # The names that a checkpoint writes. Other files in the folder are a plug-in's own and are never read or removed.
-_WRITTEN = re.compile(r"(latest|\d+|iter_\d+)_(?:(net)_(.+)\.pth|(state)\.pth|(manifest)\.json)")
+_WRITTEN = re.compile(r"(latest|best|\d+|iter_\d+)_(?:(net)_(.+)\.pth|(state)\.pth|(manifest)\.json)")
 
 
 def split_name(name: str) -> tuple[str, str, str]:

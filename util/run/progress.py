@@ -1,5 +1,6 @@
 """Where a run stands: epoch, images seen, batches done; and what of a step's time went where."""
 
+import contextlib
 import math
 import sys
 import time
@@ -138,6 +139,15 @@ class Progress:
         """How much of the running epoch is done, in (0, 1]."""
         return self.epoch_iter / self.images_per_epoch
 
+    @contextlib.contextmanager
+    def not_timed(self):
+        """What happens in the block counts neither as computing nor as loading."""
+        self._computing += self._lap()
+        try:
+            yield
+        finally:
+            self._lap()
+
     def timings(self):
         """(computing, loading) seconds per image since the last call, up to this moment."""
         self._computing += self._lap()
@@ -184,5 +194,19 @@ def samples(dataset, most, one_by_one=False):
     for batch in dataset:
         yield from split_batch(batch, 1 if one_by_one else batch_size(batch), most - done)
         done += min(batch_size(batch), most - done)
+        if done >= most:
+            return
+
+
+def own_samples(dataset, most):
+    """This rank's share of the first `most` samples of a data set, one by one."""
+    done = 0
+    for step, batch in enumerate(dataset):
+        everywhere = dataset.images_of(step)[1]
+        first, own = distributed.own_share(everywhere)
+        for number, part in enumerate(split_batch(batch, 1)[:own], start=done + first):
+            if number < most:
+                yield part
+        done += everywhere
         if done >= most:
             return

@@ -11,6 +11,7 @@ from util.numerics.precision import backend_precision, backend_tuning
 from util.processes import agreement, distributed, gradients
 from util.run import folder as run_folder
 from util.run.checkpoint import Checkpoint
+from util.run.eval_schedule import Evaluations, NoEvaluations
 from util.run.loss_means import Averages
 from util.run.progress import Progress
 from util.run.watch import Listeners, Watch
@@ -63,22 +64,29 @@ class Built(NamedTuple):
     checkpoint: Checkpoint
     visualizer: Visualizer  # on rank 0; a stand-in that does nothing on the other ranks
     listeners: Listeners
+    evaluations: Evaluations | NoEvaluations
 
 
-def build(opt, options, dataset, model) -> Built:
-    """Make the objects of a run whose model is ready; resumes the run, and stores its options."""
+def build(opt, options, dataset, model, trial=None) -> Built:
+    """Make the objects of a run whose model is ready; resumes the run, and stores its options.
+
+    `trial` is what is evaluated every --eval_freq images; see models/trial.py.
+    """
     agreement.print_batch_size(model)
     progress, averages = Progress(opt, len(dataset), dataset.batches_per_epoch()), Averages(model)
-    checkpoint = Checkpoint(_folder(opt), keep_last=opt.keep_last, model=model, progress=progress, averages=averages)
+    evaluations = Evaluations(opt, model, progress, trial) if trial else NoEvaluations()
+    things = {"model": model, "progress": progress, "averages": averages, **evaluations.to_save()}
+    checkpoint = Checkpoint(_folder(opt), keep_last=opt.keep_last, **things)
     checkpoint.begin(opt)
     distributed.on_rank0(options.save)
     visualizer = distributed.made_on_rank0(lambda: Visualizer(opt, progress.total_iters))
+    evaluations.begin(checkpoint, visualizer)
     visualizer.set_dataset_size(len(dataset))
     visualizer.set_optimizers(model.optimizers)
     watch = Watch(opt, model, progress, checkpoint.folder, visualizer.warn)
     checkpoint.before_save(watch.settle)
     health = Health(visualizer.warn, getattr(model, "discriminator_losses", {}))
-    return Built(progress, averages, checkpoint, visualizer, Listeners([watch, health]))
+    return Built(progress, averages, checkpoint, visualizer, Listeners([watch, health]), evaluations)
 
 
 def _folder(opt):

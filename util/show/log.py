@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from util.files import write_text
+from util.metrics.report import write_scores
 
 
 class LossLog:
@@ -34,9 +35,7 @@ class LossLog:
     def forget_after(self, images: int) -> None:
         """Drop the records after `images` images: a run that resumes there writes them again."""
         if os.path.exists(self.json_path):
-            with open(self.json_path, encoding="utf-8") as file:
-                lines = [line for line in file if _seen(line) is None or _seen(line) <= images]
-            write_text(self.json_path, "".join(lines))
+            _forget(self.json_path, "images", images)
 
     def write(self, line: str, record: dict[str, Any]) -> None:
         _append_line(self.text_path, line)
@@ -45,6 +44,29 @@ class LossLog:
     def note(self, line: str) -> None:
         """Write a line to loss_log.txt only."""
         _append_line(self.text_path, line)
+
+
+class MetricsLog:
+    """metrics.jsonl in a run's folder, a line per evaluation, and metrics.json with all about the newest evaluation:
+
+    {"images_seen": 5000, "epoch": 3, "metrics": {"l1": 0.08}}
+    """
+
+    def __init__(self, folder: str, resumed: bool = False, images: int | None = None):
+        """A run that resumes after `images` images writes the records of later positions again."""
+        self.path = os.path.join(folder, "metrics.jsonl")
+        self.newest = os.path.join(folder, "metrics.json")
+        if not os.path.exists(self.path):
+            return
+        if not resumed:
+            os.replace(self.path, os.path.join(folder, "metrics.previous.jsonl"))
+        elif images is not None:
+            _forget(self.path, "images_seen", images)
+
+    def write(self, epoch: int, images: int, values: Mapping[str, float], scores: Mapping[str, Any]) -> None:
+        metrics = {name: _number(value) for name, value in values.items()}
+        _append_line(self.path, json.dumps({"images_seen": images, "epoch": epoch, "metrics": metrics}))
+        write_scores(self.newest, {"images_seen": images, "epoch": epoch, **scores})
 
 
 def loss_line(
@@ -78,10 +100,17 @@ def loss_record(
     }
 
 
-def _seen(line):
-    """The `images` field of a record's line; None if it is missing."""
+def _forget(path, field, images):
+    """Drop the records whose `field` is above `images`."""
+    with open(path, encoding="utf-8") as file:
+        lines = [(line, _seen(line, field)) for line in file]
+    write_text(path, "".join(line for line, seen in lines if seen is None or seen <= images))
+
+
+def _seen(line, field):
+    """A field of a record's line; None if it is missing."""
     try:
-        return json.loads(line)["images"]
+        return json.loads(line)[field]
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -22,6 +22,7 @@ from util.errors import InputError
 from util.files import UNFINISHED, cannot_write, replacing, sweep, write_text
 from util.flags import Sides
 from util.html import HTML
+from util.metrics.report import write_scores
 from util.show.page_files import FOLDER, DataFile, call, image_url, roles, write_page
 from util.show.results import Sample, write_samples
 
@@ -58,20 +59,22 @@ class ResultPage:
         self._labels: list[str] = []
         self._paired = False
 
-    def add(self, visuals: dict, paths: list, images: int, paired: bool = False) -> None:
+    def add(self, visuals: dict, paths: list, images: int, paired: bool = False) -> list[Sample]:
         """The pictures of a batch: name -> (N, C, H, W), the files that they were made from, N, and whether the data
-        set has the true result of each image."""
+        set has the true result of each image. Returns what was written."""
         if self.done % EVERY == 0:
             print(f"processing ({self.done:04d})-th image... {paths}")
-        opt = self.opt
+        opt, written = self.opt, []
         try:
             for sample in write_samples(
                 self._html, visuals, paths, opt.aspect_ratio, layout=opt.results_layout, root=self._roots
             ):
                 self._add_sample(sample, paired)
+                written.append(sample)
         except OSError as error:
             raise InputError(cannot_write(self.folder, error)) from error
         self.done += images
+        return written
 
     def _add_sample(self, sample: Sample, paired: bool) -> None:
         labels, names = list(sample.files), list(sample.files.values())
@@ -83,9 +86,18 @@ class ResultPage:
         size = [round(width * max(stretch, 1)), round(height / min(stretch, 1))]
         self._items.append("item", sample.name, {label: image_url(name) for label, name in sample.files.items()}, size)
 
-    def close(self) -> None:
-        """Put the results in their place; raises InputError where a data set ended before its own length."""
+    def image_path(self, name: str) -> str:
+        """Where an image of add() lies until close()."""
+        return os.path.join(self._html.get_image_dir(), name)
+
+    def close(self, scores: dict | None = None) -> None:
+        """Put the results in their place, with metrics.json if the translations were scored.
+
+        Raises InputError where a data set ended before its own length.
+        """
         try:
+            if scores is not None:
+                write_scores(os.path.join(self._beside, METRICS), scores)
             self._html.save()
             self._items.append("describe", self._page())
             show_metrics(self._beside)

@@ -68,15 +68,20 @@ def write_samples(
 ) -> Iterator[Sample]:
     """Write the images of a batch as save_images() does, without a section on the page."""
     paths = [image_path] if isinstance(image_path, str | os.PathLike) else list(image_path)
-    for index in range(max(map(_count, visuals.values()), default=0)):
+    for index, pictures in enumerate(pictures_of(visuals)):
         path = os.fspath(paths[min(index, len(paths) - 1)]) if paths else "image"
-        pictures = {label: _picture(visual, index) for label, visual in visuals.items() if index < _count(visual)}
         stem, names = _free_names(webpage.taken, _stems(path, root), list(pictures), layout)
         for name, picture in zip(names, pictures.values()):
             target = os.path.join(webpage.get_image_dir(), name)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             save_image(picture, target, aspect_ratio)
         yield Sample(stem, dict(zip(pictures, names)), pictures)
+
+
+def pictures_of(visuals: Mapping[str, torch.Tensor | np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+    """label -> image (H, W, 3) of 8 bits, for each sample of a batch."""
+    for index in range(max(map(_count, visuals.values()), default=0)):
+        yield {label: _picture(visual, index) for label, visual in visuals.items() if index < _count(visual)}
 
 
 def clean_name(text: str, longest: int = LONGEST_STEM) -> str:
@@ -97,7 +102,7 @@ def _picture(visual, index):
 
 def _stems(path, root):
     """Candidate names for the results of `path`, an infinite sequence: sub/a, sub/a_jpg, sub/a_2, sub/a_3, ..."""
-    folder, name = os.path.split(_below(path, root))
+    folder, name = os.path.split(below(path, root))
     parts = [clean_name(part) for part in folder.split(os.sep) if part]
     stem, ending = os.path.splitext(name)
     yield "/".join(parts + [clean_name(stem)])
@@ -108,7 +113,7 @@ def _stems(path, root):
         number += 1
 
 
-def _below(path, root):
+def below(path, root):
     """`path` relative to the deepest root that contains it, or its file name if no root contains it."""
     path = os.path.abspath(path)
     roots = [root] if isinstance(root, str | os.PathLike) else root or []

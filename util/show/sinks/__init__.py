@@ -25,6 +25,9 @@ class Sink(Protocol):
     def scalars(self, step: int, values: Mapping[str, float], epoch: float) -> None:
         """`step` counts images seen; `epoch` is the position, e.g. 2.25 after a quarter of epoch 2."""
 
+    def metrics(self, step: int, values: Mapping[str, float], epoch: float) -> None:
+        """The scores of an evaluation; arguments as of scalars(), in curves of their own."""
+
     def images(self, step: int, visuals: Mapping[str, np.ndarray]) -> None:
         """`visuals` are uint8 arrays (H, W, C) or (H, W) of any sizes."""
 
@@ -77,6 +80,9 @@ class Guarded:
 
     def scalars(self, step: int, values: Mapping[str, float], epoch: float) -> None:
         self._call("scalars", step, values, epoch)
+
+    def metrics(self, step: int, values: Mapping[str, float], epoch: float) -> None:
+        self._call("metrics", step, values, epoch)
 
     def images(self, step: int, visuals: Mapping[str, np.ndarray]) -> None:
         self._call("images", step, visuals)
@@ -132,6 +138,10 @@ class WandbSink:
     def scalars(self, step, values, epoch):
         self.run.log({**values, "epoch": epoch, "images_seen": step})
 
+    def metrics(self, step, values, epoch):
+        named = {f"metric/{name}": value for name, value in values.items()}
+        self.run.log({**named, "epoch": epoch, "images_seen": step})
+
     def images(self, step, visuals):
         import wandb
 
@@ -154,6 +164,10 @@ class TensorboardSink:
         for name, value in values.items():
             writer.add_scalar(f"loss/{name}", value, step)
         writer.add_scalar("epoch", epoch, step)
+
+    def metrics(self, step, values, epoch):
+        for name, value in values.items():
+            self._writer(step).add_scalar(f"metric/{name}", value, step)
 
     def images(self, step, visuals):
         writer = self._writer(step)

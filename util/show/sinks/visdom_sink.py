@@ -49,6 +49,9 @@ class VisdomSink:
             self.points.append((float(epoch), {name: float(value) for name, value in values.items()}))
             self._wake()
 
+    def metrics(self, step: int, values: Mapping[str, float], epoch: float) -> None:
+        """Curves of metrics are on the page of the run, and not in visdom."""
+
     def images(self, step: int, visuals: Mapping[str, np.ndarray]) -> None:
         if visuals:
             self.visuals = dict(visuals)

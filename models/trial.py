@@ -1,0 +1,100 @@
+"""A model in training, as a test sees it: --eval_metrics scores exactly what test.py would score.
+
+A second model is built with the options of a test, and gets the weights of the model in training before each
+evaluation. So the model in training keeps its mode, its running statistics, its batch and its random numbers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from argparse import Namespace
+from collections.abc import Callable
+from typing import Any
+
+import models
+from models.legacy import scored_by_name
+from models.translator import Translator
+from util.errors import InputError
+from util.metrics import meter, table
+from util.numerics import seeding
+from util.numerics.precision import backend_precision, backend_tuning
+from util.processes import distributed
+from util.run.progress import batch_size, own_samples
+from util.run.scoring import Scoring
+from util.show.results import pictures_of
+
+
+class Trial:
+    """`model` in training, tested on the images of `dataset` with the options `opt` of a test."""
+
+    def __init__(self, model: Any, opt: Namespace, dataset: Any, metrics: str, most: float) -> None:
+        self.model, self.opt, self.dataset = model, opt, dataset
+        self.most = min(most, len(dataset))
+        with contextlib.redirect_stdout(io.StringIO()):  # the lines that test.py prints
+            self.tested = models.find_model_using_name(opt.model)(opt)
+            self.tested.load_networks = lambda epoch: self.tested.take_weights(model)
+            models.prepare(self.tested, dataset, opt)
+        if opt.eval:
+            self.tested.eval()
+        self.translator = Translator(self.tested)
+        self.scoring: Scoring = scoring_of(self.tested, dataset, metrics, "--eval_metrics", with_endings=True)
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """The metrics that can't be computed, and why."""
+        return self.scoring.meter.skipped
+
+    def scores(self) -> dict:
+        """What util.metrics.meter.combine() returns, of the weights of this moment. Collective: images are shared
+        out to the ranks."""
+        with seeding.restored(), backend_precision(self.opt.precision), backend_tuning(self.opt):
+            measured = distributed.run_on_all_ranks(self._measure)
+        parts = distributed.gather_on_rank0(measured)
+        scoring = self.scoring
+        return distributed.on_rank0(lambda: meter.combine(scoring.names, meter.merged(parts), scoring.settings))
+
+    def _measure(self):
+        """Measure the images of this rank."""
+        self.tested.take_weights(self.model)
+        for batch in own_samples(self.dataset, self.most):
+            visuals, paths = self.translator.run_batch(batch)
+            self.scoring.add(list(pictures_of(visuals))[: batch_size(batch)], paths, batch)
+        return self.scoring.take()
+
+
+def trial_of(model: Any, opt: Namespace, options_in_training: Callable, create_dataset: Callable) -> Trial | None:
+    """The Trial that --eval_metrics asks for, or None. Raises InputError where nothing can be evaluated. Collective."""
+    if opt.eval_metrics is None:
+        return None
+    test_opt = distributed.run_on_all_ranks(options_in_training(opt).parse)
+    with seeding.restored():
+        with contextlib.redirect_stdout(io.StringIO()):
+            dataset = create_dataset(test_opt)
+        trial = Trial(model, test_opt, dataset, opt.eval_metrics, opt.eval_max_images)
+    names, skipped = trial.scoring.names, trial.skipped
+    print(f"evaluation every {opt.eval_freq} images on {trial.most} images of {test_opt.phase}: {', '.join(names)}")
+    for name, reason in skipped.items():
+        print(f"--eval_metrics {name}: skipped, {reason}")
+    needed = {opt.best_metric} | ({table.followed(opt)} if opt.lr_policy == "plateau" else set())
+    for name in names:
+        if name in skipped and (name in needed or len(skipped) == len(names)):
+            raise InputError(f"--eval_metrics {name}: {skipped[name]}")
+    return trial
+
+
+def scoring_of(
+    model: Any, dataset: Any, metrics: str | None, flag: str = "--metrics", with_endings: bool = False
+) -> Scoring:
+    """The Scoring of a model's translations of a data set by `metrics` (A,B): of the first of its scored_visuals.
+
+    A test against the direction of the training (opt.test_direction) is scored by the second.
+    """
+    opt = model.opt
+    names = table.parse(metrics, flag, table.OF_PHOTOS) if metrics is not None else []
+    scored = list((model.scored_visuals or scored_by_name(model.visual_names)).items())
+    against = len(scored) > 1 and getattr(opt, "test_direction", None) not in (None, opt.direction)
+    if names and not scored:
+        raise InputError(f"{flag}: --model {opt.model} declares no scored_visuals, so nothing tells what to score")
+    settings = meter.Settings(metric_weights=opt.metric_weights, judge=opt.judge, device=opt.device)
+    return Scoring(names, settings, scored[against] if scored else None, dataset.roots(), flag, with_endings)
