@@ -11,11 +11,25 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.translator import SMALLEST, Translator, stride_of
+from models.translator import FOREIGN_MULTIPLE, FOREIGN_SMALLEST, Translator
 from util.errors import InputError
 
 DROPOUT = nn.modules.dropout._DropoutNd
 TRACKING = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+
+
+class Padded(nn.Module):
+    """A generator whose input is padded and whose output is cropped in a way that torch.export can follow."""
+
+    def __init__(self, net: nn.Module, multiple: int) -> None:
+        super().__init__()
+        self.net, self.multiple = net, multiple
+
+    def forward(self, images: torch.Tensor, *condition: Any) -> torch.Tensor:
+        made = self.net(pad_by_index(images, self.multiple), *condition)
+        # Not made[..., :height, :width]: torch.export cannot derive that the padded size is at least the size.
+        rows, columns = (_numbers(side, made) for side in images.shape[-2:])
+        return made.index_select(2, rows).index_select(3, columns)
 
 
 class Program(nn.Module):
@@ -28,49 +42,55 @@ class Program(nn.Module):
 
     def __init__(self, translator: Translator, condition: dict[str, Any], processing: bool = False) -> None:
         super().__init__()
-        self.model, self.condition, self.processing = translator.model, condition, processing
-        self.multiple = stride_of(translator.opt)
-        self.channels = translator.input_channels()
-        parts = {name: part for name, part in vars(translator.model).items() if isinstance(part, nn.Module)}
-        self.nets = nn.ModuleDict(parts)
+        model = translator.model
+        self.condition, self.processing, self.channels = condition, processing, translator.input_channels()
+        generators = {f"net{name}": getattr(model, f"net{name}") for name in model.generator_names}
+        self.multiple = max((getattr(net, "multiple_of", 0) for net in generators.values()), default=0)
+        self.smallest = max((getattr(net, "smallest", 0) for net in generators.values()), default=0)
+        if self.multiple:
+            for name, net in generators.items():
+                setattr(model, name, Padded(net, net.multiple_of))
+            self.translate: Callable = model.translate
+        else:  # a plug-in's generator, which the translator pads
+            self.multiple, self.smallest = FOREIGN_MULTIPLE, FOREIGN_SMALLEST
+            self.translate = _PaddedModel(model)
+        self.nets = nn.ModuleDict({name: part for name, part in vars(model).items() if isinstance(part, nn.Module)})
         self.drops = switch_off_dropout([self.nets])
         use_sample_statistics(self.nets)
 
     @property
-    def smallest(self) -> int:
-        """The smallest height and width. The translator also takes smaller images."""
-        return max(2, SMALLEST - self.multiple + 1)
+    def smallest_side(self) -> int:
+        """The smallest height and width of the input. The translator also takes smaller images."""
+        return max(2, self.smallest - self.multiple + 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if self.processing:
             images = images.permute(0, 3, 1, 2).float().div(255).mul(2).sub(1)  # (N, C, H, W)
-        height, width = images.shape[-2:]
-        padded = pad_by_index(images, self.multiple)
-        made = next(iter(self.model.translate(padded, **self.condition).values()))
-        # Not made[..., :height, :width]: torch.export cannot derive that the padded size is at least the size.
-        made = made.index_select(2, _numbers(height, made)).index_select(3, _numbers(width, made))
+        made = next(iter(self.translate(images, **self.condition).values()))
         if self.processing:
             made = made.float().clamp(-1, 1).add(1).div(2).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1)
         return made
 
     def example(self) -> torch.Tensor:
         """Two black images of sides that are no multiples of the stride."""
-        side = 2 * max(self.multiple, SMALLEST)
+        rows, columns = self._example_size()
         if self.processing:
-            return torch.zeros(2, side + 3, side + 1, self.channels, dtype=torch.uint8)
-        return torch.zeros(2, self.channels, side + 3, side + 1)
+            return torch.zeros(2, rows, columns, self.channels, dtype=torch.uint8)
+        return torch.zeros(2, self.channels, rows, columns)
+
+    def _example_size(self) -> tuple[int, int]:
+        side = 2 * max(self.multiple, 16)
+        return side + 3, side + 1
 
     def noise(self, takes: dict[str, bool]) -> list[torch.Tensor]:
         """Batches of noise of several random sizes; of the example's size where the program takes no other."""
         draw = np.random.default_rng(0)
-        side = max(self.multiple, 2 * SMALLEST)
+        side = max(self.multiple, 32)
         found = []
         for batch in (1, 3, 1) if takes["batch"] else (1, 1, 1):
-            low = max(self.smallest, side // 2)
-            rows, columns = (int(each) for each in draw.integers(low, 2 * side, 2))
-            if not takes["size"]:
-                rows, columns = 2 * max(self.multiple, SMALLEST) + 3, 2 * max(self.multiple, SMALLEST) + 1
-            images = torch.from_numpy(draw.random((batch, self.channels, rows, columns), dtype=np.float32))
+            low = max(self.smallest_side, side // 2)
+            size = draw.integers(low, 2 * side, 2) if takes["size"] else self._example_size()
+            images = torch.from_numpy(draw.random((batch, self.channels, *size), dtype=np.float32))
             found.append((images.permute(0, 2, 3, 1) * 255).byte() if self.processing else images * 2 - 1)
         return found
 
@@ -86,9 +106,22 @@ class Program(nn.Module):
             before, after = "x / 127.5 - 1 of 8-bit values", "round((clip(y, -1, 1) + 1) * 127.5) to 8-bit values"
         return {
             **{"input": layout, "output": layout, "preprocessing": before, "postprocessing": after, **inside},
-            **{"input_channels": self.channels, "stride": self.multiple, "smallest_side": self.smallest},
+            **{"input_channels": self.channels, "stride": self.multiple, "smallest_side": self.smallest_side},
             "dropout": "off; the run's tests draw it at random" if self.drops else "none",
         }
+
+
+class _PaddedModel:
+    """translate() of a model whose generators take only some sizes."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def __call__(self, images: torch.Tensor, **condition: Any) -> dict[str, torch.Tensor]:
+        padded = pad_by_index(images, FOREIGN_MULTIPLE)
+        rows, columns = (_numbers(side, images) for side in images.shape[-2:])
+        made = self.model.translate(padded, **condition)
+        return {name: each.index_select(2, rows).index_select(3, columns) for name, each in made.items()}
 
 
 def switch_off_dropout(nets: Iterable[nn.Module]) -> bool:
@@ -124,7 +157,7 @@ def _is_batch_norm(part: nn.Module) -> bool:
 
 
 def pad_by_index(images: torch.Tensor, multiple: int) -> torch.Tensor:
-    """What pad_to_multiple of models/translator.py does for images of SMALLEST pixels or more, without a branch.
+    """What pad_to_multiple of architectures/layers.py does to a multiple, without a branch.
 
     torch.export keeps one branch of an ``if`` on a size, so rows and columns are gathered by computed indices.
     """
@@ -148,7 +181,7 @@ def export(program: Program) -> tuple[Any, dict[str, bool]]:
     """
     from torch.export import Dim
 
-    rows, columns = (Dim(name, min=program.smallest) for name in ("rows", "columns"))
+    rows, columns = (Dim(name, min=program.smallest_side) for name in ("rows", "columns"))
     first = 1 if program.processing else 2
     size, reason = {first: rows, first + 1: columns}, ""
     example = program.example()

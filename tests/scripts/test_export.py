@@ -1,5 +1,6 @@
 """scripts/export.py: a file is kept only if its results agree with the network's."""
 
+import itertools
 import json
 import re
 
@@ -9,12 +10,21 @@ import torch
 from runs import CUT, CYCLE_GAN, STARGAN, make_run
 
 from metamer import load
+from models.architectures.layers import pad_to_multiple
+from models.program import pad_by_index
 from scripts import export
 from util.errors import InputError
 
 
 def images(*size, seed=0):
     return torch.rand(*size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+@pytest.mark.parametrize("multiple", [4, 128])
+def test_padding_by_indices_is_that_of_the_generators(multiple):
+    for size in itertools.product((5, 8, 30, 64, 70, 129), (9, 63, 128, 200)):
+        picture = images(1, 2, *size)
+        assert torch.equal(pad_by_index(picture, multiple), pad_to_multiple(picture, multiple))
 
 
 SIZES = ((1, 3, 64, 64), (3, 3, 37, 50), (2, 3, 13, 70))
