@@ -103,6 +103,10 @@ class Labels:
         self._check_values(target, f"target {target}")
         return {"+".join(f"{name}={int(value)}" for name, value in target.items()): target}
 
+    def conditions(self, targets, attributes):
+        """{name: condition} for {name: target}."""
+        return {name: self.condition(target, attributes) for name, target in targets.items()}
+
     def condition(self, target, attributes):
         """(N, width) for images with these attributes; NaN where it depends on an unknown attribute."""
         hot = attributes.new_zeros(attributes.shape[0], len(self.domains))

@@ -85,6 +85,8 @@ class StarGANDiscriminator(nn.Module):
 
     def __init__(self, image_size=128, conv_dim=64, c_dim=5, repeat_num=6, input_nc=3):
         super().__init__()
+        if image_size < 2**repeat_num:
+            raise ValueError(f"images of {image_size}x{image_size}: the discriminator halves them {repeat_num} times")
         layers, channels, width = [], input_nc, conv_dim
         for _ in range(repeat_num):
             layers += [nn.Conv2d(channels, width, 4, stride=2, padding=1), Kink(0.01)]

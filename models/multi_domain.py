@@ -1,0 +1,153 @@
+"""Translation to many domains by one generator G(x, c): labels, targets and pictures. The losses belong to the page.
+
+A page makes ``netG``, and ``netD`` by its discriminator(); ``netD(x)[1]`` holds the logits of the domains.
+"""
+
+import os
+from collections import OrderedDict
+
+import torch
+from torch.nn.functional import interpolate
+
+from models import networks
+from models.base_model import BaseModel
+from models.stargan_labels import Labels
+from util.errors import InputError
+from util.numerics import seeding
+from util.processes import distributed
+from util.run import weights
+
+SHOWN = 8  # rows of the pictures during training
+
+
+class MultiDomainModel(BaseModel):
+    """In training a batch has labels c, and gets the labels c' to translate to: those of its images in another order.
+
+    A test translates to every target of --targets. Where a target keeps or flips an attribute that is unknown, the
+    discriminator recognises it.
+    """
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        self.labels = Labels(opt.selected_attrs, opt.domains, opt.exclusive_attrs)
+        self.targets = self.labels.parse(None if self.isTrain else opt.targets)
+        self.shown = None  # images and attributes of the first batch, whose translations training shows
+
+    def discriminator(self):
+        """A new discriminator, for the device and the weights still to come."""
+        raise NotImplementedError
+
+    def setup(self, opt):
+        super().setup(opt)
+        if not self.isTrain and self.labels.attributes:
+            self.netD, self.why_no_D = self.load_discriminator()
+
+    def load_discriminator(self):
+        """(netD, None) of a trained run; (None, reason) where its file is missing or does not fit --image_size."""
+        path = os.path.join(self.save_dir, f"{weights.tag_of(self.opt)}_net_D.pth")
+        try:
+            net = self.discriminator().to(self.device)
+            weights.load_weights(net, path)
+        except ValueError as error:  # an InputError is one
+            return None, str(error)
+        print(f"attributes of images without labels are recognised by the discriminator ({path})")
+        return net, None
+
+    # --- labels of a batch -------------------------------------------------------------------------------------------
+
+    def set_input(self, input):
+        self.real_A = input["A"].to(self.device, non_blocking=True)
+        self.image_paths = input["A_paths"]
+        self.label = input.get("label")
+        if self.isTrain:
+            self.draw_targets(self.label)
+
+    def draw_targets(self, label):
+        """c and c' of the batch, computed on the loader's device, so that nothing waits for the GPU."""
+        self.labels.check(label, self.image_paths[0])
+        target = self.draw_target_labels(label)
+        conditions = self.labels.condition_of(label), self.labels.condition_of(target)
+        self.label_org, self.label_trg = (each.to(self.device, non_blocking=True) for each in (label, target))
+        self.c_org, self.c_trg = (each.to(self.device, non_blocking=True) for each in conditions)
+        names = ("real_A", "image_paths", "label_org", "label_trg", "c_org", "c_trg")
+        self.keep_batch({name: getattr(self, name) for name in names})
+        if self.shown is None:
+            self.shown = self.real_A[:SHOWN].clone(), self.labels.attributes_of(label[:SHOWN]).to(self.device)
+
+    def draw_target_labels(self, labels):
+        """The labels of the step, of all processes, in another order; an image may keep its own."""
+        everywhere, first = distributed.concatenate_in_rank_order(labels)
+        order = torch.randperm(len(everywhere), generator=seeding.shared(labels.device), device=labels.device)
+        return everywhere[order[first : first + len(labels)]]
+
+    def take_part(self, part):
+        """A micro-batch of --accumulate, with the targets that were drawn over the whole batch."""
+        for name, value in part.items():
+            setattr(self, name, value)
+
+    # --- translations ------------------------------------------------------------------------------------------------
+
+    def translate(self, images, target=None, attributes=None):
+        """{target: translated images}; writes no attribute.
+
+        target: None for all of --targets, a text such as "Blond_Hair" or "Brown_Hair+Male", or a dict such as
+        {"Blond_Hair": 1, "Male": 0}. attributes: (N, attributes) of the images, NaN or None where unknown.
+        """
+        targets = self.targets if target is None else self.labels.named(target)
+        images = images.to(self.device)
+        known = attributes if attributes is None else attributes.to(images)
+        if known is None or any(each.isnan().any() for each in self.labels.conditions(targets, known).values()):
+            recognised = self.attributes_for(images, targets)
+            known = recognised if known is None else torch.where(known.isnan(), recognised, known)
+        conditions = self.labels.conditions(targets, known)
+        with networks.counted(self.netG, 0):  # the running statistics stay as they are
+            return {name: self.netG(images, condition) for name, condition in conditions.items()}
+
+    def attributes_for(self, images, targets):
+        """(N, attributes) of 0 and 1: recognised by the discriminator if a target depends on them, otherwise zeros."""
+        needing = [name for name, target in targets.items() if self.labels.needs_attributes(target)]
+        if not needing:
+            return images.new_zeros(images.shape[0], len(self.labels.attributes))  # len() would fix an export's batch
+        if self.netD is None:
+            raise InputError(
+                f"{needing[0]}: images without labels, and this target keeps or flips their attributes; give "
+                f"--attr_path, or the discriminator, which recognises them ({self.why_no_D})"
+            )
+        # The discriminator takes images of one size. Resizing an image to its own size does not change it.
+        size = self.opt.image_size, self.opt.image_size
+        resized = interpolate(images, size, mode="bilinear", antialias=True)
+        return (self.netD(resized)[1][:, : len(self.labels.attributes)] > 0).to(images)
+
+    def test(self):
+        with torch.no_grad():
+            attributes = None if self.label is None else self.labels.attributes_of(self.label)
+            self.translations = self.translate(self.real_A, attributes=attributes)
+
+    def compute_visuals(self):
+        with torch.no_grad():
+            self.translations = self.translate(self.shown[0], attributes=self.shown[1])
+
+    def get_current_visuals(self):
+        """Columns: the input, then every target; in training a tall picture each, always of the same images."""
+        images = self.shown[0] if self.isTrain else self.real_A
+        columns = OrderedDict(real_A=images, **self.translations)
+        if not self.isTrain:
+            return columns
+        return OrderedDict((name, torch.cat(tuple(column), dim=1)[None]) for name, column in columns.items())
+
+    @property
+    def scored_visuals(self):
+        return {name: ("real_A", None) for name in self.targets}
+
+    # --- for a resumed run -------------------------------------------------------------------------------------------
+
+    def take_weights(self, trained):
+        """D comes along, which recognises the attributes of images without labels."""
+        super().take_weights(trained)
+        self.netD = trained.netD
+
+    def state_dict(self):
+        return {"shown": self.shown}
+
+    def load_state_dict(self, state):
+        self.shown = state["shown"] and tuple(each.to(self.device) for each in state["shown"])
