@@ -3,7 +3,6 @@
 ``-h`` lists the flags. To change what happens in training and when, edit train().
 """
 
-import os
 import sys
 
 from data import create_dataset
@@ -20,7 +19,7 @@ def main(cmd_line=None):
         options = TrainOptions(cmd_line)
         opt = distributed.run_on_all_ranks(options.parse)
         if len(opt.gpu_ids) > 1:
-            return distributed.launch(len(opt.gpu_ids), [sys.executable, os.path.abspath(__file__), *options.words()])
+            return distributed.launch(len(opt.gpu_ids), [sys.executable, __file__, *options.words()])
         from data.loading.worker import naming_dead_workers  # imported late: torch takes seconds, and -h should not
         from models.trial import trial_of
         from util.run import running
@@ -39,15 +38,12 @@ def main(cmd_line=None):
 
 
 def train(opt, dataset, model, stopping, progress, averages, checkpoint, visualizer, listeners, evaluations):
-    from util.numerics.compiling import begin_step
-
+    """The loop: epochs, steps, and what is due after a step. A resumed run continues at the next step."""
     for epoch in progress.epochs():
         dataset.set_epoch(epoch)
         visualizer.reset()
-
         for data in progress.batches(dataset):
-            begin_step(opt.compile, opt.device)  # update
-            model.set_input(data)
+            model.set_input(data)  # update
             model.optimize_parameters()
             averages.add(progress.own_images)
             listeners.step(data)
@@ -61,9 +57,9 @@ def train(opt, dataset, model, stopping, progress, averages, checkpoint, visuali
                 listeners.images(visuals, data)
 
             if progress.every(opt.print_freq):  # print
-                losses, where = averages.take(), (epoch, progress.epoch_iter)
+                losses, iters = averages.take(), progress.epoch_iter
                 listeners.losses(losses)
-                visualizer.print_current_losses(*where, losses, *progress.timings(), progress.total_iters)
+                visualizer.print_current_losses(epoch, iters, losses, *progress.timings(), progress.total_iters)
                 visualizer.plot_current_losses(epoch, progress.fraction(), losses)
 
             evaluations.when_due()  # evaluate, with --eval_freq
@@ -80,8 +76,7 @@ def train(opt, dataset, model, stopping, progress, averages, checkpoint, visuali
             model.update_learning_rate()
         if epoch % opt.save_epoch_freq == 0 or epoch == progress.last_epoch:
             print(f"saving the model at the end of epoch {epoch}, iters {progress.total_iters}")
-            for tag in ("latest", epoch):
-                checkpoint.save(tag, must=epoch == progress.last_epoch)
+            checkpoint.save("latest", epoch, must=epoch == progress.last_epoch)
 
 
 if __name__ == "__main__":

@@ -201,21 +201,6 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
     def parallelize(self):
         """Called after setup(); the originals wrapped networks here. Ours need no wrapper."""
 
-    def eval(self):
-        for net in self.networks_by_name().values():
-            net.eval()
-
-    def train(self):
-        for net in self.networks_by_name().values():
-            net.train()
-
-    def mixes_samples(self):
-        """Whether a sample's output depends on the others of its batch: batch statistics, or dropout's one stream."""
-        mixing = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.modules.dropout._DropoutNd)
-        return any(
-            isinstance(m, mixing) and m.training for net in self.networks_by_name().values() for m in net.modules()
-        )
-
     def test(self):
         """forward() and compute_visuals() without gradients."""
         with torch.no_grad():

@@ -140,3 +140,18 @@ class NetworksOfModel:
     def networks_by_name(self):
         """Name -> network, in the order of model_names."""
         return {name: getattr(self, "net" + name) for name in self.model_names if isinstance(name, str)}
+
+    def eval(self):
+        for net in self.networks_by_name().values():
+            net.eval()
+
+    def train(self):
+        for net in self.networks_by_name().values():
+            net.train()
+
+    def mixes_samples(self):
+        """Whether a sample's output depends on the others of its batch: batch statistics, or dropout's one stream."""
+        mixing = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.modules.dropout._DropoutNd)
+        return any(
+            isinstance(m, mixing) and m.training for net in self.networks_by_name().values() for m in net.modules()
+        )

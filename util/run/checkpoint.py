@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 import torch
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_map
 
 from util.errors import InputError
 from util.files import UNFINISHED, cannot_write, free_bytes, fsync_file, fsync_folder, replacing
@@ -69,12 +69,13 @@ class Checkpoint:
 
     # --- saving ------------------------------------------------------------------------------------------------------
 
-    def save(self, tag, must: bool = False) -> None:
-        """Write the checkpoint `tag`. If that fails, print a warning and go on, unless `must` is set."""
+    def save(self, *tags, must: bool = False) -> None:
+        """Write the checkpoint under each of the tags. If it fails, print a warning and go on, unless `must` is set."""
         for function in self._before_save:
             function()
         self._ranks = distributed.gather_on_rank0(self._own_state()) if distributed.world_size() > 1 else []
-        distributed.on_rank0(lambda: self._save_or_warn(str(tag), must))
+        for tag in tags:
+            distributed.on_rank0(lambda tag=tag: self._save_or_warn(str(tag), must))
         self._ranks = []  # pools are large
 
     def _own_state(self):
@@ -154,7 +155,7 @@ class Checkpoint:
             state["processes"] = self._ranks
         else:
             state.update({name: thing.state_dict() for name, thing in self._own.items()})
-        with replacing(path, _bytes(state)) as file:
+        with replacing(path, weights.size_in_bytes(state)) as file:
             weights.write_tensors(state, file)
         self._written = position, path, run_folder.proof(path)
         return self._written[2]
@@ -162,7 +163,7 @@ class Checkpoint:
     def _check_space(self):
         """Before anything is written: is there room for the exports and the state?"""
         state = self._shared["model"].state_dict()
-        needed = _bytes(state) + _bytes(state["networks"])
+        needed = weights.size_in_bytes(state) + weights.size_in_bytes(state["networks"])
         if shutil.disk_usage(self.folder).free < needed:
             raise InputError(f"{self.folder}: a checkpoint needs {needed:,} bytes and {free_bytes(self.folder)}")
 
@@ -243,8 +244,3 @@ def _saving_to(model, folder):
         yield
     finally:
         model.save_dir = before
-
-
-def _bytes(value):
-    leaves, _ = tree_flatten(value)
-    return sum(leaf.numel() * leaf.element_size() for leaf in leaves if isinstance(leaf, torch.Tensor))

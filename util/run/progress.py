@@ -8,12 +8,12 @@ import time
 import torch
 from tqdm import tqdm
 
-from util.numerics import seeding
+from util.numerics import compiling, seeding
 from util.processes import distributed
 
 
 class Progress:
-    """Hands out epochs and batches, counts images, and seeds every step by its position.
+    """Hands out epochs and batches, counts images, and begins every step, seeded by its position.
 
     epoch       number of the running epoch, from 1 (or --epoch_count)
     batches_done, epoch_iter   batches and images of this epoch so far
@@ -57,7 +57,7 @@ class Progress:
             print(f"End of epoch {epoch} / {self.last_epoch} \t Time Taken: {time.time() - start:.0f} sec")
 
     def batches(self, dataset):
-        """The epoch's batches from where it stands. One that is handed out is counted already, its step seeded."""
+        """The epoch's batches that are left. A batch is counted, and its step is begun, before it is handed out."""
         if self.batches_done:
             dataset.skip(self.batches_done)
         self._mark = time.perf_counter()
@@ -84,6 +84,7 @@ class Progress:
     def _count(self, own, images):
         self.own_images = own
         distributed.set_step_images(own, images)
+        compiling.begin_step(getattr(self.opt, "compile", "none"), getattr(self.opt, "device", torch.device("cpu")))
         seeding.seed_step(self.opt.seed, self.total_iters, distributed.rank())
         self._epoch_ended = False
         self._previous = self.total_iters

@@ -5,6 +5,7 @@ import os
 import zipfile
 
 import torch
+from torch.utils._pytree import tree_flatten
 
 from util.errors import InputError
 from util.files import replacing
@@ -16,8 +17,14 @@ WRAPPERS = ("module.", "_orig_mod.")  # what DataParallel/DDP and torch.compile 
 def save_weights(net, path):
     """Write a network's state dict, on the CPU, atomically."""
     state = {key: value.detach().cpu() for key, value in unwrap(net).state_dict().items()}
-    with replacing(path, sum(value.numel() * value.element_size() for value in state.values())) as file:
+    with replacing(path, size_in_bytes(state)) as file:
         write_tensors(state, file)
+
+
+def size_in_bytes(value):
+    """The size of all tensors in nested lists and dicts."""
+    leaves, _ = tree_flatten(value)
+    return sum(leaf.numel() * leaf.element_size() for leaf in leaves if isinstance(leaf, torch.Tensor))
 
 
 def write_tensors(state, file):
