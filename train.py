@@ -7,7 +7,6 @@ import sys
 
 from data import create_dataset
 from models import create_model, prepare
-from options.test_options import OptionsInTraining
 from options.train_options import TrainOptions
 from util.errors import clear_errors
 from util.processes import distributed
@@ -20,17 +19,16 @@ def main(cmd_line=None):
         opt = distributed.run_on_all_ranks(options.parse)
         if len(opt.gpu_ids) > 1:
             return distributed.launch(len(opt.gpu_ids), [sys.executable, __file__, *options.words()])
-        from data.loading.worker import naming_dead_workers  # imported late: torch takes seconds, and -h should not
-        from models.trial import trial_of
+        from models.trial import trial_of  # imported late: torch takes seconds, and -h should not
         from util.run import running
 
         running.check_ranks(opt, options.parser.may_differ())
         dataset = create_dataset(opt)
         print(f"The number of training images = {len(dataset)}")
         model = running.seeded(opt, lambda: create_model(opt))
-        with running.running(opt, naming_dead_workers()) as stopping:
+        with running.running(opt, dataset.guard()) as stopping:
             prepare(model, dataset, opt)
-            built = running.build(opt, options, dataset, model, trial_of(model, opt, OptionsInTraining, create_dataset))
+            built = running.build(opt, options, dataset, model, trial_of(model, opt, options.of_test, create_dataset))
             opt.visualizer = built.visualizer  # where plug-ins expect it
             train(opt, dataset, model, stopping, *built)
             built.visualizer.close()
@@ -38,7 +36,6 @@ def main(cmd_line=None):
 
 
 def train(opt, dataset, model, stopping, progress, averages, checkpoint, visualizer, listeners, evaluations):
-    """The loop: epochs, steps, and what is due after a step. A resumed run continues at the next step."""
     for epoch in progress.epochs():
         dataset.set_epoch(epoch)
         visualizer.reset()
@@ -63,7 +60,6 @@ def train(opt, dataset, model, stopping, progress, averages, checkpoint, visuali
                 visualizer.plot_current_losses(epoch, progress.fraction(), losses)
 
             evaluations.when_due()  # evaluate, with --eval_freq
-
             if progress.every(opt.save_latest_freq):  # save
                 visualizer.say(f"saving the latest model (epoch {epoch}, total_iters {progress.total_iters})")
                 checkpoint.save(f"iter_{progress.total_iters}" if opt.save_by_iter else "latest")

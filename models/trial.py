@@ -63,11 +63,11 @@ class Trial:
         return self.scoring.take()
 
 
-def trial_of(model: Any, opt: Namespace, options_in_training: Callable, create_dataset: Callable) -> Trial | None:
+def trial_of(model: Any, opt: Namespace, test_options: Callable, create_dataset: Callable) -> Trial | None:
     """The Trial that --eval_metrics asks for, or None. Raises InputError where nothing can be evaluated. Collective."""
     if opt.eval_metrics is None:
         return None
-    test_opt = distributed.run_on_all_ranks(options_in_training(opt).parse)
+    test_opt = distributed.run_on_all_ranks(lambda: test_options(opt))
     with seeding.restored():
         with contextlib.redirect_stdout(io.StringIO()):
             dataset = create_dataset(test_opt)

@@ -8,6 +8,7 @@ from options import checks, flags, saved
 from options.base_options import BaseOptions
 from options.flags import LR_SCALES
 from options.parser import OptionParser
+from options.test_options import OptionsInTraining
 from util.errors import InputError, nearest
 from util.flags import Declaration
 from util.metrics.table import METRICS, followed
@@ -34,6 +35,10 @@ class TrainOptions(BaseOptions):
 
     def takes_over(self, flag: Declaration) -> bool:
         return flag.resumed
+
+    def of_test(self, opt: argparse.Namespace) -> argparse.Namespace:
+        """The options of a test of this run, while it is in training with the options `opt`."""
+        return OptionsInTraining(opt).parse()
 
     def finish(self, opt: argparse.Namespace, given: set[str]) -> None:
         super().finish(opt, given)

@@ -100,6 +100,10 @@ class CustomDatasetDataLoader:
     def load_data(self):
         return self
 
+    def guard(self):
+        """For the whole training: a data worker that dies, at any moment, is an error that says so."""
+        return naming_dead_workers()
+
     def set_epoch(self, epoch):
         """Before an epoch is iterated: its order, its crops and flips, and the data set's current_epoch."""
         self.sampler.set_epoch(epoch)
