@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import models
@@ -57,10 +57,15 @@ class Trial:
     def _measure(self):
         """Measure the images of this rank."""
         self.tested.take_weights(self.model)
-        for batch in own_samples(self.dataset, self.most):
-            visuals, paths = self.translator.run_batch(batch)
-            self.scoring.add(list(pictures_of(visuals))[: batch_size(batch)], paths, batch)
+        measure(self.translator, own_samples(self.dataset, self.most), self.scoring)
         return self.scoring.take()
+
+
+def measure(translator: Translator, batches: Iterable[dict], scoring: Scoring) -> None:
+    """Translate batches of a data set and measure the translations as test.py writes them, with 8 bits."""
+    for batch in batches:
+        visuals, paths = translator.run_batch(batch)
+        scoring.add(list(pictures_of(visuals))[: batch_size(batch)], paths, batch)
 
 
 def trial_of(model: Any, opt: Namespace, test_options: Callable, create_dataset: Callable) -> Trial | None:

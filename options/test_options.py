@@ -64,18 +64,22 @@ def settle_direction(opt: argparse.Namespace, trained: dict[str, Any]) -> None:
         print(f"--direction {asked}: the run was trained {before}, so its second generator translates these images")
 
 
+def phase_to_evaluate(dataroot: str) -> str:
+    """val, or test where the data has no val images."""
+    has_val = any(os.path.isdir(os.path.join(dataroot, name)) for name in ("val", "valA", "valB"))
+    return "val" if has_val else "test"
+
+
 class OptionsInTraining(TestOptions):
     """The options of a test of a run that is in training, with the options `training`.
 
-    They are the ones that test.py would have with --phase val, or with --phase test where the data has no val images.
+    They are the ones that test.py would have with --phase val or test (see phase_to_evaluate).
     """
 
     def __init__(self, training: argparse.Namespace) -> None:
         self.training = training
-        names = ("val", "valA", "valB")
-        has_val = any(os.path.isdir(os.path.join(training.dataroot, name)) for name in names)
         places = ["--dataroot", training.dataroot, "--checkpoints_dir", training.checkpoints_dir]
-        phase = ["--phase", "val" if has_val else "test"]
+        phase = ["--phase", phase_to_evaluate(training.dataroot)]
         super().__init__([*places, *phase, "--name", training.name, "--device", "cpu", "--num_threads", "0"])
 
     def restore(self, parser: OptionParser) -> dict[str, Any]:

@@ -4,11 +4,15 @@
         --metrics l1,psnr,ssim --output scores.json
     python scripts/evaluate.py --real datasets/horse2zebra/testB --fake results/zebras --metrics fid,kid \
         --output scores.json
+    python scripts/evaluate.py --run checkpoints/horses --epochs all --metrics kid,edges --output curve.json
+
+The last form scores the checkpoints of a run as test.py does, draws a curve beside the JSON file and names the best.
 
 Exit code: 0 all metrics were computed, 1 some were skipped (the JSON file lists the reasons), 2 the input is wrong.
 docs/evaluation.md explains the metrics.
 """
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -18,11 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from data.image_folder import make_dataset
 from data.pictures import open_image
 from options.parser import OptionParser
+from scripts import run_curve
 from util import evaluation
 from util.errors import InputError, clear_errors
-from util.flags import Int
+from util.flags import Int, count
 from util.metrics.report import table, write_scores
-from util.metrics.table import parse
+from util.metrics.table import METRICS, OF_PHOTOS, need_judge, parse
 from util.numerics import device
 
 
@@ -44,8 +49,8 @@ def read_options(command_line):
     parser.description = "Score generated images against real images. Exit code 1: some metrics were skipped."
     needed = not parser.wants_help()
     add = parser.add_argument
-    add("--real", required=needed, metavar="DIR", help="real images of the target domain, or the true label images")
-    add("--fake", required=needed, metavar="DIR", help="generated images, or the predicted label images")
+    add("--real", metavar="DIR", help="real images of the target domain, or the true label images")
+    add("--fake", metavar="DIR", help="generated images, or the predicted label images")
     add("--paired", action="store_true", help="images of the same name (without ending) belong together")
     add("--metrics", required=needed, metavar="A,B", help=f"of {', '.join(evaluation.NAMES)}")
     add("--output", required=needed, metavar="F.json", help="write values, intervals and provenance there")
@@ -56,16 +61,36 @@ def read_options(command_line):
     add("--batch_size", type=Int(1), default=16, help="images at a time in feature networks; changes no value")
     add("--seed", type=Int(0), default=0, help="of the bootstrap")
     add("--resamples", type=Int(0), default=1000, help="of the bootstrap; 0: no intervals")
+    add("--run", metavar="DIR", help="instead of --real and --fake: score the checkpoints of this run's folder")
+    add("--epochs", default="all", metavar="A,B", help="with --run: all, or epochs joined by commas, also latest, best")
+    add("--dataroot", metavar="DIR", help="with --run: the data (none given: that of the training)")
+    add("--phase", metavar="P", help="with --run: part of the data (none given: val, or test where there is no val)")
+    add("--max_images", type=count, default=math.inf, help="with --run: score this many images at most")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps, for feature networks")
     options = parser.parse_or_help()
-    options.metrics = parse(options.metrics, "--metrics")
-    evaluation.check_names(options.metrics, options.paired, options.input is not None, options.judge)
+    options.metrics = parse(options.metrics, "--metrics", OF_PHOTOS if options.run is not None else METRICS)
+    check_places(options, parser.given())
     return options
+
+
+def check_places(options, given):
+    """Either two folders or a run, and no flag that the other one reads."""
+    of_folders, of_run = {"real", "fake", "paired", "input"}, {"epochs", "dataroot", "phase", "max_images"}
+    for name in sorted(given & (of_folders if options.run is not None else of_run)):
+        raise InputError(f"--{name}: it is {'not read with' if options.run is not None else 'only for'} --run")
+    if options.run is not None:
+        return need_judge(options.metrics, options.judge, "--metrics")
+    for name in ("real", "fake"):
+        if getattr(options, name) is None:
+            raise InputError(f"--{name}: missing; give the folder, or --run with the folder of a run")
+    evaluation.check_names(options.metrics, options.paired, options.input is not None, options.judge)
 
 
 def main(command_line=None):
     """Score, print, write; return the exit code."""
     options = read_options(sys.argv[1:] if command_line is None else command_line)
+    if options.run is not None:
+        return run_curve.main(options)
     real, fake = images_of("--real", options.real), images_of("--fake", options.fake)
     inputs = images_of("--input", options.input) if options.input is not None else None
     settings = evaluation.Settings(

@@ -80,6 +80,7 @@ def whole_programs(found, folder):
         *("--crop_size", "32", "--n_epochs", "2", "--n_epochs_decay", "1", "--display_id", "0", "--print_freq", "2"),
         *("--display_freq", "2", "--pool_size", "3", "--seed", "3", "--num_threads", "0", "--device", "cpu"),
         *("--dataroot", str(folder / "photos"), "--checkpoints_dir", str(folder / "runs")),
+        *("--eval_freq", "7", "--eval_metrics", "l1,edges", "--eval_max_images", "5", "--best_metric", "edges"),
     ]
     codes = [train.main([*words, "--name", "straight"])]
     original = running.Stop.requested

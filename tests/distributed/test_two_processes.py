@@ -15,6 +15,7 @@ from cases import EQUAL, IN_PARTS, MIXED, ROOT, build, frozen, parameters, same_
 from PIL import Image
 from same import assert_same
 
+import test as test_program
 import train as train_program
 from util.errors import InputError
 from util.processes import distributed
@@ -144,6 +145,22 @@ def test_stopped_and_continued_by_as_many_is_the_run_that_never_stopped(folder):
     stopped = checkpoint.read_state(folder / "runs/stopped/latest_state.pth")
     assert (stopped["progress"]["epoch"], stopped["progress"]["total_iters"]) == (1, 7)
     assert len(stopped["processes"]) == 2
+
+
+def test_an_evaluation_by_two_has_the_numbers_of_one(folder, tmp_path):
+    lines = [(folder / "runs" / name / "metrics.jsonl").read_text() for name in ("straight", "continued")]
+    assert lines[0] == lines[1]
+    found = [json.loads(line) for line in lines[0].splitlines()]
+    assert [line["images_seen"] for line in found] == [7, 14, 21]
+    words = ["--dataroot", str(folder / "photos"), "--checkpoints_dir", str(folder / "runs"), "--name", "straight"]
+    words += ["--results_dir", str(tmp_path), "--num_test", "5", "--metrics", "l1,edges", "--device", "cpu"]
+    test_program.main(words)
+    scores = json.loads((tmp_path / "straight" / "test_latest" / "metrics.json").read_text())
+    assert {name: metric["value"] for name, metric in scores["metrics"].items()} == found[-1]["metrics"]
+    newest = json.loads((folder / "runs/straight/metrics.json").read_text())
+    assert newest["metrics"] == scores["metrics"]
+    best = checkpoint.read_state(folder / "runs/straight/best_state.pth")["evaluations"]["best"]
+    assert best == max(line["metrics"]["edges"] for line in found)
 
 
 def records(run):

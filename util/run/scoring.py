@@ -113,11 +113,15 @@ class Scoring:
             self._refuse()
         return self.meter.take()
 
+    def scores(self) -> dict:
+        """The scores of the samples since the last call: {"metrics": ..., "images": ..., "skipped": ...}."""
+        return combine(self.names, self.take(), self.settings)
+
     def result(self) -> dict | None:
-        """Print and return the scores of all samples: {"metrics": ..., "images": ..., "skipped": ...}."""
+        """Print and return the scores of a test; None without metrics."""
         if not self.names:
             return None
-        scores = combine(self.names, self.take(), self.settings)
+        scores = self.scores()
         print(table(scores))
         return scores
 
