@@ -1,4 +1,4 @@
-"""The architecture of a generator, read from the keys and shapes of its state dict."""
+"""The architecture of a network, read from the keys and shapes of its state dict."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ import re
 import torch
 
 State = dict[str, torch.Tensor]
+UNKNOWN = "not a ResNet, a U-Net or a StarGAN generator of this family"
 
 
 def generator_flags(state: State) -> dict[str, object]:
-    """Flag -> value of the ResNet or U-Net generator whose weights these are; ValueError for other networks.
+    """Flag -> value of the generator whose weights these are; ValueError for other networks.
 
-    What weights do not show is left out: a U-Net's dropout has no weights and does not change the keys.
+    What weights do not show is left out: a U-Net's dropout has no weights and does not change the keys, and the
+    condition of a StarGAN is a number of channels (see stargan_condition) whose names are not in the file.
     """
+    if is_stargan(state):
+        return _stargan_flags(state)
     if "model.1.weight" in state and "model.model.0.weight" not in state:
         return _resnet_flags(state)
     if "model.model.0.weight" in state:
         return _unet_flags(state)
-    raise ValueError("neither a ResNet nor a U-Net generator of this family")
+    raise ValueError(UNKNOWN)
 
 
 def _resnet_flags(state: State) -> dict[str, object]:
     stem, layers = state["model.1.weight"], _layers(state)
     blocks = {int(match[1]) for key in state if (match := re.match(r"model\.(\d+)\.conv_block\.", key))}
     if stem.shape[2:] != (7, 7) or not blocks:
-        raise ValueError("neither a ResNet nor a U-Net generator of this family")
+        raise ValueError(UNKNOWN)
     convolutions = [key for key, value in state.items() if value.dim() == 4]
     second = {int(match[1]) for key in convolutions if (match := re.match(r"model\.\d+\.conv_block\.(\d+)\.", key))}
     blurs = [int(match[1]) for key in state if (match := re.match(r"model\.(\d+)\.filt$", key))]
@@ -71,3 +75,44 @@ def _norm(state: State, statistics: str, has_bias: bool) -> str:
     if statistics in state and statistics.replace("running_mean", "weight") in state:
         return "batch"
     return "instance" if has_bias else "none"
+
+
+def is_stargan(state: State) -> bool:
+    """Whether these are the weights of a StarGAN's generator."""
+    return "main.0.weight" in state and "main.1.running_mean" in state and "conv1.weight" not in state
+
+
+def _stargan_flags(state: State) -> dict[str, object]:
+    convolutions = [value for value in state.values() if value.dim() == 4]
+    blocks = sum(key.endswith(".main.0.weight") for key in state)
+    channels = convolutions[-1].shape[0]
+    width = convolutions[0].shape[0]
+    return {"g_conv_dim": width, "g_repeat_num": blocks, "input_nc": channels, "output_nc": channels}
+
+
+def stargan_condition(state: State) -> int:
+    """Channels of the condition that a StarGAN's generator takes beside the image."""
+    convolutions = [value for value in state.values() if value.dim() == 4]
+    return convolutions[0].shape[1] - convolutions[-1].shape[0]
+
+
+def discriminator_flags(state: State) -> dict[str, object]:
+    """Flag -> value of the PatchGAN, pixel or StarGAN discriminator whose weights these are; ValueError for others."""
+    if "conv2.weight" in state and "main.0.weight" in state:
+        layers = sum(key.startswith("main.") and key.endswith(".weight") for key in state)
+        size = state["conv2.weight"].shape[2] * 2**layers
+        return {"d_conv_dim": state["main.0.weight"].shape[0], "d_repeat_num": layers, "image_size": size}
+    if "net.0.weight" in state:
+        statistics, bias = "net.3.running_mean", "net.2.bias" in state
+        return {"netD": "pixel", "ndf": state["net.0.weight"].shape[0], "normD": _norm(state, statistics, bias)}
+    kernels = {index: state[f"model.{index}.weight"] for index in _layers(state)}
+    convolutions = sorted(index for index, value in kernels.items() if value.shape[2:] == (4, 4))
+    if len(convolutions) < 3 or convolutions[0] != 0:
+        raise ValueError("not a discriminator of this family")
+    second = convolutions[1]
+    return {
+        "netD": "n_layers",
+        "n_layers_D": len(convolutions) - 2,
+        "ndf": kernels[0].shape[0],
+        "normD": _norm(state, f"model.{second + 1}.running_mean", has_bias=f"model.{second}.bias" in state),
+    }

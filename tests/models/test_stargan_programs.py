@@ -214,7 +214,7 @@ def test_imported_folders_need_their_names(tmp_path):
 
 def test_what_is_no_generator_is_refused(tmp_path):
     path, _ = released(tmp_path / "models")
-    with pytest.raises(InputError, match="not the generator"):
+    with pytest.raises(InputError, match="not a ResNet, a U-Net or a StarGAN"):
         import_it(tmp_path, path.replace("-G", "-D"))
     with pytest.raises(InputError, match="no such checkpoint"):
         import_it(tmp_path, str(tmp_path / "nothing-G.ckpt"))
