@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 BUILT_IN = (
     *("unaligned", "aligned", "single", "colorization", "celeba", "labelled_folders", "celeba_and_folders"),
-    "template",
+    *("singleimage", "template"),
 )
 
 
@@ -43,6 +43,13 @@ def reads_plain_folders(dataset_name: str) -> bool:
     if _takes_flags_from_table(dataset_name):
         return dataset_name in flags.READ_PLAIN_FOLDERS
     return getattr(find_dataset_using_name(dataset_name), "reads_plain_folders", False)
+
+
+def own_folders(dataset_name: str) -> tuple[str, ...]:
+    """Folders below --dataroot that a test of that data set reads, whatever the phase."""
+    from data import flags
+
+    return flags.OWN_FOLDERS.get(dataset_name, ()) if _takes_flags_from_table(dataset_name) else ()
 
 
 def _takes_flags_from_table(dataset_name: str) -> bool:

@@ -21,6 +21,9 @@ PREPROCESS = (*(f"{first}_and_{second}" for second in SECOND for first in FIRST)
 # Data sets whose test takes any folder of images.
 READ_PLAIN_FOLDERS = ("celeba", "labelled_folders", "celeba_and_folders")
 
+# Data sets that read these folders in every phase.
+OWN_FOLDERS = {"singleimage": ("trainA", "trainB")}
+
 
 def aligned(parser: Parser, is_train: bool) -> Parser:
     return parser
@@ -36,6 +39,10 @@ def unaligned(parser: Parser, is_train: bool) -> Parser:
         default = parser.get_default("finetune_crop") or False
         help = "after --n_epochs epochs scale images straight to --crop_size, without the jitter of cropping"
         declare(parser, scope="data")("--finetune_crop", **SWITCH, default=default, help=help)
+    return parser
+
+
+def singleimage(parser: Parser, is_train: bool) -> Parser:
     return parser
 
 
@@ -145,6 +152,7 @@ BY_NAME: dict[str, Callable] = {
     "unaligned": unaligned,
     "aligned": aligned,
     "single": single,
+    "singleimage": singleimage,
     "colorization": colorization,
     "celeba": celeba,
     "labelled_folders": labelled_folders,

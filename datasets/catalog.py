@@ -70,6 +70,7 @@ def _paired(name, about, holds):
 SETS = (
     *(_unpaired(*each) for each in UNPAIRED_SETS),
     _unpaired("grumpifycat", "Russian Blue cats and Grumpy Cat", ("cut",), ("trainA", "trainB")),
+    _unpaired("single_image_monet_etretat", "a painting and a photo, for SinCUT", ("cut",), ("trainA", "trainB")),
     _unpaired("mini", "a few images, to try a set-up with", ("cyclegan",), ("trainA", "trainB")),
     *(_paired(*each) for each in PAIRED_SETS),
     _unpaired("mini_pix2pix", "a few pairs, to try a set-up with", ("pix2pix",), ("train",)),

@@ -10,7 +10,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-BUILT_IN = ("pix2pix", "cycle_gan", "cut", "fastcut", "dclgan", "simdcl", "stargan", "test", "colorization", "template")
+BUILT_IN = (
+    *("pix2pix", "cycle_gan", "cut", "fastcut", "sincut", "dclgan", "simdcl", "stargan", "test", "colorization"),
+    "template",
+)
 ALIASES = {"dcl": "dclgan"}
 
 # Defaults of the contrastive models, as in their original programs: of the built-in models, and of plug-ins that

@@ -8,7 +8,7 @@ import torch
 
 from models import fit_out, networks
 from models.batches import MicroBatches, SharedPasses
-from models.builders import NetworksOfModel
+from models.builders import NetworksOfModel, naming_unfit_images
 from models.legacy import ForOlderPlugins, RunFolder, loss_of, translate_by_forward
 from util.errors import InputError
 from util.numerics.finite import Updates
@@ -162,7 +162,8 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         averages = self._averagings.of(optimizers)
         total = 0
         for share, last in self._micro_batches.run(optimizers) if self._micro_batches else [(1, True)]:
-            loss = loss_of(loss_function)
+            with naming_unfit_images(self.image_paths):
+                loss = loss_of(loss_function)
             if averages and last:
                 averages.arm()
             self._precision.scale(phase, loss if share == 1 else loss * share).backward()

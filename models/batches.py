@@ -66,14 +66,16 @@ class SharedPasses:
 def is_per_sample(*nets: nn.Module) -> bool:
     """Whether a sample's output is the same in any batch and in any pass.
 
-    It is not with statistics over the batch, with dropout, and with norms that count the batches they have seen.
+    It is not with statistics over the batch, with dropout, with norms that count the batches they have seen, and with
+    layers that draw noise, which have a true attribute `draws_per_sample`.
     """
     return not any(_mixes_samples(module) for net in nets for module in net.modules())
 
 
 def _mixes_samples(module):
     mixing = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
-    return isinstance(module, mixing) or getattr(module, "track_running_stats", False)
+    own = any(getattr(module, name, False) for name in ("track_running_stats", "draws_per_sample"))
+    return own or isinstance(module, mixing)
 
 
 def run_batches(function: Callable, batches: Sequence[torch.Tensor], share: bool) -> list:

@@ -1,6 +1,8 @@
 """The networks of a model: built from the options, with their optimizers; saved, loaded and printed."""
 
+import contextlib
 import os
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -26,6 +28,15 @@ def choose_averaged(path, averaged, opt):
     if use and not os.path.exists(averaged):
         raise InputError(f"--use_ema: there is no {averaged}; the run was trained without --ema")
     return averaged if use is not False and os.path.exists(averaged) else path
+
+
+@contextlib.contextmanager
+def naming_unfit_images(paths: Sequence[str]) -> Iterator[None]:
+    """Turn a network's UnfitSize into an InputError that names the images of the batch."""
+    try:
+        yield
+    except networks.UnfitSize as error:
+        raise InputError(f"{', '.join(paths)}: {error}; try --preprocess resize_and_crop") from None
 
 
 class NetworksOfModel:
@@ -150,8 +161,8 @@ class NetworksOfModel:
             net.train()
 
     def mixes_samples(self):
-        """Whether a sample's output depends on the others of its batch: batch statistics, or dropout's one stream."""
+        """Whether a sample's output depends on the others of its batch: batch statistics, or draws from one stream."""
         mixing = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.modules.dropout._DropoutNd)
-        return any(
-            isinstance(m, mixing) and m.training for net in self.networks_by_name().values() for m in net.modules()
-        )
+        modules = [module for net in self.networks_by_name().values() for module in net.modules()]
+        draws = any(getattr(module, "draws_per_sample", False) for module in modules)
+        return draws or any(isinstance(module, mixing) and module.training for module in modules)

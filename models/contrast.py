@@ -23,6 +23,8 @@ class Contrastive:
     learns_keys = False  # whether the loss has a gradient with respect to the keys
     adam_F = None  # settings of the projectors' optimizer, where they are not --lr, --beta1, --beta2
 
+    compares_images = True  # whether vectors of other images of the step are negatives
+
     _shares_features = False  # whether a translation's pass also gives the features of its images
 
     def __init__(self, opt):
@@ -41,10 +43,11 @@ class Contrastive:
         if not GENERATORS[opt.netG].features:
             able = ", ".join(word for word, net in GENERATORS.items() if net.features)
             raise InputError(f"--netG {opt.netG}: it hands out no features for the contrastive loss; choose {able}")
+        self._check_negatives()
         widths = feature_widths(netG, self.nce_layers, input_nc)
         # A feature that an in-place ReLU overwrites later differs from the feature of a pass that stops there.
         kept_intact = not netG.feature_is_overwritten(self.nce_layers[-1])
-        self._shares_features = self._passes.may_share(netG) and self.uses_patches() and kept_intact
+        self._shares_features = self._passes.may_share(encoder_of(netG)) and self.uses_patches() and kept_intact
         init = {"init_type": opt.init_type, "init_gain": opt.init_gain}
         netF = networks.define_F(input_nc, opt.netF, **init, gpu_ids=self.gpu_ids, opt=opt, widths=widths)
         netF.generator = seeding.shared  # the same places for all images of a step
@@ -52,6 +55,17 @@ class Contrastive:
             True  # features stay in half precision: the projectors read only a few vectors of them
         )
         return netF
+
+    def _check_negatives(self):
+        """A query needs another key than its own: of its image, or of another image of the step."""
+        opt = self.opt
+        single = "--netF global_pool" * (opt.netF == "global_pool") or "--num_patches 1" * (opt.num_patches == 1)
+        if not single or not self.uses_patches() or (self.compares_images and distributed.step_size(opt) > 1):
+            return
+        mend = "--batch_size 2 or more"
+        if not self.compares_images:
+            mend += " and --nce_includes_all_negatives_from_minibatch"
+        raise InputError(f"{single}: one vector per image and layer, so negatives come from other images; give {mend}")
 
     def make_adam_F(self, *nets):
         """The projectors' optimizer in a list, or an empty list where they have nothing to learn."""
@@ -89,7 +103,7 @@ class Contrastive:
 
     def encode_ahead(self, netG, *batches):
         """Features of several batches of translations in one pass, where that is exact; queries() then takes them."""
-        if self._passes.may_share(netG):
+        if self._passes.may_share(encoder_of(netG)):
             for images, features in zip(batches, run_batches(self._encode(netG), batches, True)):
                 self._passes.keep("queries", netG, images, features)
 
@@ -142,6 +156,11 @@ def parse_layers(text):
     except ValueError:
         raise InputError(f"--nce_layers {text}: numbers of layers with commas between them, as in 0,4,8") from None
     return layers
+
+
+def encoder_of(netG):
+    """The part of a generator that its features come from: StyleGAN2's draws noise in its decoder alone."""
+    return getattr(netG, "encoder", netG)
 
 
 def feature_widths(netG, layers, input_nc):

@@ -26,6 +26,8 @@ class CUTModel(contrast.Contrastive, BaseModel):
     def __init__(self, opt):
         super().__init__(opt)
         self.with_identity = self.isTrain and opt.nce_idt and opt.lambda_NCE > 0
+        self.compares_images = opt.nce_includes_all_negatives_from_minibatch
+        self.makes_identity = self.with_identity  # a model with other uses for idt_B sets it
         self.loss_names = ["G_GAN", "D_real", "D_fake", "G", "NCE"] + ["NCE_Y"] * self.with_identity
         self.visual_names = ["real_A", "fake_B", "real_B"] + ["idt_B"] * self.with_identity
         self.model_names = ["G", "F", "D"] if self.isTrain else ["G"]
@@ -64,7 +66,7 @@ class CUTModel(contrast.Contrastive, BaseModel):
 
     def forward(self):
         self.flipped_for_equivariance = self.flips and self.draw_flip()
-        if self.with_identity:
+        if self.makes_identity:
             # Also without economies one pass for both batches, as released: batch norm mixes them.
             self.fake_B, self.idt_B = self.generate(self.netG, self.real_A, self.real_B, share=True)
         else:

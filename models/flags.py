@@ -52,7 +52,8 @@ def add_contrastive(parser: Parser, is_train: bool, nce_layers: str, **defaults)
     flag("--nce_layers", default=nce_layers, help="layers of the generator whose features are compared, ascending")
     every = "take negatives from all images of the batch, not only from the patch's own"
     flag("--nce_includes_all_negatives_from_minibatch", **SWITCH, default=False, help=every)
-    flag("--netF", default="mlp_sample", help=words(SAMPLERS))
+    help = f"{words(SAMPLERS)}: vectors of patches, projected or as they are; of a 4x4 grid; of the whole image"
+    flag("--netF", default="mlp_sample", help=help)
     flag("--netF_nc", type=Int(1), default=256, help="length of the vectors that are compared")
     flag("--nce_T", type=Float(above=0), default=0.07, help="temperature of the contrastive loss")
     flag("--num_patches", type=Int(1), default=256, help="patches per image and layer")
@@ -78,6 +79,30 @@ def fastcut(parser: Parser, is_train: bool = True) -> Parser:
     """The flags of CUT, with other defaults."""
     parser = get_option_setter("cut")(parser, is_train)
     parser.set_defaults(CUT_mode="FastCUT", **FASTCUT, **(FASTCUT_SCHEDULE if is_train else {}))
+    return parser
+
+
+# As released: patches of 64 pixels in batches of 16, whose images are each other's negatives.
+SINCUT = {
+    **{"dataset_mode": "singleimage", "preprocess": "zoom_and_patch", "load_size": 1024, "crop_size": 64},
+    **{"netG": "stylegan2", "netD": "stylegan2", "ngf": 10, "ndf": 8, "stylegan2_G_num_downsampling": 1},
+    **{"nce_layers": "0,2,4", "nce_includes_all_negatives_from_minibatch": True, "num_patches": 1, "lambda_NCE": 4.0},
+}
+SINCUT_TRAINING = {
+    **{"gan_mode": "nonsaturating", "lr": 0.002, "beta1": 0.0, "beta2": 0.99, "batch_size": 16},
+    **{"n_epochs": 8, "n_epochs_decay": 8, "save_epoch_freq": 1, "save_latest_freq": 20_000},
+}
+
+
+def sincut(parser: Parser, is_train: bool = True) -> Parser:
+    """The flags of CUT, other defaults, and the weights of two more terms."""
+    parser = get_option_setter("cut")(parser, is_train)
+    flag = declare(parser, scope="training")
+    flag("--lambda_R1", type=Float(low=0), default=1.0, help="weight of R1, the gradient penalty at real images")
+    help = "compute R1 in every N-th step, with N times its weight; 16 saves most of its time"
+    flag("--lazy_R1", type=Int(1), default=1, help=help)
+    flag("--lambda_identity", type=Float(low=0), default=1.0, help="weight of |G(B) - B|: keeps colours")
+    parser.set_defaults(**SINCUT, **(SINCUT_TRAINING if is_train else {}))
     return parser
 
 
@@ -208,6 +233,7 @@ BY_NAME: dict[str, Callable] = {
     "cycle_gan": cycle_gan,
     "cut": cut,
     "fastcut": fastcut,
+    "sincut": sincut,
     "dclgan": dclgan,
     "simdcl": simdcl,
     "stargan": stargan,

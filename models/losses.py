@@ -111,6 +111,16 @@ def cal_gradient_penalty(netD, real_data, fake_data, device, type="mixed", const
     return penalty, gradients
 
 
+def r1_penalty(netD, real_data):
+    """R1 without its weight (Mescheder et al., ICML 2018, equation 9): mean_n |grad_x D(x_n)|^2 at real images.
+
+    The squares are summed over C*H*W; for a map of logits, D(x_n) is their sum. The penalty trains D alone.
+    """
+    x = real_data.detach().requires_grad_(True)
+    gradients = torch.autograd.grad(netD(x).sum(), x, create_graph=True)[0].flatten(1)  # (N, C*H*W)
+    return gradients.square().sum(1).mean()
+
+
 def _penalty_points(real, fake, device, type):
     if type == "real":
         return real.to(device)

@@ -13,6 +13,7 @@ A network may have these attributes, which models/fit_out.py and util/numerics r
 import difflib
 import importlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,6 +22,7 @@ from models import losses
 from models.architectures.layers import (
     Downsample,
     Identity,
+    UnfitSize,
     Upsample,
     get_filter,
     get_norm_layer,
@@ -31,10 +33,15 @@ from models.architectures.patch_sampler import MappingF, Normalize, PatchSampleF
 from models.architectures.patchgan import NLayerDiscriminator, PixelDiscriminator
 from models.architectures.resnet import ResnetBlock, ResnetGenerator
 from models.architectures.stargan import StarGANDiscriminator, StarGANGenerator, counted
+from models.architectures.stylegan2 import (
+    PatchStyleGAN2Discriminator,
+    StyleGAN2Discriminator,
+    StyleGAN2Generator,
+)
 from models.architectures.unet import UnetGenerator, UnetSkipConnectionBlock
 from models.losses import CosinePatchNCELoss, GANLoss, PatchNCELoss, patch_nce
 from models.schedules import get_scheduler
-from models.tables import DISCRIMINATORS, GENERATORS, NOT_YET, PROJECTORS, Network
+from models.tables import DISCRIMINATORS, GENERATORS, NEVER_WORKED, PROJECTORS, Network, stylegan2_size
 from util.numerics.precision import full_precision
 
 __all__ = [
@@ -47,6 +54,7 @@ __all__ = [
     "Normalize",
     "PatchNCELoss",
     "PatchSampleF",
+    "PatchStyleGAN2Discriminator",
     "PixelDiscriminator",
     "PoolingF",
     "ReshapeF",
@@ -55,8 +63,11 @@ __all__ = [
     "StarGANDiscriminator",
     "StarGANGenerator",
     "StridedConvF",
+    "StyleGAN2Discriminator",
+    "StyleGAN2Generator",
     "UnetGenerator",
     "UnetSkipConnectionBlock",
+    "UnfitSize",
     "Upsample",
     "cal_gradient_penalty",
     "counted",
@@ -70,10 +81,12 @@ __all__ = [
     "init_net",
     "init_weights",
     "patch_nce",
+    "r1_penalty",
 ]
 
 # In full precision: gradients of gradients are too coarse in half precision, and torch.compile can't compute them.
 cal_gradient_penalty = full_precision()(losses.cal_gradient_penalty)
+r1_penalty = full_precision()(losses.r1_penalty)
 
 
 def define_G(
@@ -93,10 +106,13 @@ def define_G(
     """The generator for a value of --netG, initialised, on the GPU of `gpu_ids`, or else on ``opt.device``.
 
     The ninth argument is no_antialias, as in CUT; a list there is gpu_ids, as in pytorch-CycleGAN-and-pix2pix.
+    StyleGAN2's networks read their size from `opt`, and so does define_D.
     """
     no_antialias, gpu_ids = _tell_apart(no_antialias, gpu_ids)
     row = _look_up("netG", netG, GENERATORS)
-    flags = {"no_antialias": no_antialias, "no_antialias_up": no_antialias_up}
+    halvings = getattr(opt, "stylegan2_G_num_downsampling", 1)
+    flags: dict[str, Any] = {"no_antialias": no_antialias, "no_antialias_up": no_antialias_up}
+    flags |= {"size": stylegan2_size(opt), "num_downsampling": halvings}
     arguments = {"ngf": ngf, "norm_layer": get_norm_layer(norm), "use_dropout": use_dropout}
     net = _build(row, flags, input_nc, output_nc, **arguments)
     return _place(init_weights(net, init_type, init_gain), gpu_ids, opt)
@@ -120,7 +136,8 @@ def define_D(
     """
     no_antialias, gpu_ids = _tell_apart(no_antialias, gpu_ids)
     row = _look_up("netD", netD, DISCRIMINATORS)
-    flags = {"n_layers": n_layers_D, "no_antialias": no_antialias}
+    flags: dict[str, Any] = {"n_layers": n_layers_D, "no_antialias": no_antialias}
+    flags |= {"size": stylegan2_size(opt), "tile": getattr(opt, "D_patch_size", None)}
     net = _build(row, flags, input_nc, ndf=ndf, norm_layer=get_norm_layer(norm))
     return _place(init_weights(net, init_type, init_gain), gpu_ids, opt)
 
@@ -159,8 +176,8 @@ def _look_up(flag: str, value: str, table: Mapping[str, Network]) -> Network:
     if value in table:
         return table[value]
     choices = f"choose one of {', '.join(table)}"
-    if value in NOT_YET:
-        raise ValueError(f"--{flag} {value}: an architecture of the originals that is not built here; {choices}")
+    if value in NEVER_WORKED:
+        raise ValueError(f"--{flag} {value}: {NEVER_WORKED[value]}; {choices}")
     close = difflib.get_close_matches(str(value), table, n=1)
     raise ValueError(f"--{flag} {value}: {choices}" + (f" (did you mean {close[0]!r}?)" if close else ""))
 

@@ -8,7 +8,8 @@ To add a network, write its class in a file of ``models/architectures/`` and add
 discriminator and nothing as a projector; then the row's ``arguments`` and the flags that ``takes`` lists.
 """
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 
 class Network(NamedTuple):
@@ -16,12 +17,21 @@ class Network(NamedTuple):
 
     builds: str  # file and class under models/architectures, as in "resnet.ResnetGenerator"
     arguments: dict  # constructor arguments that distinguish this value from others with the same class
-    stride: int = 1  # height and width of the input must be a multiple of it
+    stride: int = 1  # height and width of the input must be a multiple of it ...
+    halvings: str = ""  # ... or of 2 to the power of this flag; see stride_of
     takes: tuple = ()  # the optional constructor arguments that come from flags, see define_G, define_D, define_F
     features: bool = False  # generator: forward() can return feature maps; projector: takes them and patch ids
+    ignores: tuple = ()  # flags about networks that have no effect on it; giving one of them prints a line
 
 
 BLURS = ("no_antialias", "no_antialias_up")
+STYLEGAN2: dict[str, Any] = {
+    "stride": 1,
+    "halvings": "stylegan2_G_num_downsampling",
+    "takes": ("size", "num_downsampling"),
+    "features": True,
+    "ignores": ("norm", "normG", "no_dropout", *BLURS),
+}
 
 GENERATORS = {
     "resnet_9blocks": Network("resnet.ResnetGenerator", {"n_blocks": 9}, stride=4, takes=BLURS, features=True),
@@ -29,21 +39,34 @@ GENERATORS = {
     "resnet_4blocks": Network("resnet.ResnetGenerator", {"n_blocks": 4}, stride=4, takes=BLURS, features=True),
     "unet_128": Network("unet.UnetGenerator", {"num_downs": 7}, stride=128),
     "unet_256": Network("unet.UnetGenerator", {"num_downs": 8}, stride=256),
+    "stylegan2": Network("stylegan2.StyleGAN2Generator", {"n_blocks": 6}, **STYLEGAN2),
+    "smallstylegan2": Network("stylegan2.StyleGAN2Generator", {"n_blocks": 2, "injects_noise": False}, **STYLEGAN2),
 }
+
+NORMS_OF_D: dict[str, Any] = {"ignores": ("norm", "normD", "n_layers_D")}
 
 DISCRIMINATORS = {
     "basic": Network("patchgan.NLayerDiscriminator", {"n_layers": 3}, takes=("no_antialias",)),
     "n_layers": Network("patchgan.NLayerDiscriminator", {}, takes=("n_layers", "no_antialias")),
     "pixel": Network("patchgan.PixelDiscriminator", {}),
+    "stylegan2": Network("stylegan2.StyleGAN2Discriminator", {}, takes=("size",), **NORMS_OF_D),
+    "tilestylegan2": Network("stylegan2.StyleGAN2Discriminator", {}, takes=("size", "tile"), **NORMS_OF_D),
+    "patchstylegan2": Network("stylegan2.PatchStyleGAN2Discriminator", {}, takes=("size",), **NORMS_OF_D),
+    "smallpatchstylegan2": Network(
+        "stylegan2.PatchStyleGAN2Discriminator", {"last_side": 16}, takes=("size",), **NORMS_OF_D
+    ),
 }
+FIXED_SIZE = ("stylegan2", "tilestylegan2")  # discriminators for images of one size
 
 SAMPLING = ("nc", "widths", "init_type", "init_gain")
 
 PROJECTORS = {
     "mlp_sample": Network("patch_sampler.PatchSampleF", {"use_mlp": True}, takes=SAMPLING, features=True),
-    "sample": Network("patch_sampler.PatchSampleF", {"use_mlp": False}, takes=SAMPLING, features=True),
-    "reshape": Network("patch_sampler.ReshapeF", {}),
-    "global_pool": Network("patch_sampler.PoolingF", {}),
+    "sample": Network(
+        "patch_sampler.PatchSampleF", {"use_mlp": False}, takes=SAMPLING, features=True, ignores=("netF_nc",)
+    ),
+    "reshape": Network("patch_sampler.ReshapeF", {}, features=True, ignores=("netF_nc", "num_patches")),
+    "global_pool": Network("patch_sampler.PoolingF", {}, features=True, ignores=("netF_nc", "num_patches")),
     "strided_conv": Network("patch_sampler.StridedConvF", {}, takes=("init_type", "init_gain")),
     "mapping": Network("patch_sampler.MappingF", {}, takes=("in_layer", "nc", "init_type", "init_gain")),
 }
@@ -55,5 +78,26 @@ INITS = ("normal", "xavier", "kaiming", "orthogonal")
 GAN_MODES = ("vanilla", "lsgan", "wgangp", "nonsaturating", "hinge")
 SCHEDULES = ("linear", "step", "plateau", "cosine")
 
-# Values that the originals accept and this version does not build: refused as such, and not as typing errors.
-NOT_YET = ("stylegan2", "smallstylegan2", "tilestylegan2", "resnet_cat", "sincut", "patch")
+# Values that the originals list and cannot build: refused with the reason, and not as typing errors.
+NEVER_WORKED = {
+    "resnet_cat": "the originals can't build it: it needs an option --nz that none of their programs declares, and its "
+    "forward pass returns no features",
+    "patch": "the originals list it and build nothing for it; basic is the usual PatchGAN",
+    "strided_conv": "the originals can't train with it: its layers are made for one size of map, and its running means "
+    "are in no checkpoint",
+}
+
+
+def stride_of(opt) -> int:
+    """Height and width of the input of the generator that ``opt.netG`` names must be multiples of this number."""
+    row = GENERATORS[opt.netG]
+    return 2 ** getattr(opt, row.halvings, 1) if row.halvings else row.stride
+
+
+def stylegan2_size(opt) -> int:
+    """The image side for which StyleGAN2's networks have their channels: --stylegan2_size, or the power of two next to
+    the side of the training images; 256 where `opt` has no sizes."""
+    given = getattr(opt, "stylegan2_size", None)
+    sizes = [getattr(opt, name, 256) for name in ("load_size", "crop_size")]  # numbers or (height, width)
+    side = min(min(size) if isinstance(size, tuple) else size for size in sizes)
+    return given or 2 ** max(2, round(math.log2(side)))

@@ -20,9 +20,9 @@ import torch
 
 import models
 from data.conversion import to_tensor
+from models import tables
 from models.architectures.layers import pad_to_multiple
 from models.base_model import BaseModel
-from models.tables import GENERATORS
 from util.errors import InputError, nearest
 from util.numerics import device as devices
 from util.numerics import seeding
@@ -174,8 +174,8 @@ def _direction(model: BaseModel, direction: str | None) -> dict:
 
 
 def stride_of(opt: Namespace) -> int:
-    """Height and width of a generator's input must be multiples of this number."""
-    return GENERATORS[opt.netG].stride if opt.netG in GENERATORS else 4
+    """Height and width of a generator's input must be multiples of this number; 4 for networks of plug-ins."""
+    return tables.stride_of(opt) if opt.netG in tables.GENERATORS else 4
 
 
 def options_of(run: str | os.PathLike, epoch: str | int, device: str) -> Namespace:

@@ -15,6 +15,7 @@ from typing import Any
 
 import data
 import models
+from models.tables import stylegan2_size
 from options import checks, flags, hints, saved
 from options.parser import HELP, HELP_ALL, OptionParser
 from util.errors import InputError
@@ -90,6 +91,9 @@ class BaseOptions:
         opt.isTrain = self.isTrain
         opt.normG = opt.normG or opt.norm
         opt.normD = opt.normD or opt.norm
+        if any("stylegan2" in str(word) for word in (opt.netG, opt.netD)):
+            # Stored with the run, so that a test with another --crop_size builds the same networks.
+            opt.stylegan2_size = stylegan2_size(opt)
         if opt.seed is None:
             opt.seed = self.drawn_seed
         if "num_threads" not in given:

@@ -9,7 +9,19 @@ from typing import Any
 import data
 import models
 from data.flags import PREPROCESS
-from models.tables import DISCRIMINATORS, GAN_MODES, GENERATORS, INITS, NORMS, NOT_YET, SAMPLERS, SCHEDULES
+from models.tables import (
+    DISCRIMINATORS,
+    FIXED_SIZE,
+    GAN_MODES,
+    GENERATORS,
+    INITS,
+    NEVER_WORKED,
+    NORMS,
+    PROJECTORS,
+    SAMPLERS,
+    SCHEDULES,
+    stride_of,
+)
 from options.flags import COMPILING, NAN_POLICIES, PRECISIONS
 from options.old_flags import OLD_VALUES
 from options.parser import OptionParser
@@ -49,6 +61,7 @@ def check(opt: argparse.Namespace, given: set[str]) -> None:
     if built_in:  # plug-ins have words of their own
         check_words(opt)
         check_sizes(opt, given)
+        say_ignored(opt, given)
     if opt.isTrain:
         check_schedule(opt, built_in)
         check_evaluation(opt, built_in)
@@ -63,8 +76,8 @@ def check_words(opt: argparse.Namespace) -> None:
         value = getattr(opt, name, None)
         if value is None or value in allowed:
             continue
-        if value in NOT_YET:
-            raise InputError(f"--{name} {value}: not available in this version; choose {', '.join(allowed)}")
+        if value in NEVER_WORKED:
+            raise InputError(f"--{name} {value}: {NEVER_WORKED[value]}; choose {', '.join(allowed)}")
         if (name, value) in OLD_VALUES:
             raise InputError(f"--{name} {value}: it is --{name} {OLD_VALUES[name, value]} here")
         check_word(name, value, allowed)
@@ -77,8 +90,8 @@ def check_word(name: str, value: str, allowed: Collection[str]) -> None:
 
 def check_sizes(opt: argparse.Namespace, given: set[str]) -> None:
     """load_size against crop_size, and the size that reaches the generator against its stride."""
-    size = None
-    if "crop" in opt.preprocess:
+    size, flag = None, ""
+    if "crop" in opt.preprocess or "patch" in opt.preprocess:
         size, flag = opt.crop_size, "--crop_size"
         scaled = any(word in opt.preprocess for word in ("resize", "scale"))
         load_size = opt.load_size if opt.isTrain or "load_size" in given else opt.crop_size
@@ -88,12 +101,39 @@ def check_sizes(opt: argparse.Namespace, given: set[str]) -> None:
             )
     elif opt.preprocess == "resize":
         size, flag = opt.load_size, "--load_size"
-    stride = GENERATORS[opt.netG].stride
+    stride = stride_of(opt)
     # In a test an image of any size is padded; a training on padded images would only waste time.
     if size is not None and opt.isTrain and any(side % stride for side in sides(size)):
         down, up = (as_size(*(round_side(side, stride) for side in sides(size))) for round_side in (_below, _above))
         mend = f"{down} or {up}" if all(sides(down)) else up
         raise InputError(f"{flag} {size}: --netG {opt.netG} needs a multiple of {stride}; try {mend}")
+    if opt.isTrain and opt.netD in FIXED_SIZE:
+        check_size_of_D(opt, size, flag)
+
+
+def check_size_of_D(opt: argparse.Namespace, size: Any, flag: str) -> None:
+    """StyleGAN2's discriminator halves an image to 4x4 pixels, so its images have one size, a power of two."""
+    side, name = opt.stylegan2_size, "--stylegan2_size"
+    if opt.netD == "tilestylegan2" and opt.D_patch_size is not None:
+        side, name = opt.D_patch_size, "--D_patch_size"
+        if size is not None and any(each % side for each in sides(size)):
+            raise InputError(f"{name} {side}: {flag} {size} is no multiple of it")
+    elif size is not None and not all(side <= each < 1.25 * side for each in sides(size)):
+        raise InputError(
+            f"{flag} {size}: --netD {opt.netD} takes images of {side}x{side} (see --stylegan2_size); give "
+            f"{flag} {side}, or --netD patchstylegan2, which takes every size"
+        )
+    if side & (side - 1):
+        raise InputError(f"{name} {side}: --netD {opt.netD} needs a power of two")
+
+
+def say_ignored(opt: argparse.Namespace, given: set[str]) -> None:
+    """Print a line about given flags that the chosen networks do not read."""
+    tables = {"netG": GENERATORS, **({"netD": DISCRIMINATORS, "netF": PROJECTORS} if opt.isTrain else {})}
+    for flag, table in tables.items():
+        ignored = table[getattr(opt, flag)].ignores if hasattr(opt, flag) else ()
+        for name in sorted(given.intersection(ignored)):
+            print(f"--{name}: has no effect on --{flag} {getattr(opt, flag)}")
 
 
 def _below(side: int, stride: int) -> int:

@@ -70,6 +70,8 @@ def add_data(parser: OptionParser) -> None:
     flag("--direction", default="AtoB", help=help, common=True)
     help = "processes that load data, by default no more than there are cores; 0 = the main process loads"
     flag("--num_threads", type=Int(0), default=4, help=help, scope="machine", resume=True, common=True)
+    help = "most that --dataset_mode singleimage makes the images smaller in training, drawn for each step"
+    flag("--random_scale_max", type=Float(low=1), default=3.0, help=help)
     help = "use this many images at most"
     flag("--max_dataset_size", type=count, default=float("inf"), help=help, restore=False)
     flag("--no_flip", **SWITCH, default=False, help="do not mirror images at random", restore=False)
@@ -94,6 +96,12 @@ def add_networks(parser: OptionParser) -> None:
     flag("--no_dropout", **SWITCH, default=False, help="no dropout in the generator")
     flag("--no_antialias", **SWITCH, default=True, help="strided convolutions instead of blurred downsampling")
     flag("--no_antialias_up", **SWITCH, default=True, help="transposed convolutions instead of blurred upsampling")
+    help = "halvings of the generator, with --netG stylegan2 and smallstylegan2"
+    flag("--stylegan2_G_num_downsampling", type=Int(1, 6), default=1, help=help)
+    help = "image side for which StyleGAN2's networks have their channels (none given: that of the training images)"
+    flag("--stylegan2_size", type=Int(4), help=help)
+    help = "side of the tiles that are judged each by itself, with --netD tilestylegan2 (none given: the whole image)"
+    flag("--D_patch_size", type=Int(4), help=help)
     flag("--init_type", default="normal", help=words(INITS), scope="training")
     help = "scale of normal, xavier and orthogonal init"
     flag("--init_gain", type=Float(above=0), default=0.02, help=help, scope="training")
@@ -126,10 +134,6 @@ def add_for_plug_ins(parser: OptionParser) -> None:
     flag = parser.topic(PLUG_INS)
     help = "a prettier name, for pages that compare runs"
     flag("--easy_label", default="experiment_name", help=help, scope="run", resume=True)
-    help = "read by plug-ins with such a generator"
-    flag("--stylegan2_G_num_downsampling", type=Int(1), default=1, help=help, scope="training")
-    help = "read by single-image data sets of plug-ins"
-    flag("--random_scale_max", type=Float(low=1), default=3.0, help=help, scope="data")
 
 
 def add_training(parser: OptionParser) -> None:

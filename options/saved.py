@@ -79,11 +79,13 @@ def for_test(trained: dict[str, Any], parser: OptionParser) -> dict[str, Any]:
     opt = parser.parse_known_args()[0]
     if opt.model != trained["model"]:  # --model test has a data set of its own
         trained.pop("dataset_mode", None)
-    elif not _has_phase_folder(opt.dataroot, opt.phase) and not data.reads_plain_folders(trained["dataset_mode"]):
+    elif not _has_folder_of(trained["dataset_mode"], opt) and not data.reads_plain_folders(trained["dataset_mode"]):
         trained["dataset_mode"] = "single"
     return trained
 
 
-def _has_phase_folder(dataroot, phase):
+def _has_folder_of(dataset_mode, opt):
+    phase = opt.phase
     names = (phase, f"{phase}A", f"{phase}B", *(("val", "valA", "valB") if phase == "test" else ()))
-    return not dataroot or any(os.path.isdir(os.path.join(dataroot, name)) for name in names)
+    names = data.own_folders(dataset_mode) or names
+    return not opt.dataroot or any(os.path.isdir(os.path.join(opt.dataroot, name)) for name in names)

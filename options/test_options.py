@@ -37,6 +37,8 @@ class TestOptions(BaseOptions):
         checks.check_against_trained(opt, given, self.trained, self.parser)
         if self.trained:
             settle_direction(opt, self.trained)
+        if "patch" in opt.preprocess and "preprocess" not in given:  # patches of a grid are for training
+            opt.preprocess = "none"
         if "load_size" not in given:  # no crop jitter in a test
             opt.load_size = opt.crop_size
         opt.precision = opt.precision or "fp32"

@@ -27,28 +27,33 @@ def uniform(seed, shape, low=-1):
     return torch.from_numpy(np.random.RandomState(seed).uniform(low, 1, shape).astype(np.float32))
 
 
-def fill(net, fill_name):
-    """Put the formula's weights into a network: every value follows from `fill_name` and its key."""
+def fill(net, fill_name, unit=False):
+    """Put the formula's weights into a network: every value follows from `fill_name` and its key.
+
+    With `unit` (the fill_rule of networks that scale their weights themselves) they are not divided by the fan-in.
+    """
     state = net.state_dict()
     for key, value in state.items():
-        filled = _value(fill_name, key, tuple(value.shape))
+        filled = _value(fill_name, key, tuple(value.shape), unit)
         if filled is not None:
             value.copy_(torch.as_tensor(filled))
     return net
 
 
-def _value(fill_name, key, shape):
+def _value(fill_name, key, shape, unit):
     last = key.rsplit(".", 1)[-1]
     if last in ("filt", "kernel"):
         return None
-    if last in ("running_mean", "num_batches_tracked"):
+    if last in ("running_mean", "num_batches_tracked") or key.endswith("noise.weight"):
         return np.zeros(shape)
     if last == "running_var":
         return np.ones(shape)
     z = np.random.RandomState(zlib.crc32(f"{fill_name}/{key}".encode())).standard_normal(shape)
     if last == "bias":
         return 0.01 * z
-    return 1 + 0.02 * z if len(shape) == 1 else z / math.sqrt(math.prod(shape[1:]))
+    if len(shape) == 1:
+        return 1 + 0.02 * z
+    return z if unit else z / math.sqrt(math.prod(shape[1:]))
 
 
 def check_block(tensor, block, values=1e-4, norms=5e-5):

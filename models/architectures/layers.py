@@ -10,6 +10,10 @@ from torch.nn import Identity, init
 from models.architectures.adjustable import ReflectionPad2d, ReplicationPad2d, make_adjustable
 
 
+class UnfitSize(ValueError):
+    """The network can't take images of this height and width; the message states the sizes that it takes."""
+
+
 def pad_to_multiple(images, multiple, smallest=1):
     """Images (N, C, H, W) extended at the right and lower edge to a multiple, and to at least `smallest` pixels.
 
@@ -163,14 +167,15 @@ def init_weights(net, init_type="normal", init_gain=0.02, debug=False):
     """Draw the weights of every convolution and linear layer, set their biases to 0, and return the network.
 
     Layers are recognised by their class names, so layers of plug-ins are initialised, too. BatchNorm2d scales are drawn
-    from N(1, init_gain); other norms stay as built. `debug` prints the class of each layer that is initialised.
+    from N(1, init_gain); other norms, and layers with the attribute `keeps_initial_weights`, stay as built. `debug`
+    prints the class of each layer that is initialised.
     """
     if init_type not in FILL_WEIGHT:
         raise ValueError(f"--init_type {init_type}: choose one of {', '.join(FILL_WEIGHT)}")
     for layer in net.modules():
         name = type(layer).__name__
         weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
-        if not isinstance(weight, torch.Tensor):
+        if not isinstance(weight, torch.Tensor) or getattr(layer, "keeps_initial_weights", False):
             continue
         if "Conv" in name or "Linear" in name:
             FILL_WEIGHT[init_type](weight.data, init_gain)
@@ -183,3 +188,26 @@ def init_weights(net, init_type="normal", init_gain=0.02, debug=False):
         if debug:
             print(name)
     return net
+
+
+def layer_indices(layers, count):
+    """`layers`, indices of features, checked: ascending and below `count`; -1 becomes the last layer's index."""
+    wanted = [count - 1 if index == -1 else index for index in layers]
+    if not all(0 <= index < count for index in wanted):
+        raise ValueError(f"layers {list(layers)}: this generator has layers 0 to {count - 1} (-1 is the last)")
+    if sorted(set(wanted)) != wanted:
+        raise ValueError(f"layers {list(layers)}: give every layer once, in ascending order")
+    return wanted
+
+
+def run_with_features(modules, x, layers, stop):
+    """(output, features after `layers`, see layer_indices); with `stop` the last of these layers is the last to run."""
+    wanted = layer_indices(layers, len(modules))
+    features = []
+    for index, layer in enumerate(modules):
+        x = layer(x)
+        if index in wanted:
+            features.append(x)
+        if stop and index == wanted[-1]:
+            break
+    return x, features

@@ -99,25 +99,35 @@ def at_least_float32(x):
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-class ReshapeF(nn.Module):
-    """A map average-pooled to 4x4, its 16 vectors normalised: (B, C, H, W) -> (B*16, C)."""
+class PooledF(nn.Module):
+    """Projectors without patches: a map gives vectors, or a list of maps gives (vectors of each, empty ids of each).
+
+    Patch ids and their number are arguments for the sake of PatchSampleF's callers. Nothing is learned.
+    """
+
+    keeps_float32 = True
 
     def __init__(self):
         super().__init__()
         self.l2norm = Normalize(2)
 
-    def forward(self, x):
+    def forward(self, feats, num_patches=None, patch_ids=None):
+        if isinstance(feats, torch.Tensor):
+            return self.pool(feats)
+        return [self.pool(at_least_float32(feat)).flatten(1) for feat in feats], [[] for _ in feats]
+
+
+class ReshapeF(PooledF):
+    """A map average-pooled to 4x4, its 16 vectors normalised: (B, C, H, W) -> (B*16, C)."""
+
+    def pool(self, x):
         return self.l2norm(F.adaptive_avg_pool2d(x, 4).flatten(2).mT.flatten(0, 1))
 
 
-class PoolingF(nn.Module):
-    """The largest value of each channel, normalised: (B, C, H, W) -> (B, C, 1, 1)."""
+class PoolingF(PooledF):
+    """The largest value of each channel, normalised: (B, C, H, W) -> (B, C, 1, 1), of a map in a list (B, C)."""
 
-    def __init__(self):
-        super().__init__()
-        self.l2norm = Normalize(2)
-
-    def forward(self, x):
+    def pool(self, x):
         return self.l2norm(F.adaptive_max_pool2d(x, 1))
 
 

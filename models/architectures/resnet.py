@@ -6,7 +6,16 @@ CUT's generator is the same with blurred (antialiased) halvings and doublings, a
 from torch import nn
 
 from models.architectures.adjustable import NarrowConv2d, ReflectionPad2d, recomputed
-from models.architectures.layers import Downsample, Upsample, any_size, get_pad_layer, make_norm, needs_bias
+from models.architectures.layers import (
+    Downsample,
+    Upsample,
+    any_size,
+    get_pad_layer,
+    layer_indices,
+    make_norm,
+    needs_bias,
+    run_with_features,
+)
 
 
 class ResnetBlock(nn.Module):
@@ -108,27 +117,11 @@ class ResnetGenerator(nn.Module):
         """
         if len(layers) == 0:
             return self.model(input)
-        wanted = self._indices(layers)
-        features, x = [], input
-        for index, layer in enumerate(self.model):
-            x = layer(x)
-            if index in wanted:
-                features.append(x)
-            if encode_only and index == wanted[-1]:
-                return features
-        return x, features
+        image, features = run_with_features(self.model, input, layers, encode_only)
+        return features if encode_only else (image, features)
 
     def feature_is_overwritten(self, index):
         """Whether an in-place ReLU after that layer overwrites its output when the pass does not stop there."""
-        after = self.model[self._indices([index])[0] + 1 :]
+        after = self.model[layer_indices([index], len(self.model))[0] + 1 :]
         next_layer = next((layer for layer in after if not isinstance(layer, nn.Identity)), None)
         return getattr(next_layer, "inplace", False)
-
-    def _indices(self, layers):
-        count = len(self.model)
-        wanted = [count - 1 if index == -1 else index for index in layers]
-        if not all(0 <= index < count for index in wanted):
-            raise ValueError(f"layers {list(layers)}: this generator has layers 0 to {count - 1} (-1 is the last)")
-        if sorted(set(wanted)) != wanted:
-            raise ValueError(f"layers {list(layers)}: give every layer once, in ascending order")
-        return wanted

@@ -13,30 +13,24 @@ from torch import nn
 from models import networks, tables
 from models.architectures import layers
 
-LEFT_OUT = {
-    "stylegan2": "StyleGAN2 networks are not built yet",
-}
-
-
-def as_parameter(case):
-    reasons = [reason for part, reason in LEFT_OUT.items() if part in case["id"]]
-    return pytest.param(case, id=case["id"], marks=[pytest.mark.skip(reason=reason) for reason in reasons])
+FROM_OPT = ("load_size", "crop_size", "stylegan2_G_num_downsampling")
 
 
 def build(case):
     arguments = dict(case["ctor"])
+    opt = argparse.Namespace(**{name: arguments.pop(name) for name in FROM_OPT if name in arguments})
     for old in ("normG", "normD"):
         if old in arguments:
             arguments["norm"] = arguments.pop(old)
     define = networks.define_G if case["kind"] == "G" else networks.define_D
-    return fill(define(**arguments), case["fill_name"])
+    return fill(define(**arguments, opt=opt), case["fill_name"], unit=case.get("fill_rule") == "unit")
 
 
 # The projectors among them are in test_patch_sampler.py, StarGAN's networks in test_stargan_networks.py.
 CASES = [c for c in read("networks")["cases"] if c["kind"] in ("G", "D") and c["reference"] != "stargan"]
 
 
-@pytest.mark.parametrize("case", [as_parameter(case) for case in CASES])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 def test_network_is_the_released_one(case):
     net = build(case)
     assert [[key, list(value.shape)] for key, value in net.state_dict().items()] == case["state_dict"]
@@ -81,9 +75,9 @@ def test_a_row_in_the_table_is_enough_for_a_new_value(monkeypatch):
     ("call", "says"),
     [
         (lambda: networks.define_G(3, 3, 4, "resnet_9block"), "--netG resnet_9block: .*did you mean 'resnet_9blocks'"),
-        (lambda: networks.define_G(3, 3, 4, "stylegan2"), "--netG stylegan2: .*not built here.*resnet_9blocks"),
+        (lambda: networks.define_G(3, 3, 4, "resnet_cat"), "--netG resnet_cat: .*--nz.*resnet_9blocks"),
         (lambda: networks.define_D(3, 4, "bascic"), "--netD bascic: .*n_layers.*did you mean 'basic'"),
-        (lambda: networks.define_D(3, 4, "patch"), "--netD patch: .*not built here"),
+        (lambda: networks.define_D(3, 4, "patch"), "--netD patch: .*build nothing.*basic"),
         (lambda: networks.define_G(3, 3, 4, "unet_128", norm="group"), "norm 'group': .*instance"),
         (lambda: networks.define_D(3, 4, "basic", init_type="he"), "--init_type he: .*kaiming"),
         (lambda: networks.define_D(3, 4, "n_layers", n_layers_D=0), "at least 1"),

@@ -29,7 +29,7 @@ TRAINING = [
     ("--n_epocs 2", "did you mean '--n_epochs'"),
     ("--num-threads 2", "did you mean '--num_threads'"),
     # of another model, data set or program
-    ("--CUT_mode CUT", "a flag of --model cut and --model fastcut, and this is --model cycle_gan (the default)."),
+    ("--CUT_mode CUT", "a flag of --model cut and --model fastcut and --model sincut, and this is --model cycle_gan"),
     ("--DCL_mode SIM", "a flag of --model dclgan and --model simdcl"),
     ("--model cut --lambda_l1 10", "a flag of --model pix2pix and --model colorization, and this is --model cut."),
     ("--celeba_image_dir x", "a flag of --dataset_mode celeba and --dataset_mode celeba_and_folders"),

@@ -131,7 +131,7 @@ def test_a_seed_is_drawn_when_none_is_given():
     ("words", "must_say"),
     [
         (["--netG", "unet_265"], ["--netG", "unet_265", "unet_256"]),
-        (["--netG", "stylegan2"], ["--netG", "not available", "resnet_9blocks"]),
+        (["--netG", "resnet_cat"], ["--netG", "--nz", "resnet_9blocks"]),
         (["--gan_mode", "lsgna"], ["--gan_mode", "lsgan", "did you mean"]),
         (["--direction", "BtA"], ["--direction", "AtoB, BtoA"]),
         (["--preprocess", "resize_and_corp"], ["--preprocess", "resize_and_crop"]),

@@ -16,11 +16,18 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TRAINING = sorted((ROOT / "scripts").glob("train_*.sh"))
 DOORS = sorted([*(ROOT / "scripts").glob("download_*.sh"), *(ROOT / "datasets").glob("download_*.sh")])
 
-SHAPES = {"unaligned": "unpaired", "aligned": "paired", "colorization": "paired", "celeba": "attributes"}
+SHAPES = {
+    "unaligned": "unpaired",
+    "aligned": "paired",
+    "colorization": "paired",
+    "celeba": "attributes",
+    "singleimage": "one pair",
+}
 ONE_EPOCH = "--n_epochs 1 --n_epochs_decay 0 --max_dataset_size 2 --num_threads 0 --device cpu --display_id 0".split()
 TINY = {
     "pix2pix": "--ngf 2 --ndf 2",  # its unet_256 takes multiples of 256 only
     "colorization": "--ngf 2 --ndf 2",
+    "sincut": "--ngf 2 --ndf 2 --batch_size 2 --crop_size 32",
     "stargan": "--g_conv_dim 4 --d_conv_dim 4 --image_size 64 --batch_size 2 --n_critic 1 "
     "--selected_attrs Large Striped",
 }
@@ -53,14 +60,16 @@ def data(tmp_path_factory):
         kind = SHAPES[mode]
         if kind not in made:
             made[kind] = tmp_path_factory.mktemp(kind) / "data"
-            make_shapes.make(made[kind], kind, size=64, train=20 if kind == "attributes" else 2, test=1)
+            train = {"attributes": 20, "one pair": 1}.get(kind, 2)
+            make_shapes.make(made[kind], "unpaired" if kind == "one pair" else kind, size=64, train=train, test=1)
         return made[kind]
 
     return make
 
 
 def mode_of(model):
-    return {"pix2pix": "aligned", "colorization": "colorization", "stargan": "celeba"}.get(model, "unaligned")
+    modes = {"pix2pix": "aligned", "colorization": "colorization", "stargan": "celeba", "sincut": "singleimage"}
+    return modes.get(model, "unaligned")
 
 
 @pytest.mark.parametrize("script", TRAINING, ids=lambda path: path.stem)

@@ -1,0 +1,68 @@
+"""SinCUT: CUT trained on one image of each domain, from patches of them.
+
+Park, Efros, Zhang, Zhu, ECCV 2020, section 4.4. Small patches of the two images, at random scales, are the training
+set; StyleGAN2's networks (Karras et al., CVPR 2020) are G and D. A test translates the whole image at its full size.
+
+    L_G = L_CUT + lambda_identity |G(b) - b|
+    L_D = GAN(D) + lambda_R1 / 2 E_b |grad_b D(b)|^2        R1 (Mescheder et al., ICML 2018, equation 9)
+
+With --lazy_R1 N the R1 term is computed in every N-th step and counts N times (StyleGAN2, section 3.1).
+"""
+
+from torch.nn.functional import l1_loss
+
+from models import flags, networks
+from models.cut_model import CUTModel
+from util.errors import InputError
+
+
+class SinCUTModel(CUTModel):
+    modify_commandline_options = staticmethod(flags.sincut)
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        self.steps_made = 0
+        if not self.isTrain:
+            return
+        self.loss_names += ["D_R1"] * (opt.lambda_R1 > 0) + ["idt"] * (opt.lambda_identity > 0)
+        self.loss_D_R1 = 0.0
+        if opt.lambda_identity > 0 and not self.makes_identity:
+            self.makes_identity = True
+            self.visual_names.append("idt_B")
+
+    def check_weights(self):
+        super().check_weights()
+        opt = self.opt
+        if opt.lambda_identity > 0 and opt.input_nc != opt.output_nc:
+            raise InputError(
+                f"--input_nc {opt.input_nc} and --output_nc {opt.output_nc}: the identity loss feeds images of B to "
+                "the generator; make them equal or give --lambda_identity 0"
+            )
+
+    def compute_D_loss(self):
+        self.loss_D = super().compute_D_loss()
+        if self.opt.lambda_R1 > 0:
+            # Reported as optimised: 0 in steps without the term, so that a mean over steps is the mean of the term.
+            is_due = self.steps_made % self.opt.lazy_R1 == 0
+            weight = self.opt.lambda_R1 / 2 * self.opt.lazy_R1
+            self.loss_D_R1 = networks.r1_penalty(self.netD, self.real_B) * weight if is_due else 0.0
+            self.loss_D = self.loss_D + self.loss_D_R1
+        return self.loss_D
+
+    def compute_G_loss(self):
+        self.loss_G = super().compute_G_loss()
+        if self.opt.lambda_identity > 0:
+            self.loss_idt = l1_loss(self.idt_B, self.seen(self.real_B)) * self.opt.lambda_identity
+            self.loss_G = self.loss_G + self.loss_idt
+        return self.loss_G
+
+    def optimize_parameters(self):
+        super().optimize_parameters()
+        self.steps_made += 1
+
+    def state_dict(self):
+        """For an exact resume: --lazy_R1 counts steps."""
+        return {"steps_made": self.steps_made}
+
+    def load_state_dict(self, state):
+        self.steps_made = state["steps_made"]
