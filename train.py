@@ -31,7 +31,7 @@ def main(cmd_line=None):
             built = running.build(opt, options, dataset, model, trial_of(model, opt, options.of_test, create_dataset))
             opt.visualizer = built.visualizer  # where plug-ins expect it
             train(opt, dataset, model, stopping, *built)
-            built.visualizer.close()
+            running.finish(opt, built, stopping)
         return stopping.exit_code
 
 

@@ -23,7 +23,7 @@ from data.conversion import to_tensor
 from models import tables
 from models.architectures.layers import pad_to_multiple
 from models.base_model import BaseModel
-from util.errors import InputError, nearest
+from util.errors import InputError
 from util.numerics import device as devices
 from util.numerics import seeding
 from util.run import folder as run_folder
@@ -164,7 +164,7 @@ def _direction(model: BaseModel, direction: str | None) -> dict:
         raise InputError(f"direction {direction!r}: choose AtoB or BtoA")
     if direction is None:
         return {}
-    if "direction" in inspect.signature(model.translate).parameters:
+    if models.translates_both_ways(model):
         return {"direction": direction}
     if direction != model.opt.direction:
         raise InputError(
@@ -184,23 +184,11 @@ def options_of(run: str | os.PathLike, epoch: str | int, device: str) -> Namespa
     checkpoints_dir, name = os.path.split(folder)
     trained = run_folder.read(checkpoints_dir, name)
     if trained is None:
-        raise InputError(f"{os.fspath(run)}: {_no_run(checkpoints_dir, name)}")
+        raise InputError(f"{os.fspath(run)}: {run_folder.no_run(checkpoints_dir, name)}")
     opt = Namespace(**{**_defaults_at_test(trained), **trained, **AT_TEST})
     opt.checkpoints_dir, opt.name, opt.epoch = checkpoints_dir, name, str(epoch)
     opt.device, opt.gpu_ids = devices.resolve(str(device), None)
     return opt
-
-
-def _no_run(checkpoints_dir: str, name: str) -> str:
-    if os.path.isdir(os.path.join(checkpoints_dir, name)):
-        return "no trained run, it has no train_opt.json with the options of a training"
-    runs = sorted(each for each in _entries(checkpoints_dir) if run_folder.read(checkpoints_dir, each))
-    there = f"; there are {', '.join(runs)}" if runs else ""
-    return f"no such folder{there}{';' * bool(hint := nearest(name, runs))}{hint}"
-
-
-def _entries(folder: str) -> list[str]:
-    return os.listdir(folder) if os.path.isdir(folder) else []
 
 
 class _Defaults(argparse.ArgumentParser):

@@ -99,14 +99,18 @@ class BaseOptions:
         if "num_threads" not in given:
             opt.num_threads = min(opt.num_threads, cores())
 
+    def check_runs(self, opt: argparse.Namespace) -> None:
+        """Check that the run exists which a test or a continued training names."""
+
     def parse(self) -> argparse.Namespace:
-        """Gather, complete and check the options, and print them. Raises InputError; writes nothing (see save)."""
+        """Gather, complete and check the options. Raises InputError; prints and writes nothing (see show and save)."""
         opt = self.gather_options()
         given = self.parser.given()
         if not opt.dataroot:
             raise InputError("--dataroot: missing; give the folder with the images")
         self.finish(opt, given)
         checks.check(opt, given)
+        self.check_runs(opt)
         from util.numerics import (  # torch takes seconds to import; a mistyped flag should not wait for it
             device,
             precision,
@@ -115,9 +119,11 @@ class BaseOptions:
         opt.device, opt.gpu_ids = device.resolve(opt.device, opt.gpu_ids)
         opt.precision = precision.settle(opt.precision, opt.device)
         self.opt = opt
-        if len(opt.gpu_ids) < 2:  # otherwise the processes that are started print them
-            self.print_options(opt)
         return opt
+
+    def show(self) -> None:
+        """Print the options; called when the data and the networks are known to fit, so that errors come first."""
+        self.print_options(self.opt)
 
     def print_options(self, opt: argparse.Namespace) -> None:
         print(saved.as_text(opt, self.parser))

@@ -28,6 +28,7 @@ from options.parser import OptionParser
 from util.errors import InputError, nearest
 from util.flags import as_size, sides
 from util.metrics.table import OF_PHOTOS, need_judge, parse
+from util.run import folder as run_folder
 
 CHOICES = {
     "netG": GENERATORS,
@@ -215,6 +216,15 @@ def fill_suffix(suffix: str, opt: argparse.Namespace) -> str:
             raise InputError(f"--suffix {suffix}: {name} can't be formatted as '{spec}'") from None
 
     return re.sub(r"\{(\w+)(?::([^{}]*))?\}", value, suffix)
+
+
+def check_run_exists(opt: argparse.Namespace, name: str, trained: dict[str, Any] | None) -> None:
+    """A run to test or to continue has options, or checkpoints of another program under any name."""
+    folder = os.path.join(opt.checkpoints_dir, name)
+    if trained or (os.path.isdir(folder) and os.listdir(folder)):
+        return
+    flag = "--pretrained_name" if opt.isTrain and opt.pretrained_name else "--name"
+    raise InputError(f"{flag} {name}: {folder}: {run_folder.no_run(opt.checkpoints_dir, name)}")
 
 
 def check_against_trained(

@@ -21,13 +21,16 @@ def draw_seed() -> int:
 
 
 def as_text(opt: argparse.Namespace, parser: OptionParser) -> str:
-    """The options as a block of ``key: value`` lines, sorted, with the default behind each value that differs."""
-    lines = ["----------------- Options ---------------"]
+    """The options as ``key: value`` lines, sorted: first those that differ from their defaults, which stand behind."""
+    changed, usual, flags = [], [], parser.names()
     for key, value in sorted(vars(opt).items()):
-        default = parser.get_default(key)
-        note = "" if str(value) == str(default) else f"\t[default: {default}]"
-        lines.append(f"{key:>25}: {value!s:<30}{note}")
-    return "\n".join([*lines, "----------------- End -------------------"])
+        default, line = parser.get_default(key), f"{key:>25}: {value!s:<30}"
+        if key in flags and str(value) != str(default):
+            changed.append(f"{line}\t[default: {default}]")
+        else:
+            usual.append(line)
+    head, end = "----------------- Options ---------------", "----------------- End -------------------"
+    return "\n".join([head, *changed, *([""] if changed else []), *usual, end])
 
 
 def write(opt: argparse.Namespace, parser: OptionParser, as_given: dict[str, Any] | tuple = ()) -> None:

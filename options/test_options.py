@@ -47,6 +47,9 @@ class TestOptions(BaseOptions):
         opt.no_flip = True
         opt.display_id = -1
 
+    def check_runs(self, opt: argparse.Namespace) -> None:
+        checks.check_run_exists(opt, opt.name, self.trained)
+
 
 def settle_direction(opt: argparse.Namespace, trained: dict[str, Any]) -> None:
     """opt.direction becomes that of the training; a two-sided model may be tested the other way (test_direction).

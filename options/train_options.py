@@ -64,6 +64,10 @@ class TrainOptions(BaseOptions):
                 "starts anew, or choose another name"
             )
 
+    def check_runs(self, opt: argparse.Namespace) -> None:
+        if opt.continue_train:
+            checks.check_run_exists(opt, opt.pretrained_name or opt.name, self.trained)
+
     def print_options(self, opt: argparse.Namespace) -> None:
         super().print_options(opt)
         if not self.trained and "model" not in self.parser.given():

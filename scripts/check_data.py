@@ -48,9 +48,6 @@ class Options(TrainOptions):
         opt.continue_train = False
         super().finish(opt, given)
 
-    def print_options(self, opt):
-        """Print no options: the output is the list of problems."""
-
 
 class Look(NamedTuple):
     """The result of decoding one file: size (None after an error), digest of the pixels, and [(problem, text)]."""

@@ -177,6 +177,7 @@ def test_a_second_ctrl_c_leaves_at_once(unpaired, tmp_path):  # noqa: F811
         process.send_signal(signal.SIGINT)
         time.sleep(1)
         assert process.poll() is None  # the first one waits for its step
+        assert "Ctrl-C: finishing this step, then saving; press it again" in (tmp_path / "run.txt").read_text()
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == -signal.SIGINT
@@ -200,6 +201,29 @@ def test_the_second_ctrl_c_kills_and_the_first_signal_gives_the_reason():
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=20)
     assert done.stdout.splitlines() == ["True SIGTERM received 143"] * 3
     assert done.returncode == -signal.SIGINT
+
+
+@pytest.mark.parametrize(
+    "work", ["time.sleep(30)", "\n        try: time.sleep(30)\n        except BaseException: raise ImportError('lost')"]
+)
+def test_ctrl_c_outside_the_loop_is_one_line(work):
+    program = (
+        "import os, signal, threading, time\n"
+        "from util.errors import clear_errors\n"
+        "threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        f"with clear_errors():\n    if True: {work}\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped by Ctrl-C\n")
+
+
+def test_a_program_that_ignores_ctrl_c_goes_on_ignoring_it():
+    program = (
+        "import os, signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nfrom util.errors import clear_errors\n"
+        "with clear_errors():\n    os.kill(os.getpid(), signal.SIGINT)\n    print('goes on')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout) == (0, "goes on\n")
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """train.py and test.py as a person runs them, on small made data."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -221,6 +222,53 @@ def test_a_person_sees_one_line_and_exit_code_2(unpaired, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_testing_a_run_that_does_not_exist_names_the_folder(unpaired, tmp_path):
-    with pytest.raises(InputError, match=r"no run folder"):
-        translate(unpaired, tmp_path, "--model", "cycle_gan", name="nobody")
+@pytest.mark.parametrize("program", [translate, lambda *words, **name: train(*words, "--continue_train", **name)])
+def test_a_run_that_does_not_exist_is_compared_with_those_that_do(program, unpaired, tmp_path):
+    for name in ("horses", "cats"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "train_opt.json").write_text("{}")
+    with pytest.raises(InputError) as error:
+        program(unpaired, tmp_path, name="horse")
+    assert "--name horse: " in str(error.value)
+    assert "no such run folder; there are cats, horses; did you mean 'horses'?" in str(error.value)
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["cats", "horses"]
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(unpaired, tmp_path, monkeypatch, capsys):
+    (tmp_path / "weights.pth").write_text("no weights")
+    with pytest.raises(InputError, match="refused"):
+        train(unpaired, tmp_path, *CYCLE_GAN, "--init_from", str(tmp_path / "weights.pth"))
+    assert not (tmp_path / "runs" / "run").exists()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="--use_wandb needs the package wandb"):
+        train(unpaired, tmp_path, *CYCLE_GAN, "--use_wandb")
+    assert not (tmp_path / "runs" / "run").exists()
+    assert "-- Options --" not in capsys.readouterr().out  # the error comes without a wall of options before it
+
+
+def test_the_end_says_what_comes_next_and_a_finished_run_says_that_it_is(unpaired, tmp_path, capsys):
+    words = [*CYCLE_GAN, "--n_epochs", "1", "--n_epochs_decay", "0"]
+    run = train(unpaired, tmp_path, *words)
+    command = f"python test.py {shlex.join(where(unpaired, tmp_path)[:2])} --name run --checkpoints_dir {run.parent}"
+    printed = capsys.readouterr().out
+    assert f"pictures of the training: {run / 'web' / 'index.html'}\nto test it: {command}\n" in printed
+    before = weights(run)
+    train(unpaired, tmp_path, "--continue_train")
+    printed = capsys.readouterr().out
+    further = "to train it further, give a larger --n_epochs (now 1) or --n_epochs_decay (now 0)"
+    assert f"the run 'run' is finished (4 images seen); {further}\n" in printed
+    assert "(epoch: " not in printed and command in printed
+    assert all(torch.equal(before[key], value) for key, value in weights(run).items())
+
+
+def test_options_come_after_the_checks_and_changed_ones_first(unpaired, tmp_path, capsys):
+    train(unpaired, tmp_path, *CYCLE_GAN, "--seed", "5")
+    lines = capsys.readouterr().out.splitlines()
+    start = next(i for i, line in enumerate(lines) if "-- Options --" in line)
+    assert any("was created" in line for line in lines[:start])
+    blank = lines.index("", start)
+    assert all("[default: " in line for line in lines[start + 1 : blank])
+    assert f"{'seed':>25}: {'5':<30}\t[default: None]" in lines[start + 1 : blank]
+    assert not any("[default: " in line for line in lines[blank:])
+    assert f"{'beta1':>25}: {'0.5':<30}" in lines[blank:]

@@ -1,8 +1,11 @@
 """The one exception that is meant for a person: a single line that names the flag or path, and the mend."""
 
 import contextlib
+import os
 import re
+import signal
 import sys
+import threading
 
 
 class InputError(ValueError):
@@ -17,16 +20,39 @@ class InputError(ValueError):
 def clear_errors():
     """Turn an InputError into its one line on stderr and exit code 2; everything else keeps its traceback.
 
-    For the whole of a program: from here on it may print the name of a file that the terminal's encoding can't say.
+    For the whole of a program: from here on it may print the name of a file that the terminal's encoding can't say,
+    every line reaches a file or a pipe at once, and Ctrl-C ends the program with one line and exit code 130.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
+    interrupts = _count_interrupts()
     try:
         yield
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    except BaseException as error:
+        if interrupts or isinstance(error, KeyboardInterrupt):  # libraries turn it into errors of other kinds
+            print("stopped by Ctrl-C", file=sys.stderr)
+            sys.exit(130)
+        if isinstance(error, InputError):
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+        raise
+
+
+def _count_interrupts():
+    """A list that gets an item with the first Ctrl-C, which raises KeyboardInterrupt; a second leaves at once."""
+    interrupts: list[int] = []
+
+    def on_interrupt(number, frame):
+        if interrupts:
+            os._exit(130)
+        interrupts.append(number)
+        raise KeyboardInterrupt
+
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not where a shell ignores the signal
+    if usual and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, on_interrupt)
+    return interrupts
 
 
 def nearest(word, words, say="did you mean {}?"):

@@ -283,7 +283,9 @@ def test_a_test_never_overwrites_the_trainings_options(tmp_path):
     assert (folder / "test_opt.txt").exists()
 
 
-def test_without_a_saved_run_the_flags_count(tmp_path):
+def test_without_saved_options_the_flags_count(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "latest_net_G.pth").touch()
     opt = options_of_a_test(tmp_path, "--model", "cycle_gan", "--netG", "resnet_6blocks", "--norm", "batch")
     assert (opt.netG, opt.normG) == ("resnet_6blocks", "batch")
 

@@ -43,7 +43,9 @@ def test_other_words_are_refused_with_the_nearest(options, words, must_say):
 @pytest.mark.parametrize(("kind", "training", "testing"), [("cpu", "fp32", "fp32"), ("cuda", "tf32", "fp32")])
 def test_none_given_is_the_devices_own_in_training_and_exact_in_a_test(kind, training, testing, tmp_path, monkeypatch):
     monkeypatch.setattr(device, "resolve", lambda *flags: (torch.device(kind), []))
-    assert train(tmp_path)[1].precision == training
+    options, opt = train(tmp_path)
+    options.save()
+    assert opt.precision == training
     assert test(tmp_path).precision == testing
     assert train(tmp_path)[1].compile == test(tmp_path).compile == "none"
 

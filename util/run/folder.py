@@ -14,7 +14,7 @@ import re
 import sys
 import zipfile
 
-from util.errors import InputError
+from util.errors import InputError, nearest
 from util.files import cannot_write, sweep, write_text
 
 FORMAT = 1  # of the options and of manifests
@@ -36,6 +36,29 @@ def read(checkpoints_dir, name):
     if version > FORMAT:
         raise InputError(f"{path}: written by a newer version of this program; update to use it")
     return options
+
+
+def no_run(checkpoints_dir: str, name: str) -> str:
+    """Why there is no run of this name, which runs there are, and the nearest name; follows the path of the run."""
+    if os.path.isdir(os.path.join(checkpoints_dir, name)):
+        return "no trained run: it has no train_opt.json with the options of a training"
+    runs = sorted(_runs(checkpoints_dir, os.path.dirname(name)))
+    there = f"; there are {', '.join(runs[:MOST_NAMED])}" if runs else ""
+    there += f" and {len(runs) - MOST_NAMED} more" * (len(runs) > MOST_NAMED)
+    return f"no such run folder{there}{';' * bool(hint := nearest(name, runs))}{hint}"
+
+
+MOST_NAMED = 12
+
+
+def _runs(checkpoints_dir, group):
+    """Names of the trained runs in a folder of runs, and in its sub-folder `group`."""
+    for prefix in {"", group}:
+        folder = os.path.join(checkpoints_dir, prefix)
+        for each in os.listdir(folder) if os.path.isdir(folder) else ():
+            run = os.path.join(folder, each)
+            if os.path.isfile(os.path.join(run, "train_opt.json")) or checkpoints(run):
+                yield os.path.join(prefix, each)
 
 
 # The names that a checkpoint writes. Other files in the folder are a plug-in's own and are never read or removed.
@@ -133,6 +156,7 @@ def digest(path):
 # --- the lock --------------------------------------------------------------------------------------------------------
 
 
+LOCK = "run.lock"
 _held = []  # the open lock files of this process
 
 
@@ -140,8 +164,10 @@ _held = []  # the open lock files of this process
 def owning(folder):
     """Be the only process that trains in this folder while the block runs; the lock dies with the process.
 
-    The owner also clears away what a killed one left half written. Raises InputError where nothing can be written.
+    The owner also clears away what a killed one left half written. A folder that is made here and gets no files is
+    removed at the end: a run that could not begin leaves nothing. Raises InputError where nothing can be written.
     """
+    new = not os.path.isdir(folder)
     with _lock_file(folder) as file:
         _lock(file, folder)
         _held.append(file)
@@ -151,12 +177,16 @@ def owning(folder):
         finally:
             if file in _held:  # not in a forked child
                 _held.remove(file)
+                if new and os.listdir(folder) == [LOCK]:
+                    with contextlib.suppress(OSError):
+                        os.remove(os.path.join(folder, LOCK))
+                        os.rmdir(folder)
 
 
 def _lock_file(folder):
     try:
         os.makedirs(folder, exist_ok=True)
-        return open(os.path.join(folder, "run.lock"), "a+b")
+        return open(os.path.join(folder, LOCK), "a+b")
     except OSError as error:
         raise InputError(cannot_write(folder, error)) from None
 

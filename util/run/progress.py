@@ -2,14 +2,13 @@
 
 import contextlib
 import math
-import sys
 import time
 
 import torch
-from tqdm import tqdm
 
 from util.numerics import compiling, seeding
 from util.processes import distributed
+from util.show.bar import Bar
 
 
 class Progress:
@@ -34,6 +33,7 @@ class Progress:
         self._previous = 0  # total_iters before the running step
         self._loading = self._computing = 0.0  # seconds since the last timings() ...
         self._timed = 0  # ... and the images they went into
+        self.bar: Bar | None = None  # of the whole run, while epochs() runs
         self._mark = 0.0  # when the running stretch of loading or computing began
 
     @property
@@ -49,30 +49,40 @@ class Progress:
 
     def epochs(self):
         """Number of each epoch in turn; prints how long it took when the loop comes back for the next."""
-        for epoch in range(self.epoch, self.last_epoch + 1):
-            if epoch != self.epoch:
-                self.epoch, self.batches_done, self.epoch_iter = epoch, 0, 0
-            start = time.time()
-            yield epoch
-            print(f"End of epoch {epoch} / {self.last_epoch} \t Time Taken: {time.time() - start:.0f} sec")
+        with Bar(self._expected(), "images", done=self.total_iters, silent=distributed.rank() > 0) as self.bar:
+            for epoch in range(self.epoch, self.last_epoch + 1):
+                if epoch != self.epoch:
+                    self.epoch, self.batches_done, self.epoch_iter = epoch, 0, 0
+                self.bar.describe(f"epoch {epoch}/{self.last_epoch}", self._expected())
+                start = time.time()
+                yield epoch
+                print(f"End of epoch {epoch} / {self.last_epoch} \t Time Taken: {time.time() - start:.0f} sec")
+
+    def is_over(self):
+        """Whether the run has come to its end: no epoch, or no iteration, is left."""
+        return self.iterations >= self.wanted if self.wanted else self.epoch > self.last_epoch
+
+    def _expected(self):
+        """Images of the whole run, as far as they are known now."""
+        if self.wanted:
+            left = (self.wanted - self.iterations) * self.images_per_epoch / (self.batches_per_epoch or 1)
+            return self.total_iters + round(left)
+        return self.total_iters - self.epoch_iter + (self.last_epoch - self.epoch + 1) * self.images_per_epoch
 
     def batches(self, dataset):
         """The epoch's batches that are left. A batch is counted, and its step is begun, before it is handed out."""
         if self.batches_done:
             dataset.skip(self.batches_done)
         self._mark = time.perf_counter()
-        silent = not sys.stderr.isatty() or distributed.rank() > 0
-        with tqdm(total=self.images_per_epoch, unit="img", leave=False, disable=silent) as bar:
-            bar.set_description(f"epoch {self.epoch}/{self.last_epoch}")
-            bar.update(self.epoch_iter)
-            for data in dataset:
-                if self.wanted and self.iterations >= self.wanted:
-                    break
-                self._loading += self._lap()
-                self._count(*self._images(dataset, data))
-                yield data
-                self._computing += self._lap()
-                bar.update(self.total_iters - self._previous)
+        for data in dataset:
+            if self.wanted and self.iterations >= self.wanted:
+                break
+            self._loading += self._lap()
+            self._count(*self._images(dataset, data))
+            yield data
+            self._computing += self._lap()
+            if self.bar is not None:
+                self.bar.update(self.total_iters - self._previous)
         self._epoch_ended = True
 
     def _images(self, dataset, data):

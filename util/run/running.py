@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import time
 from typing import NamedTuple
@@ -14,15 +15,19 @@ from util.run.checkpoint import Checkpoint
 from util.run.eval_schedule import Evaluations, NoEvaluations
 from util.run.loss_means import Averages
 from util.run.progress import Progress
-from util.run.watch import Listeners, Watch
+from util.run.watch import Listener, Listeners, Watch
+from util.show.bar import closing_bars
 from util.show.health import Health
+from util.show.sinks import check_packages
 from util.visualizer import Visualizer
 
+SHOWN_LOSSES = 4  # behind the bar, which has to fit into a line
 TIME_OVER = "--max_time is over"
 
 
 def check_ranks(opt, may_differ) -> None:
     """Before anything is built: all ranks must have the same options, except the flags in `may_differ`."""
+    check_packages(opt)
     distributed.run_on_all_ranks(lambda: agreement.check_same_options(opt, may_differ))
     memory.keep_freed_memory()
 
@@ -48,6 +53,7 @@ def running(opt, *guards):
             backend_tuning(opt),
             memory.explaining_out_of_memory(opt),
             *guards,
+            closing_bars(),
             gradients.before_every_step(),
         ):
             stack.enter_context(guard)
@@ -78,6 +84,7 @@ def build(opt, options, dataset, model, trial=None) -> Built:
     things = {"model": model, "progress": progress, "averages": averages, **evaluations.to_save()}
     checkpoint = Checkpoint(_folder(opt), keep_last=opt.keep_last, **things)
     checkpoint.begin(opt)
+    options.show()
     distributed.on_rank0(options.save)
     visualizer = distributed.made_on_rank0(lambda: Visualizer(opt, progress.total_iters))
     evaluations.begin(checkpoint, visualizer)
@@ -86,7 +93,43 @@ def build(opt, options, dataset, model, trial=None) -> Built:
     watch = Watch(opt, model, progress, checkpoint.folder, visualizer.warn)
     checkpoint.before_save(watch.settle)
     health = Health(visualizer.warn, getattr(model, "discriminator_losses", {}))
-    return Built(progress, averages, checkpoint, visualizer, Listeners([watch, health]), evaluations)
+    if progress.is_over():
+        seen = f"{progress.total_iters:,} images seen"
+        print(f"the run '{opt.name}' is finished ({seen}); to train it further, give {longer(opt, progress)}")
+    listeners = Listeners([watch, health, LossesOnBar(progress)])
+    return Built(progress, averages, checkpoint, visualizer, listeners, evaluations)
+
+
+def longer(opt, progress) -> str:
+    """The flags that make a finished run longer."""
+    name = "n_iters" if progress.wanted else "n_epochs"
+    first, second = getattr(opt, name), getattr(opt, f"{name}_decay")
+    return f"a larger --{name} (now {first}) or --{name}_decay (now {second})"
+
+
+def finish(opt, built, stopping) -> None:
+    """After the loop: the dashboards are closed; says where the pictures are, and how a finished run is tested."""
+    built.visualizer.close()
+    if stopping.reason:  # the loop has said how the run goes on
+        return
+    if not opt.no_html:
+        print(f"pictures of the training: {os.path.join(_folder(opt), 'web', 'index.html')}")
+    words = ["--dataroot", opt.dataroot, "--name", opt.name]
+    if opt.checkpoints_dir != "./checkpoints":
+        words += ["--checkpoints_dir", opt.checkpoints_dir]
+    print(f"to test it: python test.py {shlex.join(words)}")
+
+
+class LossesOnBar(Listener):
+    """Shows the last printed losses behind the bar of the run."""
+
+    def __init__(self, progress):
+        self.progress = progress
+
+    def losses(self, losses):
+        if self.progress.bar is not None:
+            shown = list(losses.items())[:SHOWN_LOSSES]
+            self.progress.bar.note(" ".join(f"{name} {value:.2f}" for name, value in shown))
 
 
 def _folder(opt):
@@ -116,6 +159,9 @@ class Stop:
 
     def on_signal(self, number, frame):
         name = signal.Signals(number).name
+        if name == "SIGINT" and not self._interrupted and distributed.rank() == 0:
+            # Not print(): the signal may have come while the program was printing.
+            os.write(2, b"\nCtrl-C: finishing this step, then saving; press it again to leave now without saving\n")
         # The second Ctrl-C: at once, as if nobody had listened. A launcher passes on the one that all have got already.
         if name == "SIGINT" and self._interrupted and not distributed.launched():
             signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -38,15 +38,14 @@ class Sink(Protocol):
 def open_sinks(opt: Namespace) -> list[Sink]:
     """Open the sinks selected by the options. Call this before the run writes to its loss_log.jsonl: the records in it
     at that moment are the earlier part of the run, which the curves continue."""
+    check_packages(opt)
     sinks: list[Sink] = []
     display_id = getattr(opt, "display_id", -1)
     if display_id is None or display_id > 0:
         sinks += _open_visdom(opt, display_id)
     if getattr(opt, "use_wandb", False):
-        _require("wandb", "--use_wandb")
         sinks.append(Guarded(WandbSink(opt)))
     if getattr(opt, "use_tensorboard", False):
-        _require("tensorboard", "--use_tensorboard")
         sinks.append(Guarded(TensorboardSink(opt)))
     return sinks
 
@@ -61,15 +60,21 @@ def _open_visdom(opt, display_id):
         # No flag selected the dashboard, so the run continues without it.
         print("visdom: not installed, so there is no live dashboard (pip install -r requirements.txt)", file=sys.stderr)
         return []
-    _require("visdom", "--display_id")
     from util.show.sinks.visdom_sink import VisdomSink
 
     return [Guarded(VisdomSink(opt, display_id or window_base(opt.name)))]
 
 
-def _require(package, flag):
-    if importlib.util.find_spec(package) is None:
-        raise InputError(f"{flag} needs the package {package}, which is not installed: pip install {package}")
+def check_packages(opt: Namespace) -> None:
+    """InputError for a dashboard that a flag asks for and whose package is not installed."""
+    wanted = {
+        "visdom": ("--display_id", (getattr(opt, "display_id", None) or 0) > 0),
+        "wandb": ("--use_wandb", getattr(opt, "use_wandb", False)),
+        "tensorboard": ("--use_tensorboard", getattr(opt, "use_tensorboard", False)),
+    }
+    for package, (flag, asked) in wanted.items():
+        if asked and importlib.util.find_spec(package) is None:
+            raise InputError(f"{flag} needs the package {package}, which is not installed: pip install {package}")
 
 
 class Guarded:

@@ -1,0 +1,125 @@
+"""Progress of long work: a bar on a terminal; elsewhere (a file, a job's log, CI) a line of text now and then."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tqdm import tqdm
+
+FIRST_LINE, LONGEST_PAUSE = 30.0, 600.0  # seconds until the first line, and at most between two lines
+
+_open: list[Bar] = []
+
+
+class Bar:
+    """``update()`` counts what is done of `total`; a context manager, or ``close()``.
+
+    While a bar is on the terminal, lines that the program prints appear above it.
+    """
+
+    def __init__(self, total: float, unit: str, title: str = "", done: float = 0, silent: bool = False) -> None:
+        self.total, self.unit, self.done = total, unit, done
+        self._first, self._start = done, time.monotonic()
+        self._pause = FIRST_LINE
+        self._due = self._start + self._pause
+        self._silent = silent
+        self._stdout: Any = None
+        self._bar = None
+        if not silent and sys.stderr.isatty():
+            settings = {"unit": f" {unit}", "dynamic_ncols": True, "smoothing": 0.05, "leave": False}
+            self._bar = tqdm(total=total, initial=done, desc=title or None, **settings)
+            self._stdout, sys.stdout = sys.stdout, _Above(sys.stdout, self._bar)
+            _open.append(self)
+
+    def update(self, number: float = 1) -> None:
+        """Count `number` more as done."""
+        self.done += number
+        if self._bar is not None:
+            self._bar.update(number)
+        elif not self._silent and time.monotonic() >= self._due:
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            self._due = time.monotonic() + self._pause
+            print(self.line(), flush=True)
+
+    def describe(self, title: str, total: float | None = None) -> None:
+        """Change the words before the bar, and the total, which may become known better."""
+        self.total = self.total if total is None else total
+        if self._bar is not None:
+            self._bar.total = self.total
+            self._bar.set_description(title)
+
+    def note(self, text: str) -> None:
+        """Show a text behind the bar."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(text)
+
+    def line(self) -> str:
+        """What is done, the rate and the time left, in words."""
+        share = f" ({100 * self.done / self.total:.0f} %)" if self.total else ""
+        rate = (self.done - self._first) / max(time.monotonic() - self._start, 1e-9)
+        left = f", {duration((self.total - self.done) / rate)} left" if rate > 0 else ""
+        return f"progress: {self.done:,} of {self.total:,} {self.unit}{share}, {rate:.3g} {self.unit}/s{left}"
+
+    def over(self, items: Iterable) -> Iterator:
+        """The items, each counted when its turn is over."""
+        with self:
+            for item in items:
+                yield item
+                self.update()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            sys.stdout = self._stdout
+            self._bar.close()
+            self._bar = None
+            _open.remove(self)
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+
+@contextlib.contextmanager
+def closing_bars() -> Iterator[None]:
+    """Close what bars are open at the end of the block, so that an error message does not end up inside a bar."""
+    try:
+        yield
+    finally:
+        while _open:
+            _open[-1].close()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 45 s, 12 min, 3 h 20 min, 2 d 4 h."""
+    minutes = round(seconds / 60)
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+class _Above:
+    """The standard output while a bar is on the terminal: whole lines are written above the bar."""
+
+    def __init__(self, stream: Any, bar: tqdm) -> None:
+        self._stream, self._bar, self._rest = stream, bar, ""
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        if lines:
+            self._bar.clear()
+            self._stream.write("".join(f"{line}\n" for line in lines))
+            self._stream.flush()
+            self._bar.refresh()
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
