@@ -109,7 +109,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         sides = ("A", "B") if self.opt.direction == "AtoB" else ("B", "A")
         other = "B" if translated == "A" else "A"
         self.image_paths = input.get(f"{translated}_paths") or input[f"{other}_paths"]
-        return tuple(input[side].to(self.device) if side in input else None for side in sides)
+        return tuple(input[side].to(self.device, non_blocking=True) if side in input else None for side in sides)
 
     def keep_batch(self, batch: dict) -> None:
         """For --accumulate, called by set_input(): take_part() gets slices of this dict; sides() calls it, too."""

@@ -1,0 +1,74 @@
+"""Training steps on fake CUDA tensors: the host never waits for the device, and launches stay below a bound."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))  # behind the project
+
+import fake_cuda
+import launches
+from workload import Setting
+
+
+def traced(function):
+    """The Launches of function(tensor on the device)."""
+    with fake_cuda.fake_cuda():
+        tensor = torch.empty(2, 3, device=fake_cuda.DEVICE)
+        with fake_cuda.Launches() as counter:
+            function(tensor)
+    return counter
+
+
+READS = {
+    "item": lambda x: x.sum().item(),
+    "float": lambda x: float(x.sum()),
+    "tolist": lambda x: x.tolist(),
+    "truth": lambda x: bool(x.sum() > 0),
+    "to the CPU": lambda x: x.cpu(),
+    "mask": lambda x: x[x > 0],
+    "assignment by mask": lambda x: x.index_put_((x > 0,), torch.zeros((), device=x.device)),
+    "nonzero": lambda x: x.nonzero(),
+    "pageable copy": lambda x: x + torch.ones(3).to(x.device),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_read_by_the_host_is_found(name):
+    with pytest.raises(fake_cuda.HostRead):
+        traced(READS[name])
+
+
+def test_views_and_copies_that_need_not_wait_are_no_reads():
+    counter = traced(lambda x: x.view(3, 2).t()[0] + torch.ones(3, 3)[0, 0].to(x.device, non_blocking=True))
+    assert counter.counts == {"_to_copy": 1, "add": 1}
+
+
+def test_backward_passes_are_counted():
+    counter = traced(lambda x: x.requires_grad_().sin().sum().backward())
+    assert counter.counts == {"sin": 1, "sum": 1, "ones_like": 1, "cos": 1, "mul": 1}
+
+
+# {setting: the most operations that a step may launch}. Fewer operations are progress: lower the bound then.
+MOST = {"pix2pix@256": 300, "stargan@64x2": 420}
+MOST_SLOW = {"cycle_gan@32": 2050, "cut@32": 1650, "dclgan@32": 2500, "simdcl@32": 3050, "fastcut@32": 1300}
+SLOW = [pytest.param(setting, marks=pytest.mark.slow) for setting in MOST_SLOW]
+
+
+@pytest.mark.parametrize("setting", [*MOST, *SLOW])
+def test_a_step_does_not_wait_and_launches_no_more_than(setting):
+    counter = launches.count(Setting.parse(setting), [], before=1)
+    assert 100 < counter.total <= {**MOST, **MOST_SLOW}[setting], counter.counts.most_common(20)
+
+
+PATHS = ["--precision bf16 --channels_last", "--precision fp16 --accumulate 2"]
+PATHS_SLOW = ["--precision bf16", "--channels_last", "--deterministic", "--grad_checkpoint", "--gan_mode wgangp"]
+
+
+@pytest.mark.parametrize("flags", [*PATHS, *(pytest.param(flags, marks=pytest.mark.slow) for flags in PATHS_SLOW)])
+def test_every_path_for_cuda_runs_without_waiting(flags):
+    """Of a CycleGAN with few blocks."""
+    small = ["--netG", "resnet_4blocks", "--pool_size", "2", *flags.split()]
+    assert launches.count(Setting.parse("cycle_gan@32x2"), small, before=1).total > 500
