@@ -4,6 +4,8 @@ The tensors are fakes (torch's FakeTensorMode): shape, dtype and layout of a CUD
 meets ``device`` and ``is_cuda`` of a CUDA tensor, so the step takes its paths for CUDA. torch's autograd engine, which
 would ask the driver for streams, gets the answer "cpu".
 
+Mixed precision is not counted: autocast, too, is told "cpu", and casts nothing. Its loss scales run.
+
 HostRead is raised where the host would wait for the device, or where a copy would not be asynchronous.
 """
 
@@ -15,8 +17,6 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
-
-from models import fit_out
 
 DEVICE = torch.device("cuda", 0)
 
@@ -167,6 +167,8 @@ def fake_cuda():
 
 def move(model):
     """Replace the tensors of a model that was built on the CPU by fakes on DEVICE: networks, losses, optimizers."""
+    from models import fit_out
+
     made = {}
 
     def fake(tensor):

@@ -31,11 +31,20 @@ class InstanceNorm2d(nn.InstanceNorm2d):
     keeps_layout = False
 
     def forward(self, x):
-        y = self._normalise_in_layout(x) if self.keeps_layout and is_channels_last(x) else super().forward(x)
+        y = self._normalise(x)
         # A hook on the tensor, so that an in-place ReLU may follow.
         if y.requires_grad and y.device.type == "cpu" and not torch.compiler.is_compiling():
             y.register_hook(_to_channels_last if is_channels_last(y) else _to_contiguous)
         return y
+
+    def _normalise(self, x):
+        is_plain = self.weight is None and self.running_mean is None and x.dim() == 4 and x[0, 0].numel() > 1
+        if not (self.keeps_layout and is_channels_last(x)):
+            return _normalise_as_torch(x, self.eps) if is_plain else super().forward(x)
+        if is_plain and x.is_cuda:  # a group norm with a group per channel keeps the layout, in one pass for all images
+            images, channels, height, width = x.shape
+            return torch.native_group_norm(x, None, None, images, channels, height * width, channels, self.eps)[0]
+        return self._normalise_in_layout(x)
 
     def _normalise_in_layout(self, x):
         """An instance norm is a batch norm of one image, which keeps the layout."""
@@ -54,6 +63,17 @@ class InstanceNorm2d(nn.InstanceNorm2d):
                 self.running_mean.copy_(torch.stack(means).mean(0))
                 self.running_var.copy_(torch.stack(variances).mean(0))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+
+def _normalise_as_torch(x, eps):
+    """F.instance_norm(x, eps=eps), but the result is no view of another tensor.
+
+    An in-place ReLU on a view makes autograd copy the gradient twice. _unsafe_view is a view that autograd does not
+    follow, which is right where nothing else uses its source.
+    """
+    images, channels, height, width = x.shape
+    flat = x.reshape(1, images * channels, height, width)
+    return torch.ops.aten._unsafe_view(F.batch_norm(flat, None, None, training=True, eps=eps), x.shape)
 
 
 def _to_contiguous(gradient):

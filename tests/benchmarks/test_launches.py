@@ -53,7 +53,7 @@ def test_backward_passes_are_counted():
 
 # {setting: the most operations that a step may launch}. Fewer operations are progress: lower the bound then.
 MOST = {"pix2pix@256": 300, "stargan@64x2": 420}
-MOST_SLOW = {"cycle_gan@32": 2050, "cut@32": 1650, "dclgan@32": 2500, "simdcl@32": 3050, "fastcut@32": 1300}
+MOST_SLOW = {"cycle_gan@32": 1060, "cut@32": 1650, "dclgan@32": 2500, "simdcl@32": 3050, "fastcut@32": 1300}
 SLOW = [pytest.param(setting, marks=pytest.mark.slow) for setting in MOST_SLOW]
 
 
@@ -63,12 +63,12 @@ def test_a_step_does_not_wait_and_launches_no_more_than(setting):
     assert 100 < counter.total <= {**MOST, **MOST_SLOW}[setting], counter.counts.most_common(20)
 
 
-PATHS = ["--precision bf16 --channels_last", "--precision fp16 --accumulate 2"]
-PATHS_SLOW = ["--precision bf16", "--channels_last", "--deterministic", "--grad_checkpoint", "--gan_mode wgangp"]
+PATHS = ["--channels_last", "--precision fp16 --accumulate 2"]  # of fp16 the loss scales; no casts, see fake_cuda.py
+PATHS_SLOW = ["--deterministic", "--grad_checkpoint", "--gan_mode wgangp"]
 
 
 @pytest.mark.parametrize("flags", [*PATHS, *(pytest.param(flags, marks=pytest.mark.slow) for flags in PATHS_SLOW)])
 def test_every_path_for_cuda_runs_without_waiting(flags):
     """Of a CycleGAN with few blocks."""
     small = ["--netG", "resnet_4blocks", "--pool_size", "2", *flags.split()]
-    assert launches.count(Setting.parse("cycle_gan@32x2"), small, before=1).total > 500
+    assert 300 < launches.count(Setting.parse("cycle_gan@32x2"), small, before=1).total < 1500

@@ -178,3 +178,28 @@ def test_padding_by_slices_is_reflection_padding():
     (expected * upstream).sum().backward()
     (pad(y) * upstream).sum().backward()
     assert torch.allclose(x.grad, y.grad, atol=1e-12)
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_an_in_place_relu_after_the_norm_is_no_operation_on_a_view(images):
+    """Values and gradients are bit for bit those of torch's layer, without autograd's copies for views."""
+    torch.manual_seed(0)
+    x, weight = torch.randn(images, 3, 8, 8), torch.randn(images, 3, 8, 8)
+    found = []
+    for norm in (make_norm(nn.InstanceNorm2d, 3), nn.InstanceNorm2d(3)):
+        leaf = x.clone().requires_grad_()
+        y = norm(leaf)
+        result = torch.relu_(y)
+        names = [type(result.grad_fn).__name__]
+        (result * weight).sum().backward()
+        found.append((result.detach(), leaf.grad, names))
+    (own, own_gradient, own_names), (theirs, their_gradient, _) = found
+    assert torch.equal(own, theirs) and torch.equal(own_gradient, their_gradient)
+    assert own_names == ["ReluBackward0"]
+
+
+def test_a_group_norm_with_a_group_per_channel_is_an_instance_norm():
+    """What --channels_last computes on CUDA."""
+    x = torch.randn(2, 3, 8, 6, dtype=torch.double)
+    grouped = torch.native_group_norm(x, None, None, 2, 3, 48, 3, 1e-5)[0]
+    torch.testing.assert_close(grouped, nn.InstanceNorm2d(3)(x))
