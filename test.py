@@ -19,7 +19,7 @@ def main(cmd_line=None):
     if len(opt.gpu_ids) > 1 or distributed.launched_several():
         raise InputError("test.py works in one process: start it with python, and give one of the --gpu_ids")
     # Imported when the flags are understood: torch takes seconds, and -h should not.
-    from data.pictures import open_image
+    from data.outputs import ExactFiles, open_image
     from models.translator import Translator
     from models.trial import scoring_of
     from util.numerics.memory import explaining_out_of_memory
@@ -36,7 +36,7 @@ def main(cmd_line=None):
         options.show()
         options.save()
         translator = Translator(model)
-        page = ResultPage(opt, len(dataset), dataset.roots())
+        page = ResultPage(opt, len(dataset), dataset.roots(), ExactFiles(opt))
         scoring = scoring_of(model, dataset, opt.metrics)
         for batch in samples(dataset, opt.num_test, one_by_one=translator.alone):
             visuals, paths = translator.run_batch(batch)

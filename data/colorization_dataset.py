@@ -28,6 +28,8 @@ class ColorizationDataset(BaseDataset):
                 f"--input_nc {opt.input_nc}, --output_nc {opt.output_nc}, --direction {opt.direction}, "
                 "or give 1, 2 and AtoB"
             )
+        if getattr(opt, "data_range", None):
+            raise InputError("--data_range: --dataset_mode colorization reads images of 8 bits; leave it out")
         rgb_to_lab()
         phase = phase_of(opt)
         self.roots = [self.root, os.path.join(self.root, phase)]

@@ -4,11 +4,15 @@
 kind                      values in                                      values out
 ========================  =============================================  ==========================================
 PIL image                 8 or 16 bits, or "F" with values in [0, 1]     a PIL image of the same mode
-path                      an image file                                  a PIL image of the file's mode, upright
-numpy array               (H, W) or (H, W, C): uint8, uint16, or         an array of the same dtype
-                          floating point in [0, 1]
+path                      an image file                                  a PIL image of the file's mode, upright; an
+                                                                         array where PIL can't hold the file's values
+Picture                   of data.pictures.read                          a Picture, for data.pictures.write
+numpy array               (H, W) or (H, W, C): integers of 8, 16 or 32   an array of the same dtype
+                          bits, or floating point in [0, 1]
 tensor                    (C, H, W) or (N, C, H, W) in [-1, 1]           a tensor of the same dtype and device
 ========================  =============================================  ==========================================
+
+Networks calculate in float32, so that 8 and 16 bits come back exactly and more than 24 bits are rounded.
 """
 
 from __future__ import annotations
@@ -19,135 +23,134 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
-from util.errors import InputError
+from data.pictures import read
+from data.values import Picture, from_pil, of_array, to_pil
 
-INTEGER_RANGES = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2, the weights of PIL's mode L
-SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I")
-KEPT = ("icc_profile", "exif", "dpi")  # entries of a PIL image's info that its translation keeps
 EXPECTED = "expected a path, a PIL image, a numpy array (H, W) or (H, W, C), or a tensor (C, H, W) or (N, C, H, W)"
 
 Back = Callable[[torch.Tensor], Any]
+Range = tuple[float, float]
+ALL = slice(None)
 
 
-def to_tensor(image: Any, channels: int) -> tuple[torch.Tensor, Back]:
+def to_tensor(image: Any, channels: int, data_range: Range | None = None) -> tuple[torch.Tensor, Back]:
     """(tensor (C, H, W) or (N, C, H, W) in [-1, 1] with `channels` channels, function from a result to the same kind).
 
-    Gray becomes colour by repetition and colour becomes gray by luma where `channels` asks for it; a result is then
-    converted back to the image's own number of channels. Raises TypeError for another kind of object, ValueError for
-    values, shapes or channel counts that do not fit.
+    `data_range` are the values that become -1 and 1, by default those of the dtype. Gray becomes colour by repetition
+    and colour becomes gray by luma where `channels` asks for it; a result is then converted back to the image's own
+    number of channels. Transparency that the network does not take is kept for the result. Raises TypeError for
+    another kind of object, ValueError for values, shapes or channel counts that do not fit.
     """
-    if isinstance(image, str | os.PathLike):
-        image = read_upright(image)
-    if isinstance(image, Image.Image):
-        return _from_pil(image, channels)
-    if isinstance(image, np.ndarray):
-        return _from_array(image, channels)
     if isinstance(image, torch.Tensor):
         return _from_tensor(image, channels)
+    picture, restore = to_picture(image, data_range)
+    convert = Converter(picture, channels)
+    return convert.tensor(), lambda made: restore(picture._replace(array=convert.values(made)))
+
+
+def to_picture(image: Any, data_range: Range | None = None) -> tuple[Picture, Callable[[Picture], Any]]:
+    """(the image as a Picture, function from a Picture to the kind of the image)."""
+    if isinstance(image, Picture):
+        return image, lambda made: made
+    if isinstance(image, str | os.PathLike):
+        return read(image, data_range), _pil_or_array
+    if isinstance(image, Image.Image):
+        return from_pil(image, data_range), _to_pil
+    if isinstance(image, np.ndarray):
+        return of_array(image, data_range), _to_array
     raise TypeError(f"{type(image).__name__}: {EXPECTED}")
 
 
-def read_upright(path: str | os.PathLike) -> Image.Image:
-    """The image file in its own mode, turned as its EXIF orientation says. Raises InputError naming the path."""
-    from data.pictures import FORMATS, reason
-
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            image.load()
-            return ImageOps.exif_transpose(image)
-    except MemoryError:
-        raise
-    except Exception as error:  # decoders raise many types of exceptions for damaged files
-        raise InputError(f"{os.fspath(path)}: {reason(error)}") from error
+def _to_pil(picture: Picture) -> Image.Image:
+    """Colour of more than 8 bits has no mode in PIL and becomes 8-bit RGB."""
+    image = to_pil(picture)
+    if image is None:
+        low, high = picture.range
+        values = (picture.array.astype(np.float64) - low) / (high - low) * 255
+        image = to_pil(picture._replace(array=np.rint(np.clip(values, 0, 255)).astype(np.uint8)))
+    if image is None:
+        raise ValueError(f"a result of {picture.array.shape[2]} channels: no PIL image can hold it; use arrays")
+    return image
 
 
-def _from_pil(image: Image.Image, channels: int) -> tuple[torch.Tensor, Back]:
-    mode = image.mode
-    if mode in SIXTEEN_BIT or mode == "F":
-        values = np.asarray(image)
-        if mode != "F":
-            if values.min() < 0 or values.max() > 65535:
-                raise ValueError(
-                    f"a PIL image of mode {mode} with values outside 0 to 65535: convert it to 8 or 16 bits"
-                )
-            values = values.astype(np.uint16)
-        tensor, back = _from_array(values, channels)
-        return tensor, lambda made: _high_depth_image(back(made), mode)
-    alpha = image.getchannel("A") if "A" in image.getbands() else None
-    plain = image.convert("L" if mode in ("L", "LA", "1") else "RGB")
-    tensor, back = _from_array(np.asarray(plain), channels)
-    notes = {key: image.info[key] for key in KEPT if key in image.info}
-    return tensor, lambda made: _like(Image.fromarray(back(made)), mode, alpha, notes)
+def _to_array(picture: Picture) -> np.ndarray:
+    return picture.array[:, :, 0] if picture.flat and picture.array.shape[2] == 1 else picture.array
 
 
-def _high_depth_image(values: np.ndarray, mode: str) -> Image.Image:
-    """A 16-bit or floating-point image; colour has no such mode in PIL and becomes 8-bit RGB."""
-    if values.ndim == 3:
-        scale = 255 / INTEGER_RANGES.get(values.dtype, 1)
-        return Image.fromarray(np.rint(np.clip(values * scale, 0, 255)).astype(np.uint8))
-    if mode == "I":
-        return Image.fromarray(values.astype(np.int32))
-    return Image.fromarray(values.astype(np.float32 if mode == "F" else np.uint16))
+def _pil_or_array(picture: Picture) -> Image.Image | np.ndarray:
+    image = to_pil(picture)
+    return _to_array(picture) if image is None else image
 
 
-def _like(made: Image.Image, mode: str, alpha: Image.Image | None, notes: dict) -> Image.Image:
-    """`made` (L or RGB) in the mode of the source, with its transparency and notes (colour profile, EXIF data).
+class Converter:
+    """Windows of a Picture as tensors, and tensors as windows of an array like the Picture's.
 
-    A colour result of a gray image stays RGB; the profile of the gray image does not apply to it.
+    `rows` and `columns` are slices; without them the window is the whole picture.
     """
-    gray_mode = mode in ("L", "LA", "1")
-    if made.mode == "RGB" and gray_mode:
-        mode = "RGBA" if alpha is not None else "RGB"
-        notes = {key: value for key, value in notes.items() if key != "icc_profile"}
-    made = made.convert(mode) if made.mode != mode else made
-    if alpha is not None and alpha.size == made.size:
-        made.putalpha(alpha)
-    made.info.update(notes)
-    return made
+
+    def __init__(self, picture: Picture, channels: int) -> None:
+        self.picture, self.channels = picture, channels
+        own = picture.array.shape[2]
+        self.splits_alpha = picture.alpha and channels != own
+        self.own = own - self.splits_alpha
+        if self.own != channels and {self.own, channels} != {1, 3}:
+            raise ValueError(
+                f"an image of {own} channels: expected {channels}, or 1 and 3, which are converted to each other"
+            )
+
+    def tensor(self, rows: slice = ALL, columns: slice = ALL) -> torch.Tensor:
+        """(channels, h, w) in float32, contiguous."""
+        values = with_channels(self.picture.array[rows, columns, : self.own], self.channels)
+        if values.dtype.byteorder not in "=|":
+            values = values.astype(values.dtype.newbyteorder("="))
+        return scaled(torch.from_numpy(values.astype(np.float32)).permute(2, 0, 1), self.picture.range).contiguous()
+
+    def values(self, made: torch.Tensor, rows: slice = ALL, columns: slice = ALL) -> np.ndarray:
+        """(h, w, C') of the picture's dtype for a result (C', h, w); integers are rounded and kept within the dtype."""
+        dtype, (low, high) = self.picture.array.dtype, self.picture.range
+        values = (made.detach().float().cpu().permute(1, 2, 0).numpy() + 1) / 2 * (high - low)
+        values = values + low if low else values
+        if self.own != self.channels:
+            values = with_channels(values, self.own)
+        if dtype.kind != "f":
+            limits = np.iinfo(dtype)
+            # As float32, the largest values of 32 bits would be beyond the dtype.
+            values = np.nan_to_num(values, nan=low).astype(np.float64) if dtype.itemsize == 4 else values
+            values = np.rint(np.clip(np.nan_to_num(values, nan=low), limits.min, limits.max))
+        values = values.astype(dtype)
+        if self.splits_alpha:
+            alpha = self.picture.array[rows, columns, self.own :]
+            return np.concatenate((values, alpha), axis=2) if alpha.shape[:2] == values.shape[:2] else values
+        return values
 
 
-def _from_array(image: np.ndarray, channels: int) -> tuple[torch.Tensor, Back]:
-    dtype = image.dtype
-    if dtype not in INTEGER_RANGES and dtype.kind != "f":
-        raise TypeError(f"an array of {dtype}: expected uint8, uint16 or floating point")
-    if image.ndim not in (2, 3) or 0 in image.shape:
-        raise ValueError(f"an array of shape {image.shape}: expected (H, W) or (H, W, C)")
-    if dtype.kind == "f" and not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
-        raise ValueError("a floating-point array with values outside [0, 1]: scale its values to this range")
-    flat, white = image.ndim == 2, INTEGER_RANGES.get(dtype, 1)
-    values = image[:, :, None] if flat else image
-    own_channels = values.shape[2]
-    tensor = torch.from_numpy(_with_channels(values, channels).astype(np.float32)).permute(2, 0, 1)
-    tensor = tensor.div(white).mul_(2).sub_(1)
-
-    def back(made: torch.Tensor) -> np.ndarray:
-        values = (made.detach().float().cpu().clamp(-1, 1).permute(1, 2, 0).numpy() + 1) / 2 * white
-        if own_channels != channels:
-            values = _with_channels(values, own_channels)
-        values = np.rint(values).astype(dtype) if dtype.kind != "f" else values.astype(dtype)
-        return values[:, :, 0] if values.shape[2] == 1 and (flat or channels != 1) else values
-
-    return tensor.contiguous(), back
+def scaled(values: torch.Tensor, data_range: Range) -> torch.Tensor:
+    """float32 values with the ends of `data_range` at -1 and 1; changes them in place."""
+    low, high = data_range
+    return (values.sub_(low) if low else values).div_(high - low).mul_(2).sub_(1)
 
 
-def _with_channels(values: np.ndarray, channels: int) -> np.ndarray:
+def with_channels(values: np.ndarray, channels: int) -> np.ndarray:
     """(H, W, channels) of (H, W, C)."""
     own = values.shape[2]
     if own == channels:
         return values
-    if own == 1 and channels == 3:
-        return np.repeat(values, 3, axis=2)
-    if own == 3 and channels == 1:
-        if values.dtype == np.uint8:  # PIL's rounding, as in the data sets
-            return np.asarray(Image.fromarray(values).convert("L"))[:, :, None]
-        return (values.astype(np.float64) @ np.array(LUMA))[:, :, None]
-    raise ValueError(f"an image of {own} channels: expected {channels}, or 1 and 3, which are converted to each other")
+    if own == 1:
+        return np.repeat(values, channels, axis=2)
+    if values.dtype == np.uint8:  # PIL's rounding, as in the data sets
+        return np.asarray(Image.fromarray(values).convert("L"))[:, :, None]
+    return (values.astype(np.float64) @ np.array(LUMA))[:, :, None]
 
 
 def _from_tensor(image: torch.Tensor, channels: int) -> tuple[torch.Tensor, Back]:
+    check_tensor(image, channels)
+    return image.detach().float(), lambda made: made.to(image.device, image.dtype)
+
+
+def check_tensor(image: torch.Tensor, channels: int) -> None:
     if not image.is_floating_point():
         raise TypeError(f"a tensor of {image.dtype}: expected floating point in [-1, 1]")
     if image.dim() not in (3, 4) or 0 in image.shape:
@@ -156,4 +159,3 @@ def _from_tensor(image: torch.Tensor, channels: int) -> tuple[torch.Tensor, Back
         raise ValueError(f"a tensor of {image.shape[-3]} channels: expected {channels}")
     if not (image.detach().abs().max() <= 1):
         raise ValueError("a tensor with values outside [-1, 1]: scale its values to this range")
-    return image.detach().float(), lambda made: made.to(image.device, image.dtype)

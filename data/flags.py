@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from util.flags import SWITCH, Int, declare, refuse
+from util.flags import SWITCH, Int, declare, refuse, words
 
 Parser = argparse.ArgumentParser
 
@@ -25,7 +25,22 @@ READ_PLAIN_FOLDERS = ("celeba", "labelled_folders", "celeba_and_folders")
 OWN_FOLDERS = {"singleimage": ("trainA", "trainB")}
 
 
+LABEL_MAPS = ("none", "A", "B", "both")
+
+
+def add_label_maps(parser: Parser) -> None:
+    help = f"sides whose images are label maps, resized to the value of the nearest pixel: {words(LABEL_MAPS)}"
+    declare(parser, scope="data")("--label_maps", choices=LABEL_MAPS, default="none", help=help)
+
+
 def aligned(parser: Parser, is_train: bool) -> Parser:
+    add_label_maps(parser)
+    help = "table (CSV) of the pairs: columns A and B of paths relative to the table, and maybe phase"
+    declare(parser, scope="machine", resume=True)("--pairs", metavar="FILE", help=help)
+    flag = declare(parser, scope="data")
+    help = "sub-folders of <phase>A whose images are stacked in channels, as in depth normal"
+    flag("--folders_A", nargs="+", default=[], help=help)
+    flag("--folders_B", nargs="+", default=[], help="the same for <phase>B")
     return parser
 
 
@@ -34,6 +49,7 @@ def single(parser: Parser, is_train: bool) -> Parser:
 
 
 def unaligned(parser: Parser, is_train: bool) -> Parser:
+    add_label_maps(parser)
     if is_train:
         # Keep the default that a model has set: with default=False argparse would replace it.
         default = parser.get_default("finetune_crop") or False
@@ -52,6 +68,7 @@ def colorization(parser: Parser, is_train: bool) -> Parser:
     return parser
 
 
+EIGHT_BITS = "it reads images of 8 bits"
 SELECTED = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")  # the attributes of the released models
 
 
@@ -76,6 +93,7 @@ def add_labelled(parser: Parser, mode: str, *kinds: str) -> None:
     """The flags of labelled images of these kinds; refuses the flags that other data sets have for sizes."""
     instead = "the sizes here are " + ", ".join([*(f"--{kind}_crop_size" for kind in kinds), "--image_size"])
     refuse(parser, f"--dataset_mode {mode}", load_size=instead, crop_size=instead, preprocess=instead)
+    refuse(parser, f"--dataset_mode {mode}", data_range=EIGHT_BITS)
     add_domain_flags(parser)
     flag = declare(parser, scope="data")
     for kind in kinds:

@@ -11,7 +11,7 @@ from util.errors import InputError, nearest
 
 SIDE_BY_SIDE = (
     "each image holds A in its left half and B in its right half: scale the two images of a pair to one size, "
-    "paste them next to each other and save the result there"
+    "paste them next to each other and save the result there; or give <phase>A and <phase>B equal names"
 )
 
 
@@ -49,7 +49,6 @@ def find_images(opt, name, tree, note=""):
 
 OTHER_IMAGES = (
     ".gif",
-    ".avif",
     ".heic",
     ".heif",
     ".jp2",
@@ -59,7 +58,6 @@ OTHER_IMAGES = (
     ".tga",
     ".exr",
     ".hdr",
-    ".npy",
     ".pdf",
 )
 
@@ -132,9 +130,6 @@ def mend(opt, tree, there):
     if own in tree:
         return f"Give --dataroot {parent}"
     if tree == [phase]:
-        both = f"{phase}A" in there and f"{phase}B" in there
-        if both and opt.dataset_mode == "aligned":
-            return f"Unpaired? Then --dataset_mode unaligned. Paired? Join {phase}A and {phase}B like that"
         others = [name for name, count in sorted(there.items()) if name and count and os.sep not in name]
         return f"Put the images there, or name another folder with --phase{_list(others)}"
     if tree and all(os.path.join(phase, part[-1]) in there for part in tree):

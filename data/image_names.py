@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".npy", ".npz")
 IMG_EXTENSIONS = [spelling for extension in EXTENSIONS for spelling in (extension, extension.upper())]
 
 SHARD = ".tar"

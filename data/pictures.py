@@ -1,30 +1,81 @@
-"""Image file -> 8-bit RGB picture, the right way up. Every data set opens its images here."""
+"""Image files, the right way up: as 8-bit RGB (open_image), or exactly as they are, and back (read, write)."""
+
+from __future__ import annotations
 
 import contextlib
+import os
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
+from data import codecs
 from data.loading.archive import source
+from data.values import SIXTEEN_BIT, Picture, from_pil, of_array, to_pil, turn_of, upright
 from util.errors import InputError
+from util.files import replacing
 
 # Listed, so that a file can't pick a decoder that runs other programs (PostScript) whatever it calls itself.
-FORMATS = ("JPEG", "PNG", "BMP", "PPM", "GIF", "TIFF", "WEBP")
-SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+FORMATS = ["JPEG", "PNG", "BMP", "PPM", "GIF", "TIFF", "WEBP", *(["AVIF"] if features.check("avif") else [])]
+Image.preinit()  # the common decoders now, instead of all of them at the first image
+with contextlib.suppress(ImportError):  # HEIC, where the package is installed
+    import pillow_heif
 
-ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
-Turn = Image.Transpose
-UPRIGHT = {
-    2: Turn.FLIP_LEFT_RIGHT,
-    3: Turn.ROTATE_180,
-    4: Turn.FLIP_TOP_BOTTOM,
-    5: Turn.TRANSPOSE,
-    6: Turn.ROTATE_270,
-    7: Turn.TRANSVERSE,
-    8: Turn.ROTATE_90,
+    pillow_heif.register_heif_opener()
+    FORMATS.append("HEIF")
+
+
+def read(path: str | os.PathLike, data_range: tuple[float, float] | None = None) -> Picture:
+    """The file as a Picture, turned as its EXIF orientation says. Raises InputError naming the path.
+
+    Without `data_range` the values from 0 to 255 or 65535, of other integers all values of the type, and 0 to 1 of
+    floating point become [-1, 1]; with it no value is clipped. `path` may be a member of a shard.
+    """
+    try:
+        file = source(path)
+        kind = codecs.kind_of(file, os.fspath(path))
+        if kind is None:
+            with Image.open(file, formats=FORMATS) as image:
+                image.load()
+                return from_pil(upright(image), data_range)
+        array, notes = codecs.read(file, kind)
+        colour_png = kind == "PNG" and array.shape[2] in (2, 4)
+        return of_array(array, data_range)._replace(alpha=colour_png, notes=notes)
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise many types of exceptions for damaged files
+        raise InputError(f"{os.fspath(path)}: {reason(error)}") from error
+
+
+LOSSLESS: dict[str, dict] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"lossless": True},
+    "AVIF": {"quality": 95},
 }
 
-Image.preinit()  # the common decoders now, instead of all of them at the first image
+
+def write(path: str | os.PathLike, picture: Picture | Image.Image) -> None:
+    """Write the file whole or not at all, in the format of the ending, with colour profile and EXIF data.
+
+    Depth and channels are the picture's. Raises InputError where the format can't hold them; JPEG, which has no
+    lossless form, gets its best settings.
+    """
+    picture = from_pil(picture) if isinstance(picture, Image.Image) else picture
+    ending = os.path.splitext(path)[1].lower()
+    array = picture.array[:, :, 0] if picture.array.shape[2] == 1 else picture.array
+    try:
+        with replacing(os.fspath(path)) as file:
+            if codecs.write(file, array, ending, picture.notes):
+                return
+            image = to_pil(picture)
+            kind = Image.registered_extensions().get(ending, "PNG")
+            if image is None:
+                raise InputError(f"no image format for {array.shape} of {array.dtype}")
+            if kind == "JPEG" and image.mode not in ("L", "RGB", "CMYK"):
+                image = image.convert("L" if image.mode == "LA" else "RGB")
+            notes = {key: picture.notes[key] for key in ("icc_profile", "exif", "dpi") if key in image.info}
+            image.save(file, format=kind, **LOSSLESS.get(kind, {}), **notes)
+    except InputError as error:
+        raise InputError(f"{os.fspath(path)}: {error}") from None
 
 
 def open_image(path):
@@ -37,7 +88,7 @@ def open_image(path):
     try:
         with Image.open(source(path), formats=FORMATS) as image:
             image.load()
-            turn = UPRIGHT.get(orientation(image))
+            turn = turn_of(image)
             if image.mode != "RGB" or "transparency" in image.info:
                 image = to_rgb(image)
             return image if turn is None else image.transpose(turn)
@@ -45,11 +96,6 @@ def open_image(path):
         raise
     except Exception as error:  # decoders raise whatever their parsing stumbles over
         raise InputError(f"{path}: {reason(error)}") from error
-
-
-def orientation(image):
-    with contextlib.suppress(Exception):  # a picture with broken EXIF data is still a picture
-        return image.getexif().get(ORIENTATION)
 
 
 def to_rgb(image):

@@ -6,7 +6,7 @@ All images below <dataroot>, whatever the phase.
 from data import flags
 from data.base_dataset import BaseDataset, get_transform
 from data.folders import find_images
-from data.pictures import load_image
+from data.planes import Side
 
 
 class SingleDataset(BaseDataset):
@@ -20,7 +20,9 @@ class SingleDataset(BaseDataset):
         self.A_paths = find_images(opt, "", [])
         # These images are what the network takes in, whatever the direction of the training was.
         other_way = (getattr(opt, "test_direction", None) or opt.direction) != opt.direction
-        self.transform = get_transform(opt, grayscale=(opt.output_nc if other_way else opt.input_nc) == 1)
+        channels = opt.output_nc if other_way else opt.input_nc
+        self.side = Side(opt, channels)
+        self.transform = get_transform(opt, grayscale=channels == 1)
 
     def files(self):
         return self.A_paths
@@ -30,5 +32,5 @@ class SingleDataset(BaseDataset):
 
     def __getitem__(self, index):
         path = self.A_paths[index]
-        A = load_image(path, self.transform)
+        A = self.side.load(path, self.transform)
         return {"A": A, "A_paths": path}

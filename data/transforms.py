@@ -28,6 +28,11 @@ class Compose:
         return image
 
 
+def method_of_side(opt, side):
+    """How images of side "A" or "B" are resized: to the nearest pixel if --label_maps names the side."""
+    return Image.Resampling.NEAREST if getattr(opt, "label_maps", "none") in (side, "both") else BICUBIC
+
+
 def pil_method(method):
     """PIL's resampling constant for itself, its number, or torchvision's InterpolationMode."""
     value = getattr(method, "value", method)
@@ -172,7 +177,12 @@ def flip(image, flip=None):
 
 
 def to_tensor(image):
-    """PIL image -> float32 (C, H, W); 8-bit values land in [-1, 1], the bits as torchvision would give them."""
+    """PIL image -> float32 (C, H, W); 8-bit values land in [-1, 1], the bits as torchvision would give them.
+
+    Planes (data/planes.py) hold values in [-1, 1] already.
+    """
+    if image.mode == "planes":
+        return torch.stack([torch.from_numpy(np.array(band)) for band in image.bands])
     tensor = planes(image)
     scaled = tensor.div(255) if tensor.dtype == torch.uint8 else tensor.float()
     return scaled.mul_(2).sub_(1)  # the bits of (x - 0.5) / 0.5: twice a number is exact

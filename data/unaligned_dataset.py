@@ -10,7 +10,8 @@ import random
 from data import flags
 from data.base_dataset import BaseDataset, get_transform
 from data.folders import find_images, phase_of
-from data.pictures import load_image
+from data.planes import Side
+from data.transforms import method_of_side
 from util.util import source_side
 
 
@@ -27,10 +28,10 @@ class UnalignedDataset(BaseDataset):
         self.A_size, self.B_size = len(self.A_paths), len(self.B_paths)
         # --input_nc belongs to the side that the run was trained to translate, --output_nc to the other side.
         A_nc, B_nc = (opt.output_nc, opt.input_nc) if swapped else (opt.input_nc, opt.output_nc)
-        self.transform_A = get_transform(opt, grayscale=A_nc == 1)
-        self.transform_B = get_transform(opt, grayscale=B_nc == 1)
+        self.A, self.B = Side(opt, A_nc), Side(opt, B_nc)
+        self.transform_A, self.transform_B = transforms_of_sides(opt, A_nc, B_nc)
         still = argparse.Namespace(**{**vars(opt), "load_size": opt.crop_size})
-        self.still_transforms = [get_transform(still, grayscale=channels == 1) for channels in (A_nc, B_nc)]
+        self.still_transforms = transforms_of_sides(still, A_nc, B_nc)
 
     def _find_sides(self, source):
         phase = phase_of(self.opt, source)
@@ -62,10 +63,18 @@ class UnalignedDataset(BaseDataset):
         item = {}
         if self.A_paths:
             item["A_paths"] = self.A_paths[index % self.A_size]
-            item["A"] = load_image(item["A_paths"], transform_A)
+            item["A"] = self.A.load(item["A_paths"], transform_A)
         if self.B_paths:
             # Any B, so that no A always meets the same one; in order where asked for, or where there is no A to meet.
             in_order = opt.serial_batches or not self.A_paths
             item["B_paths"] = self.B_paths[index % self.B_size if in_order else random.randrange(self.B_size)]
-            item["B"] = load_image(item["B_paths"], transform_B)
+            item["B"] = self.B.load(item["B_paths"], transform_B)
         return item
+
+
+def transforms_of_sides(opt, A_nc, B_nc):
+    """The stages of --preprocess for images of A and of B."""
+    return [
+        get_transform(opt, grayscale=channels == 1, method=method_of_side(opt, side))
+        for side, channels in (("A", A_nc), ("B", B_nc))
+    ]

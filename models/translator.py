@@ -20,6 +20,8 @@ import torch
 
 import models
 from data.conversion import to_tensor
+from data.pictures import read
+from data.values import Picture
 from models import tables
 from models.architectures.layers import pad_to_multiple
 from models.base_model import BaseModel
@@ -91,7 +93,7 @@ class Translator:
         if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
             raise InputError(f"batch_size {batch_size!r}: expected a whole number from 1 on")
         results: list = []
-        converted = (to_tensor(image, self.input_channels()) for image in images)
+        converted = (to_tensor(image, self.input_channels(), self.data_range()) for image in images)
         for group in _groups(converted, batch_size or BATCH):
             whole_batches = group[0][0].dim() == 4
             tensors = [tensor for tensor, _ in group]
@@ -139,6 +141,15 @@ class Translator:
         if "target" not in inspect.signature(self.model.translate).parameters:
             raise InputError(f"target {target!r}: --model {self.opt.model} translates to one target only; leave it out")
         return {**self.condition, "target": target}
+
+    def read(self, path: str | os.PathLike) -> Picture:
+        """The values of an image file as the run's data sets map them; the call translates it to a Picture."""
+        return read(path, self.data_range())
+
+    def data_range(self) -> tuple[float, float] | None:
+        """The values that become -1 and 1; None where they follow from the type of the values."""
+        low_high = getattr(self.opt, "data_range", None)
+        return None if low_high is None else (low_high[0], low_high[1])
 
     def input_channels(self) -> int:
         """Channels of the images that are translated."""

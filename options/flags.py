@@ -9,10 +9,11 @@ from data.flags import PREPROCESS
 from models.tables import DISCRIMINATORS, GAN_MODES, GENERATORS, INITS, NORMS, SCHEDULES
 from options import evaluation_flags
 from options.parser import OptionParser
-from util.flags import SWITCH, Float, Int, count, size, words
+from util.flags import SWITCH, Float, Int, count, data_range, size, words
 
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 COMPILING = ("none", "default", "reduce-overhead", "max-autotune")
+OUTPUT_FORMATS = ("png", "tif", "npy", "npz", "jpg", "webp")
 NAN_POLICIES = ("stop", "skip", "rollback")
 
 # The factor of the learning rate under --scale_lr, from the images of a step in units of --batch_size.
@@ -65,6 +66,8 @@ def add_data(parser: OptionParser) -> None:
     flag("--load_size", type=size, default=286, help=help, restore=False, common=True)
     help = "... and then cropped to this size, a number or height,width"
     flag("--crop_size", type=size, default=256, help=help, common=True)
+    help = "values of the image files that become -1 and 1, as in 0,4095 (none given: all values of their type)"
+    flag("--data_range", type=data_range, help=help)
     flag("--preprocess", default="resize_and_crop", help=words(PREPROCESS), common=True)
     help = "AtoB | BtoA; in a test of a two-sided run either direction (none given: as trained)"
     flag("--direction", default="AtoB", help=help, common=True)
@@ -244,4 +247,6 @@ def add_testing(parser: OptionParser) -> None:
     evaluation_flags.add_testing(parser)
     flag = parser.topic(SHOWING, scope="run")
     flag("--results_layout", default="flat", help="flat (<image>_<label>.png) | folders (<label>/<image>.png)")
+    help = f"format of the result files: {words(OUTPUT_FORMATS)} (none given: that of the input, PNG for 8 bits)"
+    flag("--output_format", choices=OUTPUT_FORMATS, help=help)
     flag("--aspect_ratio", type=Float(above=0), default=1.0, help="stretch result images to this width/height")

@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -26,6 +27,8 @@ class OptionParser(argparse.ArgumentParser):
         # conflict_handler: a plug-in's own definition of a flag replaces the built-in definition.
         super().__init__(add_help=False, allow_abbrev=False, formatter_class=_Formatter, conflict_handler="resolve")
         self.command_line = list(command_line)
+        # A word such as -1000,3000 is a value, as -1000 is, and no flag.
+        self._negative_number_matcher = re.compile(r"-\.?\d[\d.,eE+-]*$")
         self.declarations: dict[str, Declaration] = {}
         self.topics: list[str] = []  # order of the help
         self.own_topic = UNDECLARED.topic  # the topic of flags that are declared without a topic

@@ -15,12 +15,14 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from data import find_dataset_using_name
 from data.loading.headers import files_of
-from data.pictures import open_image
+from data.pictures import open_image, read
+from data.planes import has_8_bits
 from options.train_options import TrainOptions
 from util.errors import InputError, clear_errors
 from util.flags import SWITCH, sides
@@ -32,7 +34,6 @@ PROBLEMS = {
     "constant": "of one colour: their variance is zero, which breaks normalisation",
     "duplicate": "with the same pixels as another image",
 }
-PAIRED = ("aligned",)  # two images in one file
 
 
 class Options(TrainOptions):
@@ -58,14 +59,19 @@ class Look(NamedTuple):
     problems: list
 
 
-def look_at(path, crop_size, halves):
+def pixels_of(path, data_range):
+    """(H, W, C) of an image file, in 8 bits where it has no more."""
+    return np.asarray(open_image(path)) if has_8_bits(path) else read(path, data_range).array
+
+
+def look_at(path, crop_size, halves, data_range=None):
     """Decode one image. `halves`: the file holds two images side by side."""
     try:
-        image = open_image(path)
+        image = pixels_of(path, data_range)
     except InputError as error:
         text = str(error).removeprefix(f"{path}: ")
         return Look(path, None, None, [("oversized" if "too large" in text else "unreadable", text)])
-    width, height = image.size
+    height, width = image.shape[:2]
     problems = []
     if halves and width < 2:
         problems.append(("unreadable", f"{width} pixel wide, so it cannot hold two images"))
@@ -73,10 +79,10 @@ def look_at(path, crop_size, halves):
         problems.append(("too_small", f"{width}x{height}, --crop_size is {crop_size}"))
     if width * height > Image.MAX_IMAGE_PIXELS:
         problems.append(("oversized", f"{width}x{height}"))
-    if all(low == high for low, high in image.getextrema()):
-        problems.append(("constant", f"every pixel is {image.getpixel((0, 0))}"))
-    digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
-    return Look(path, image.size, digest, problems)
+    if (image == image[0, 0]).all():
+        problems.append(("constant", f"every pixel is {tuple(image[0, 0].tolist())}"))
+    digest = hashlib.sha256(f"{image.shape}{image.dtype}".encode() + image.tobytes()).hexdigest()
+    return Look(path, (width, height), digest, problems)
 
 
 def check(opt):
@@ -87,10 +93,10 @@ def check(opt):
         raise InputError(
             f"{type(dataset).__name__} does not declare its image files: give it a method files() that lists them"
         )
-    halves, found, sizes, first = opt.dataset_mode in PAIRED, {name: [] for name in PROBLEMS}, {}, {}
+    halves, found, sizes, first = getattr(dataset, "side_by_side", False), {name: [] for name in PROBLEMS}, {}, {}
     crop_size = opt.crop_size if "crop" in opt.preprocess else 1
     with ThreadPoolExecutor(max(1, opt.num_threads)) as pool:
-        looks = pool.map(lambda path: look_at(path, crop_size, halves), paths)
+        looks = pool.map(lambda path: look_at(path, crop_size, halves, opt.data_range), paths)
         for look in tqdm(looks, total=len(paths), unit="img", leave=False, disable=not sys.stderr.isatty()):
             for problem, what in look.problems:
                 found[problem].append({"path": look.path, "what": what})

@@ -15,16 +15,12 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from PIL import Image
 from tqdm import tqdm
 
 from data.image_folder import is_image_file, make_dataset
 from options.parser import OptionParser
 from util.errors import InputError, clear_errors
-from util.files import replacing
 from util.flags import SWITCH, Int
-
-LOSSLESS = {"quality": 95, "subsampling": 0}  # of JPEG, the closest that the format offers
 
 
 class Job(NamedTuple):
@@ -82,22 +78,24 @@ def _named_files(word):
 
 def translate_all(translate, jobs, batch_size, condition):
     """Translate and write the files, a batch at a time; returns [(file, reason)] of those that failed."""
+    from data.pictures import write
+
     failed = []
     with tqdm(total=len(jobs), unit="image", disable=None) as bar:
         for start in range(0, len(jobs), batch_size):
             batch = jobs[start : start + batch_size]
-            readable = [(job, image) for job in batch if (image := _read(job.source, failed)) is not None]
+            readable = [
+                (job, image) for job in batch if (image := _read(translate.read, job.source, failed)) is not None
+            ]
             for job, result in _translate(translate, readable, batch_size, condition, failed):
-                save(result, job.target)
+                write(job.target, result)
             bar.update(len(batch))
     return failed
 
 
-def _read(path, failed):
-    from data.conversion import read_upright
-
+def _read(read, path, failed):
     try:
-        return read_upright(path)
+        return read(path)
     except InputError as error:
         failed.append((path, str(error).removeprefix(f"{path}: ")))
         return None
@@ -113,17 +111,6 @@ def _translate(translate, readable, batch_size, condition, failed):
             failed.append((readable[0][0].source, str(error)))
             return []
     return [made for each in readable for made in _translate(translate, [each], 1, condition, failed)]
-
-
-def save(image, path):
-    """Write a PIL image whole or not at all, in the format of the path's ending, with its own profile and EXIF data."""
-    kind = Image.registered_extensions().get(os.path.splitext(path)[1].lower(), "PNG")
-    if kind == "JPEG" and image.mode not in ("L", "RGB", "CMYK"):
-        image = image.convert("RGB")
-    settings = LOSSLESS if kind == "JPEG" else {"lossless": True} if kind == "WEBP" else {}
-    notes = {key: image.info[key] for key in ("icc_profile", "exif") if image.info.get(key)}
-    with replacing(path) as file:
-        image.save(file, format=kind, **settings, **notes)
 
 
 def main(command_line=None):

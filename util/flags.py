@@ -126,6 +126,17 @@ def sides(value: Any) -> Sides:
     return Sides(*value) if isinstance(value, list | tuple) else Sides(value, value)
 
 
+def data_range(text: str) -> tuple[float, float]:
+    """Type of a flag for a range of values: ``0,4095`` or ``-1000,3000``, the lower end first."""
+    words = str(text).split(",")
+    if len(words) != 2:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a range; give two numbers, as in 0,4095")
+    low, high = (Float()(word) for word in words)
+    if low >= high:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a range; the first number must be the smaller one")
+    return low, high
+
+
 class Float:
     """Type of a finite number flag; `low` and `high` are allowed themselves, `above` is not."""
 

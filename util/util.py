@@ -45,8 +45,12 @@ def _as_type(image, imtype):
     return image.astype(imtype, copy=False)
 
 
-def save_image(image_numpy: np.ndarray, image_path: str | os.PathLike, aspect_ratio: float | None = 1.0) -> None:
+def save_image(
+    image_numpy: np.ndarray, image_path: str | os.PathLike, aspect_ratio: float | None = 1.0, **notes: Any
+) -> None:
     """Write an image (H, W, 3), (H, W, 1) or (H, W); the file's extension selects the format.
+
+    `notes` are what PIL writes beside the pixels, such as icc_profile and exif.
 
     `aspect_ratio` undoes an earlier resize to a square: above 1 the width is multiplied by it, below 1 the height is
     divided by it. 1 and None change nothing.
@@ -58,7 +62,7 @@ def save_image(image_numpy: np.ndarray, image_path: str | os.PathLike, aspect_ra
         width, height = image.size
         size = (round(width * max(aspect_ratio, 1)), round(height / min(aspect_ratio, 1)))
         image = image.resize(size, Image.Resampling.BICUBIC)
-    image.save(image_path)
+    image.save(image_path, **notes)
 
 
 def correct_resize(t: torch.Tensor, size: tuple[int, int], mode: Any = Image.Resampling.BICUBIC) -> torch.Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from data import codecs
 from data.loading.archive import source
 from data.pictures import FORMATS, reason
 from util.errors import InputError
@@ -58,7 +59,10 @@ def check_headers(dataset: Any, skip_bad: bool = False) -> None:
 def trouble(path: str) -> str | None:
     """Why the header of an image can't be read, or None; its pixels are not looked at."""
     try:
-        with Image.open(source(path), formats=FORMATS):
+        file = source(path)
+        if codecs.kind_of(file, path) is not None:  # its decoder has no first look
+            return None
+        with Image.open(file, formats=FORMATS):
             return None
     except MemoryError:
         raise

@@ -183,8 +183,8 @@ def test_a_plain_folder_at_test(tmp_path):
 
 
 def test_aligned_says_how_to_join_a_and_b(tmp_path):
-    message = refusal("aligned", save_tree(tmp_path, trainA=1, trainB=1))
-    assert "each image holds A in its left half" in message and "Join trainA and trainB like that" in message
+    message = refusal("aligned", save_tree(tmp_path, trainA=1))
+    assert "each image holds A in its left half" in message and "<phase>A and <phase>B equal names" in message
     assert "name another folder with --phase (test)" in refusal("aligned", save_tree(tmp_path / "t", test=1))
     assert "A in its left half" in refusal("aligned", mkdir(tmp_path / "bare"))
 

@@ -107,15 +107,15 @@ def pack(path, *names):
 
 
 def test_endings_that_a_plug_in_adds_are_listed(tmp_path, monkeypatch):
-    touch(tmp_path, "a.npy", "b.jpg")
-    pack(tmp_path / "c.tar", "1.NPY", "2.txt")
+    touch(tmp_path, "a.dat", "b.jpg")
+    pack(tmp_path / "c.tar", "1.DAT", "2.txt")
     assert found(tmp_path) == ["b.jpg"]
     monkeypatch.setattr(image_names, "_known", (0, ()))
-    IMG_EXTENSIONS.append(".npy")
+    IMG_EXTENSIONS.append(".dat")
     try:
-        assert found(tmp_path) == ["a.npy", "b.jpg", "c.tar/1.NPY"]
+        assert found(tmp_path) == ["a.dat", "b.jpg", "c.tar/1.DAT"]
     finally:
-        IMG_EXTENSIONS.remove(".npy")
+        IMG_EXTENSIONS.remove(".dat")
     assert found(tmp_path) == ["b.jpg"]
 
 
@@ -131,29 +131,29 @@ def test_a_stored_listing_made_under_other_rules_is_not_used(tmp_path, monkeypat
     monkeypatch.setenv("METAMER_NO_INDEX", "0")
     monkeypatch.setattr(image_paths, "BIG", 2)
     monkeypatch.setattr(index, "settled", lambda stamps, moment: True)
-    touch(tmp_path / "photos", "a.jpg", "b.jpg", "c.npy")
+    touch(tmp_path / "photos", "a.jpg", "b.jpg", "c.dat")
     assert found(tmp_path / "photos") == ["a.jpg", "b.jpg"]
     assert list((tmp_path / "cache").rglob("folder-*.json"))
-    monkeypatch.setattr(image_folder, "is_image_file", lambda name: name.endswith(".npy"))
-    assert found(tmp_path / "photos") == ["c.npy"]
+    monkeypatch.setattr(image_folder, "is_image_file", lambda name: name.endswith(".dat"))
+    assert found(tmp_path / "photos") == ["c.dat"]
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    IMG_EXTENSIONS.append(".npy")
+    IMG_EXTENSIONS.append(".dat")
     try:
-        assert found(tmp_path / "photos") == ["a.jpg", "b.jpg", "c.npy"]
+        assert found(tmp_path / "photos") == ["a.jpg", "b.jpg", "c.dat"]
     finally:
-        IMG_EXTENSIONS.remove(".npy")
+        IMG_EXTENSIONS.remove(".dat")
 
 
 def test_a_folder_of_other_kinds_says_which(tmp_path):
-    touch(tmp_path / "trainA", "1.gif", "2.GIF", "3.avif", "notes.txt")
+    touch(tmp_path / "trainA", "1.gif", "2.GIF", "3.heic", "notes.txt")
     opt = make_opt(dataroot=str(tmp_path), dataset_mode="unaligned")
-    with pytest.raises(InputError, match=r"trainA has 2 \.gif, 1 \.avif files, which are not read: convert them"):
+    with pytest.raises(InputError, match=r"trainA has 2 \.gif, 1 \.heic files, which are not read: convert them"):
         find_images(opt, "trainA", ["trainA", "trainB"])
     opt.dataroot, opt.dataset_mode = str(tmp_path), "single"
     with pytest.raises(InputError) as error:
         find_images(opt, "", [])
-    assert "has 2 .gif, 1 .avif files, which are not read" in str(error.value)
+    assert "has 2 .gif, 1 .heic files, which are not read" in str(error.value)
     opt.dataroot = str(tmp_path / "trainA")
     with pytest.raises(InputError) as error:
         find_images(opt, "", [])

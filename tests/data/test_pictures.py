@@ -7,7 +7,8 @@ import pytest
 from data_help import picture, save
 from PIL import Image
 
-from data.pictures import ORIENTATION, UPRIGHT, open_image
+from data.pictures import open_image
+from data.values import ORIENTATION, UPRIGHT
 from util.errors import InputError
 
 

@@ -35,9 +35,13 @@ PAGE = ("index.html", "plain.html", "page.css", OPTIONS, METRICS)  # files of a 
 class ResultPage:
     """``add()`` the pictures of each batch, then ``close()``. Raises InputError where the folder can't be written."""
 
-    def __init__(self, opt: Namespace, available: int, roots: list[str]) -> None:
-        """`available` images are in the data set, below the folders `roots`, whose sub-folders the results keep."""
+    def __init__(self, opt: Namespace, available: int, roots: list[str], exact: Any = None) -> None:
+        """`available` images are in the data set, below the folders `roots`, whose sub-folders the results keep.
+
+        `exact` writes the results that 8-bit PNG can't hold; see write_samples().
+        """
         self.opt = opt
+        self._exact = exact
         self.folder = folder_of(opt)
         self.available = available
         self.wanted = min(self.available, opt.num_test)
@@ -67,7 +71,13 @@ class ResultPage:
         opt, written = self.opt, []
         try:
             for sample in write_samples(
-                self._html, visuals, paths, opt.aspect_ratio, layout=opt.results_layout, root=self._roots
+                self._html,
+                visuals,
+                paths,
+                opt.aspect_ratio,
+                layout=opt.results_layout,
+                root=self._roots,
+                exact=self._exact,
             ):
                 self._add_sample(sample, paired)
                 written.append(sample)
@@ -78,7 +88,7 @@ class ResultPage:
 
     def _add_sample(self, sample: Sample, paired: bool) -> None:
         labels, names = list(sample.files), list(sample.files.values())
-        self._html.add_section(sample.name, names, labels, names, width=self.opt.display_winsize)
+        self._html.add_section(sample.name, names, labels, list(sample.exact.values()), width=self.opt.display_winsize)
         self._labels += [label for label in labels if label not in self._labels]
         self._paired = self._paired or paired
         height, width = next(iter(sample.pictures.values())).shape[:2]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import torch
 
 from util.util import save_image, tensor2im
 
 if TYPE_CHECKING:
-    import torch
-
     from util.html import HTML
 
 LAYOUTS = {"flat": "{stem}_{label}.png", "folders": "{label}/{stem}.png"}
@@ -53,8 +52,9 @@ class Sample(NamedTuple):
     """The pictures of one image of a batch, which are files now."""
 
     name: str  # of the image, with its sub-folders
-    files: dict[str, str]  # label -> file, relative to the image folder
+    files: dict[str, str]  # label -> file that a page shows, relative to the image folder
     pictures: dict[str, np.ndarray]  # label -> (H, W, C)
+    exact: dict[str, str]  # label -> file with the values of the result, relative to the image folder
 
 
 def write_samples(
@@ -65,17 +65,29 @@ def write_samples(
     *,
     layout: str = "flat",
     root: str | os.PathLike | Iterable[str | os.PathLike] | None = None,
+    exact: Any = None,
 ) -> Iterator[Sample]:
-    """Write the images of a batch as save_images() does, without a section on the page."""
+    """Write the images of a batch as save_images() does, without a section on the page.
+
+    `exact` (data.outputs.ExactFiles) tells which results need a file of another kind than 8-bit PNG; the page then
+    shows a preview of 8 bits in ../previews, beside the image folder.
+    """
     paths = [image_path] if isinstance(image_path, str | os.PathLike) else list(image_path)
     for index, pictures in enumerate(pictures_of(visuals)):
         path = os.fspath(paths[min(index, len(paths) - 1)]) if paths else "image"
         stem, names = _free_names(webpage.taken, _stems(path, root), list(pictures), layout)
-        for name, picture in zip(names, pictures.values()):
-            target = os.path.join(webpage.get_image_dir(), name)
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            save_image(picture, target, aspect_ratio)
-        yield Sample(stem, dict(zip(pictures, names)), pictures)
+        notes = exact.notes(path) if exact is not None else {}
+        files, shown = {}, {}
+        for (label, picture), name in zip(pictures.items(), names):
+            shown[label] = files[label] = name
+            visual = visuals[label]
+            own = exact(_one(visual, index), path) if exact is not None and isinstance(visual, torch.Tensor) else None
+            if own is not None:
+                ending, write = own
+                files[label], shown[label] = os.path.splitext(name)[0] + ending, f"../previews/{name}"
+                write(_place(webpage, files[label]))
+            save_image(picture, _place(webpage, shown[label]), aspect_ratio, **notes)
+        yield Sample(stem, shown, pictures, files)
 
 
 def pictures_of(visuals: Mapping[str, torch.Tensor | np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
@@ -97,7 +109,17 @@ def _count(visual):
 
 
 def _picture(visual, index):
-    return tensor2im(visual if visual.ndim == 3 else visual[index])
+    return tensor2im(_one(visual, index))
+
+
+def _one(visual, index):
+    return visual if visual.ndim == 3 else visual[index]
+
+
+def _place(webpage, name):
+    target = os.path.normpath(os.path.join(webpage.get_image_dir(), name))
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    return target
 
 
 def _stems(path, root):
