@@ -90,8 +90,8 @@ def test_a_run_of_the_default_name_is_no_matter(folder, capsys, monkeypatch):
 
 def test_another_layout_is_an_error_with_the_mend(folder, tmp_path):
     (tmp_path / "deeper").mkdir()
-    with pytest.raises(InputError, match="Give --dataroot|Put the images|Unpaired"):
-        check_data.main(["--dataroot", str(folder), "--dataset_mode", "aligned", "--device", "cpu"])
+    with pytest.raises(InputError, match="Give --dataroot|Put the images"):
+        check_data.main(["--dataroot", str(folder), "--dataset_mode", "colorization", "--device", "cpu"])
 
 
 def test_a_person_reads_a_list_and_a_sum(folder):
