@@ -27,7 +27,7 @@ NOT_RESUMED = set(
     "pretrained_name init_from".split()
 )
 MAY_DIFFER = set(
-    "device gpu_ids dataroot checkpoints_dir num_threads attr_path celeba_image_dir rafd_image_dir "
+    "device gpu_ids dataroot checkpoints_dir num_threads pairs attr_path celeba_image_dir rafd_image_dir "
     "metric_weights judge".split()
 )
 
