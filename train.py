@@ -47,13 +47,13 @@ def train(opt, dataset, model, stopping, progress, averages, checkpoint, visuali
             if progress.rate_is_due():
                 model.update_learning_rate()
 
-            if progress.every(opt.display_freq):  # show
+            if progress.shows(opt.display_freq):  # show
                 model.compute_visuals()
-                visuals, save_result = model.get_current_visuals(), progress.every(opt.update_html_freq)
+                visuals, save_result = model.get_current_visuals(), progress.is_due(opt.update_html_freq)
                 visualizer.display_current_results(visuals, epoch, progress.total_iters, save_result)
                 listeners.images(visuals, data)
 
-            if progress.every(opt.print_freq):  # print
+            if progress.is_due(opt.print_freq):  # print
                 losses, iters = averages.take(), progress.epoch_iter
                 listeners.losses(losses)
                 visualizer.print_current_losses(epoch, iters, losses, *progress.timings(), progress.total_iters)

@@ -95,7 +95,7 @@ def measure_epochs(options):
         visualizer = Visualizer(opt)
         names = ("real_A", "fake_B", "rec_A", "idt_B", "real_B", "fake_A", "rec_B", "idt_A")
         pictures = dict.fromkeys(names, np.zeros((8, 8, 3), np.uint8))
-        page, seconds, sizes = Path(folder, "run", "web", "index.html"), [], []
+        page, seconds, sizes = Path(folder, "run", "web", "plain.html"), [], []
         for epoch in range(1, max(options.epochs) + 1):
             begin = time.perf_counter()
             visualizer.display_current_results(pictures, epoch, epoch, True)

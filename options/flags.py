@@ -209,20 +209,22 @@ def add_saving(parser: OptionParser) -> None:
 
 
 def add_training_display(parser: OptionParser) -> None:
-    """Frequencies count images, and mean "at least every so many"."""
+    """Frequencies count images, and mean "at least every so many"; every epoch has a line and a picture at least."""
     flag = parser.topic(SHOWING, scope="training")
     flag("--print_freq", type=Int(1), default=100, help="images between two lines of losses", common=True)
     help = "images between two updates of the pictures"
     flag("--display_freq", type=Int(1), default=400, help=help, common=True)
     help = "images between two updates of web/index.html"
     flag("--update_html_freq", type=Int(1), default=1000, help=help)
+    help = "fixed images translated at every update of the pictures, from val, test or train; 0 = none"
+    flag("--display_samples", type=Int(0), default=4, help=help)
     flag("--no_html", **SWITCH, default=False, help="no intermediate pictures in the run's web/ folder")
     help = "first visdom window; 0 or -1 = no visdom (none given: from the run's name)"
     flag("--display_id", type=int, help=help, common=True)
     flag("--display_ncols", type=int, default=4, help="pictures per row in visdom; 0 = a window each")
     flag("--display_server", default="http://localhost", help="address of the visdom server")
     flag("--display_port", type=Int(1, 65535), default=8097, help="port of the visdom server")
-    flag("--display_env", default="main", help="visdom environment")
+    flag("--display_env", default=None, help="visdom environment (none given: the run's name)")
 
 
 def add_training_machine(parser: OptionParser) -> None:

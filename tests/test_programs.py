@@ -194,7 +194,7 @@ def test_continuing_starts_from_the_saved_weights(unpaired, tmp_path, capsys):
     after = weights(train(unpaired, tmp_path, *CYCLE_GAN, *words))
     assert all(torch.allclose(before[key], after[key], atol=1e-9) for key in before)
     assert "(epoch: 3, iters: 1," in capsys.readouterr().out
-    page = (run / "web" / "index.html").read_text()
+    page = (run / "web" / "plain.html").read_text()
     assert [f"epoch [{n}]" in page for n in (1, 2, 3)] == [True, True, True]
 
 

@@ -94,7 +94,7 @@ def test_continuing_needs_no_other_flag_and_keeps_the_page(unpaired, tmp_path, m
     train(unpaired, tmp_path, "--continue_train")
     options = json.loads((run / "train_opt.json").read_text())["options"]
     assert (options["netG"], options["ngf"], options["crop_size"]) == ("resnet_4blocks", 4, 32)
-    page = (run / "web" / "index.html").read_text()
+    page = (run / "web" / "plain.html").read_text()
     assert page.count("epoch [1]") == page.count("epoch [2]") == 1
 
 

@@ -7,18 +7,20 @@ import contextlib
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from util.html import HTML
-from util.show.log import LossLog, MetricsLog, loss_line, loss_record
-from util.show.results import clean_name, save_images
+from util.numerics import memory
+from util.show.log import LossLog, MetricsLog, loss_line, loss_record, status_of
+from util.show.page_files import roles
+from util.show.results import save_images
 from util.show.sinks import Sink
-from util.util import save_image, tensor2im
+from util.show.training_page import TrainingPage
+from util.util import tensor2im
 
 __all__ = ["Visualizer", "save_images"]
 
@@ -42,7 +44,7 @@ class Visualizer:
         self.images_seen = images_seen  # in the whole run; None until a caller passes it
         self.sinks: list[Sink] = []
         self._optimizers: list[torch.optim.Optimizer] = []
-        self._page: HTML | None = None
+        self._page: TrainingPage | None = None
         self._failing: set[str] = set()  # kinds of output whose last write failed
         self._keep_old_names(opt)
         run_dir = os.path.join(opt.checkpoints_dir, opt.name)
@@ -59,12 +61,11 @@ class Visualizer:
         self.log = LossLog(run_dir, resumed)
         if resumed and self.images_seen is not None:
             self.log.forget_after(self.images_seen)
+        self.metrics_log = MetricsLog(run_dir, resumed, self.images_seen)
         if self.use_html:
             self.say(f"create web directory {self.web_dir}...")
-            title = f"Experiment name = {self.name}"
-            self._page = HTML(self.web_dir, title, keep=resumed, newest_first=True)
+            self._page = TrainingPage(self.web_dir, self.opt, resumed)
         self.sinks = open_sinks(self.opt)
-        self.metrics_log = MetricsLog(run_dir, resumed, self.images_seen)
 
     def _keep_old_names(self, opt):
         """Attributes that code written for the original programs may read; nothing in this project uses them."""
@@ -131,14 +132,25 @@ class Visualizer:
             self.saved = True
             self._to_page(epoch, pictures)
 
+    def display_samples(self, samples: Sequence[Mapping[str, torch.Tensor]]) -> None:
+        """Show the fixed samples: for each the input, its translations, and the truth if there is one."""
+        pictures = [{label: tensor2im(each) for label, each in sample.items()} for sample in samples]
+        if self._page is not None:
+            with self._tolerating_os_errors("samples", self.web_dir):
+                same = roles(list(pictures[0]), True)
+                self._page.samples(self.current_epoch, pictures, [same["input"], same["truth"]])
+        named = {f"{label} {n}": each for n, sample in enumerate(pictures, 1) for label, each in sample.items()}
+        for sink in self.sinks:
+            sink.samples(self._step(self.current_epoch), named)
+
     def plot_current_losses(self, *args: Any, total_iters: int | None = None) -> None:
         """Send losses to the dashboards: ``(epoch, counter_ratio, losses)`` or ``(total_iters, losses)``."""
         if len(args) == 2:
             self._set_images_seen(args[0])
-            x = 1 + args[0] / self.dataset_size if self.dataset_size else self.current_epoch
+            x = args[0] / self.dataset_size if self.dataset_size else self.current_epoch
         else:
             self._set_images_seen(total_iters)
-            self.current_epoch, x = args[0], args[0] + float(args[1])
+            self.current_epoch, x = args[0], args[0] - 1 + float(args[1])
         for sink in self.sinks:
             sink.scalars(self._step(x), args[-1], x)
 
@@ -157,8 +169,16 @@ class Visualizer:
         lr = self.rate()
         line = loss_line(epoch, iters, losses, t_comp, t_data, lr)
         self.say(line)
+        record = loss_record(epoch, iters, losses, t_comp, t_data, images, self.dataset_size, lr)
+        record["memory"] = memory.used()
         with self._tolerating_os_errors("log", self.log_name):
-            self.log.write(line, loss_record(epoch, iters, losses, t_comp, t_data, images, self.dataset_size, lr))
+            self.log.write(line, record)
+        if self._page is not None:
+            with self._tolerating_os_errors("points", self.web_dir):
+                self._page.point(record)
+        position = epoch if record["x"] is None else record["x"]
+        for sink in self.sinks:
+            sink.status(self._step(position), status_of(record), position)
 
     def report_metrics(self, epoch: int, fraction: float, images: int, scores: Mapping[str, Any]) -> None:
         """Print, log and plot the scores of an evaluation (util.metrics.meter.combine) after `images` images."""
@@ -166,10 +186,13 @@ class Visualizer:
         values = {name: metric["value"] for name, metric in scores["metrics"].items()}
         shown = ", ".join(f"{name} {value:.5g}" for name, value in values.items())
         self.say(f"evaluation (epoch: {epoch}, images: {images}) {shown or 'no metric could be computed'}")
+        x = epoch - 1 + fraction
         with self._tolerating_os_errors("metrics", self.metrics_log.path):
-            self.metrics_log.write(epoch, images, values, scores)
+            record = self.metrics_log.write(epoch, images, x, values, scores)
+            if self._page is not None:
+                self._page.evaluation(record)
         for sink in self.sinks:
-            sink.metrics(self._step(epoch), values, epoch + fraction)
+            sink.metrics(self._step(x), values, x)
 
     def close(self) -> None:
         for sink in self.sinks:
@@ -177,18 +200,9 @@ class Visualizer:
         self.sinks = []
 
     def _to_page(self, epoch, pictures):
-        written = {}
-        for label, picture in pictures.items():
-            name = f"epoch{epoch:03d}_{clean_name(label)}.png"
-            path = os.path.join(self.img_dir, name)
-            with self._tolerating_os_errors("picture", path):
-                save_image(picture, path)
-                written[label] = name
-        if written and self._page is not None:
-            labels, names = list(written), list(written.values())
-            with self._tolerating_os_errors("page", self._page.path):
-                header, key = f"epoch [{epoch}]", f"epoch{epoch}"
-                self._page.add_section(header, names, labels, names, width=self.win_size, key=key)
+        if self._page is not None:
+            with self._tolerating_os_errors("pictures", self.web_dir):
+                self._page.pictures(epoch, pictures)
 
     @contextlib.contextmanager
     def _tolerating_os_errors(self, kind, path):
@@ -199,6 +213,7 @@ class Visualizer:
         except OSError as error:
             if kind not in self._failing:
                 self._failing.add(kind)
+                path = error.filename or path
                 self.say(f"warning: {path}: cannot be written ({error.strerror or error}); the training continues")
 
     def _set_images_seen(self, images):

@@ -31,6 +31,12 @@ class Sink:
     def images(self, step, images):
         self.told.append(("images", step, images))
 
+    def status(self, step, plots, epoch):
+        self.stated = plots
+
+    def samples(self, step, images):
+        self.told.append(("samples", step, images))
+
     def close(self):
         self.closed = True
 
@@ -76,7 +82,7 @@ def pictures(run_dir):
 
 
 def page(run_dir):
-    return (run_dir / "web" / "index.html").read_text()
+    return (run_dir / "web" / "plain.html").read_text()
 
 
 def test_the_line_and_the_log_are_those_people_know(make, run_dir, capsys):
@@ -113,9 +119,10 @@ def test_every_printed_point_is_a_json_record(make, run_dir):
     visualizer.set_dataset_size(200)
     visualizer.print_current_losses(2, 50, LOSSES, 0.1, 0.2, images=250)
     first, second = records(run_dir)
+    assert first.pop("memory") > 10  # MiB
     known = {"epoch": 1, "iters": 50, "losses": LOSSES, "time": 0.1, "data": 0.2}
     assert first == {**known, "images": None, "x": None, "lr": None}
-    assert (second["images"], second["x"]) == (250, 2.25)
+    assert (second["images"], second["x"]) == (250, 1.25)
 
 
 def test_losses_that_are_not_finite_keep_the_json_valid(make, run_dir):
@@ -230,7 +237,7 @@ def test_both_ways_to_plot(make, sink):
     visualizer.plot_current_losses(500, LOSSES)
     visualizer.plot_current_losses(3, 0.75, LOSSES, total_iters=550)
     assert sink.told == [
-        ("scalars", 3250, LOSSES, 3.25), ("scalars", 500, LOSSES, 3.5), ("scalars", 550, LOSSES, 3.75)
+        ("scalars", 2250, LOSSES, 2.25), ("scalars", 500, LOSSES, 2.5), ("scalars", 550, LOSSES, 2.75)
     ]  # fmt: skip
 
 
@@ -238,7 +245,7 @@ def test_images_told_when_printing_are_the_step_of_the_plot(make, sink):
     visualizer = make()
     visualizer.print_current_losses(2, 100, LOSSES, 0, 0, images=300)
     visualizer.plot_current_losses(2, 0.5, LOSSES)
-    assert sink.told == [("scalars", 300, LOSSES, 2.5)]
+    assert sink.told == [("scalars", 300, LOSSES, 1.5)]
 
 
 def test_dashboards_are_closed_once(make, sink):
@@ -269,7 +276,7 @@ def failing(*args, **kwargs):
 def test_a_full_disk_costs_one_warning_and_not_the_run(make, monkeypatch, capsys, run_dir):
     visualizer = make()
     capsys.readouterr()
-    monkeypatch.setattr("util.visualizer.save_image", failing)
+    monkeypatch.setattr("util.show.training_page.save_image", failing)
     monkeypatch.setattr("util.show.log._append_line", failing)
     for epoch in (1, 2, 3):
         visualizer.reset()
@@ -278,14 +285,14 @@ def test_a_full_disk_costs_one_warning_and_not_the_run(make, monkeypatch, capsys
     out = capsys.readouterr().out
     warnings = [line for line in out.splitlines() if "warning" in line]
     assert len(warnings) == 2
-    assert "epoch001_real_A.png" in warnings[0] and "No space left" in warnings[0]
+    assert "web" in warnings[0] and "No space left" in warnings[0]
     assert "loss_log.txt" in warnings[1]
     assert "<section" not in page(run_dir)
 
 
 def test_a_page_that_vanished_costs_one_warning(make, capsys, run_dir):
     visualizer = make()
-    Path(run_dir / "web" / "index.html").unlink()
+    Path(run_dir / "web" / "plain.html").unlink()
     for epoch in (1, 2):
         visualizer.display_current_results(visuals(), epoch, True)
     assert capsys.readouterr().out.count("warning") == 1
@@ -295,9 +302,9 @@ def test_a_page_that_vanished_costs_one_warning(make, capsys, run_dir):
 def test_a_disk_that_recovered_is_warned_of_again(make, monkeypatch, capsys):
     visualizer = make()
     with monkeypatch.context() as patch:
-        patch.setattr("util.visualizer.save_image", failing)
+        patch.setattr("util.show.training_page.save_image", failing)
         visualizer.display_current_results(visuals(0, "a"), 1, True)
     visualizer.display_current_results(visuals(0, "a"), 1, True)
-    monkeypatch.setattr("util.visualizer.save_image", failing)
+    monkeypatch.setattr("util.show.training_page.save_image", failing)
     visualizer.display_current_results(visuals(0, "a"), 1, True)
     assert capsys.readouterr().out.count("warning") == 2

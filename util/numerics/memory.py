@@ -111,6 +111,19 @@ def size_flag(opt) -> tuple[str, int | Sides]:
     return name, getattr(opt, name)
 
 
+def used() -> int | None:
+    """MiB that this process holds: tensors on the CUDA device if it has one in use, otherwise its peak of main memory;
+    None where the system does not tell."""
+    if torch.cuda.is_initialized():
+        return torch.cuda.memory_allocated() // 2**20
+    try:
+        import resource  # Unix only
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20
+
+
 def peak(device: torch.device) -> str | None:
     """A line with the peak memory of this process on the device; None where it is not measured."""
     if device.type == "cuda":

@@ -146,6 +146,23 @@ class Progress:
         """True in the first step that reaches a multiple of `images`: at least every so many, never missed."""
         return self.total_iters // images > self._previous // images
 
+    def is_due(self, images):
+        """every(), and in the last step of an epoch that had no such step, and in the last step of the run."""
+        if self.every(images):
+            return True
+        before_epoch = self.total_iters - self.epoch_iter
+        missed = self.total_iters // images == before_epoch // images
+        return self._ends_run() or (missed and self.batches_done == self.batches_per_epoch)
+
+    def shows(self, images):
+        """is_due(), and in the first step of the run."""
+        return self.iterations == 1 or self.is_due(images)
+
+    def _ends_run(self):
+        if self.wanted:
+            return self.iterations == self.wanted
+        return self.epoch == self.last_epoch and self.batches_done == self.batches_per_epoch
+
     def fraction(self):
         """How much of the running epoch is done, in (0, 1]."""
         return self.epoch_iter / self.images_per_epoch

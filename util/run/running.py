@@ -18,6 +18,7 @@ from util.run.progress import Progress
 from util.run.watch import Listener, Listeners, Watch
 from util.show.bar import closing_bars
 from util.show.health import Health
+from util.show.samples import FixedSamples
 from util.show.sinks import check_packages
 from util.visualizer import Visualizer
 
@@ -96,7 +97,8 @@ def build(opt, options, dataset, model, trial=None) -> Built:
     if progress.is_over():
         seen = f"{progress.total_iters:,} images seen"
         print(f"the run '{opt.name}' is finished ({seen}); to train it further, give {longer(opt, progress)}")
-    listeners = Listeners([watch, health, LossesOnBar(progress)])
+    samples = distributed.made_on_rank0(lambda: FixedSamples(opt, model, dataset, visualizer))
+    listeners = Listeners([watch, health, LossesOnBar(progress), samples])
     return Built(progress, averages, checkpoint, visualizer, listeners, evaluations)
 
 

@@ -2,11 +2,14 @@
 
 loss_log.jsonl holds one record per line; readers skip a line that does not parse (a crash may truncate a line):
 
-    {"epoch": 1, "iters": 100, "images": 100, "x": 1.25, "losses": {"G": 0.7}, "lr": 0.0002, "time": 0.1, "data": 0.01}
+    {"epoch": 1, "iters": 100, "images": 100, "x": 0.25, "losses": {"G": 0.7}, "lr": 0.0002, "time": 0.1, "data": 0.01,
+     "memory": 512}
 
-iters counts the images of the epoch, images those of the whole run. x = epoch + iters / dataset size is the position on
-a plot (null if the size is unknown). lr is the learning rate (null if it is unknown). JSON has no non-finite numbers,
-so a loss that is not finite is stored as "nan", "inf" or "-inf", which float() reads.
+iters counts the images of the epoch, images those of the whole run. x = epoch - 1 + iters / dataset size, the epochs
+done, is the position on a plot (null if the size is unknown); records of earlier versions have an x that is larger by
+one. time and data are the seconds of computing and loading per image, lr is the learning rate, memory is in MiB (both
+null if unknown). JSON has no non-finite numbers, so a loss that is not finite is stored as "nan", "inf" or "-inf",
+which float() reads.
 """
 
 import datetime
@@ -49,7 +52,7 @@ class LossLog:
 class MetricsLog:
     """metrics.jsonl in a run's folder, a line per evaluation, and metrics.json with all about the newest evaluation:
 
-    {"images_seen": 5000, "epoch": 3, "metrics": {"l1": 0.08}}
+    {"images_seen": 5000, "epoch": 3, "x": 2.5, "metrics": {"l1": 0.08}}
     """
 
     def __init__(self, folder: str, resumed: bool = False, images: int | None = None):
@@ -63,10 +66,15 @@ class MetricsLog:
         elif images is not None:
             _forget(self.path, "images_seen", images)
 
-    def write(self, epoch: int, images: int, values: Mapping[str, float], scores: Mapping[str, Any]) -> None:
+    def write(
+        self, epoch: int, images: int, x: float, values: Mapping[str, float], scores: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """`x` are the epochs done. Returns the record."""
         metrics = {name: _number(value) for name, value in values.items()}
-        _append_line(self.path, json.dumps({"images_seen": images, "epoch": epoch, "metrics": metrics}))
+        record = {"images_seen": images, "epoch": epoch, "x": x, "metrics": metrics}
+        _append_line(self.path, json.dumps(record))
         write_scores(self.newest, {"images_seen": images, "epoch": epoch, **scores})
+        return record
 
 
 def loss_line(
@@ -92,7 +100,7 @@ def loss_record(
         "epoch": epoch,
         "iters": iters,
         "images": images,
-        "x": epoch + iters / dataset_size if dataset_size else None,
+        "x": epoch - 1 + iters / dataset_size if dataset_size else None,
         "losses": {name: _number(value) for name, value in losses.items()},
         "lr": lr,
         "time": _number(t_comp),
@@ -105,6 +113,23 @@ def _forget(path, field, images):
     with open(path, encoding="utf-8") as file:
         lines = [(line, _seen(line, field)) for line in file]
     write_text(path, "".join(line for line, seen in lines if seen is None or seen <= images))
+
+
+def position_of(record: Mapping[str, Any]) -> float:
+    """x of a record, as epochs done; raises KeyError or TypeError for a record without it."""
+    x = float(record["x"])
+    return x - 1 if x > record.get("epoch", math.inf) else x
+
+
+def status_of(record: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """What a record tells beside the losses: plot -> {name: value}."""
+    plots = {
+        "learning rate": {"rate": record.get("lr")},
+        "seconds per image": {"computing": record.get("time"), "loading": record.get("data")},
+        "memory in MiB": {"memory": record.get("memory")},
+    }
+    known = {plot: {name: value for name, value in each.items() if value is not None} for plot, each in plots.items()}
+    return {plot: each for plot, each in known.items() if each}
 
 
 def _seen(line, field):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from util.errors import InputError
 from util.show.sinks import Guarded, open_sinks, window_base
-from util.show.sinks.drawing import LARGEST, MOST, Curves, Windows, as_rgb, grid, label_table
+from util.show.sinks.drawing import LARGEST, MOST, Curves, Windows, as_rgb, grid, label_table, read_plots, style_of
 from util.show.sinks.visdom_sink import VisdomSink
 
 needs_visdom = pytest.mark.skipif(importlib.util.find_spec("visdom") is None, reason="visdom is not installed")
@@ -48,8 +48,9 @@ class FakeVisdom(http.server.ThreadingHTTPServer):
         self.server_close()
 
     def points(self, window):
-        """[(x, [y of each trace])] of a plot."""
-        return [(x, list(y)) for x, *y in zip(self.plots[window][0]["x"], *(t["y"] for t in self.plots[window]))]
+        """[(x, [y of each raw trace])] of a plot."""
+        raw = [trace for trace in self.plots[window] if not trace["name"].endswith(" smoothed")]
+        return [(x, list(y)) for x, *y in zip(raw[0]["x"], *(trace["y"] for trace in raw))]
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
@@ -244,10 +245,30 @@ def test_the_log_is_read_up_to_the_size_given_whatever_stands_in_it(tmp_path):
     size = log.stat().st_size
     with open(log, "a") as file:
         file.write('es": {"G": 2.0}}\n')
-    curves = Curves()
-    curves.read(log, size)
-    assert curves.points == [(0.5, {"G": 1.0})]
-    Curves().read(tmp_path / "none", 0)
+    assert read_plots(log, size) == [("loss", 0.5, {"G": 1.0})]
+    assert read_plots(tmp_path / "none") == []
+
+
+def test_the_log_gives_rate_time_and_memory_and_positions_of_earlier_versions(tmp_path):
+    new = {"epoch": 2, "x": 1.5, "losses": {"G": 1.0}, "lr": 0.1, "time": 0.5, "data": 0.25, "memory": 9}
+    old = {"epoch": 2, "x": 2.75, "losses": {"G": 2.0}, "time": 0.5, "data": 0.25}
+    (tmp_path / "log").write_text(json.dumps(new) + "\n" + json.dumps(old) + "\n")
+    seconds = ("seconds per image", 1.5, {"computing": 0.5, "loading": 0.25})
+    rate, memory = ("learning rate", 1.5, {"rate": 0.1}), ("memory in MiB", 1.5, {"memory": 9.0})
+    assert read_plots(tmp_path / "log") == [
+        ("loss", 1.5, {"G": 1.0}), rate, seconds, memory, ("loss", 1.75, {"G": 2.0}), (seconds[0], 1.75, seconds[2])
+    ]  # fmt: skip
+
+
+def test_smoothed_curves_stand_beside_the_raw_ones():
+    curves = Curves(0.5)
+    for x, value in ((1, 4.0), (2, 8.0), (3, math.nan), (4, 6.0)):
+        curves.add(x, {"G": value})
+    assert [point["G smoothed"] for _, point in curves.points] == [4.0, 6.0, 6.0, 6.0]
+    raw, smooth = style_of("G", curves.names), style_of("G smoothed", curves.names)
+    assert raw["line"]["color"] == smooth["line"]["color"] and raw["opacity"] < smooth["opacity"]
+    curves.add(2.5, {"G": 0.0})  # back to an earlier position
+    assert curves.points[-1][1]["G smoothed"] == 3.0
 
 
 # Pictures
@@ -351,7 +372,7 @@ def test_new_names_and_a_closed_window_draw_all_again(tmp_path, fake):
     sink.images(1, {"real_A": picture()})
     assert until(lambda: "22" in fake.windows)
     sink.scalars(2, {"D": 2.0, "G": 1.0}, 0.2)
-    assert until(lambda: len(fake.plots["20"]) == 2)
+    assert until(lambda: len(fake.plots["20"]) == 4)
     assert fake.points("20") == [(0.1, [1.0, None]), (0.2, [2.0, 1.0])]
     fake.windows.clear()
     sink.scalars(3, {"D": 3.0, "G": 3.0}, 0.3)

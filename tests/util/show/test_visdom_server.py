@@ -132,7 +132,7 @@ def test_a_real_server_is_started_and_shows_losses_and_pictures(run, capsys, tmp
     guarded.close()
 
     traces = window(20)["content"]["data"]
-    assert [trace["name"] for trace in traces] == ["G_A", "D_A"]
+    assert [trace["name"] for trace in traces] == ["G_A", "D_A", "G_A smoothed", "D_A smoothed"]
     assert traces[0]["x"] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6] and traces[0]["y"] == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
     assert traces[1]["y"] == [1.0, 1.0, 1.0, 1.0, 1.0, None]
     source = window(21)["content"]["src"]

@@ -11,6 +11,12 @@ const metamer = {
   item(name, files, size) { metamer.items.push({ name, files, size, scores: {} }); },
   metrics(scores) { metamer.scores = scores; },
 
+  calls: [], // of the data files of a training: [name, arguments]
+  point(...values) { metamer.calls.push(["point", values]); },
+  evaluation(...values) { metamer.calls.push(["evaluation", values]); },
+  pictures(...values) { metamer.calls.push(["pictures", values]); },
+  sample(...values) { metamer.calls.push(["sample", values]); },
+
   // An element with attributes and children. Texts become text nodes, never markup.
   element(tag, attributes, ...children) {
     const made = document.createElement(tag);

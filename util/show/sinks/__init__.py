@@ -23,10 +23,16 @@ class Sink(Protocol):
     """A dashboard. The methods return at once, and an error in them must not stop the run."""
 
     def scalars(self, step: int, values: Mapping[str, float], epoch: float) -> None:
-        """`step` counts images seen; `epoch` is the position, e.g. 2.25 after a quarter of epoch 2."""
+        """`step` counts images seen; `epoch` counts the epochs done, e.g. 1.25 after a quarter of epoch 2."""
 
     def metrics(self, step: int, values: Mapping[str, float], epoch: float) -> None:
         """The scores of an evaluation; arguments as of scalars(), in curves of their own."""
+
+    def status(self, step: int, plots: Mapping[str, Mapping[str, float]], epoch: float) -> None:
+        """Learning rate, seconds per image and memory: {title of a plot: {name of a curve: value}}."""
+
+    def samples(self, step: int, visuals: Mapping[str, np.ndarray]) -> None:
+        """The fixed samples; arguments as of images()."""
 
     def images(self, step: int, visuals: Mapping[str, np.ndarray]) -> None:
         """`visuals` are uint8 arrays (H, W, C) or (H, W) of any sizes."""
@@ -92,6 +98,12 @@ class Guarded:
     def images(self, step: int, visuals: Mapping[str, np.ndarray]) -> None:
         self._call("images", step, visuals)
 
+    def status(self, step: int, plots: Mapping[str, Mapping[str, float]], epoch: float) -> None:
+        self._call("status", step, plots, epoch)
+
+    def samples(self, step: int, visuals: Mapping[str, np.ndarray]) -> None:
+        self._call("samples", step, visuals)
+
     def close(self) -> None:
         self._call("close")
         self.sink = None
@@ -147,10 +159,20 @@ class WandbSink:
         named = {f"metric/{name}": value for name, value in values.items()}
         self.run.log({**named, "epoch": epoch, "images_seen": step})
 
+    def status(self, step, plots, epoch):
+        named = {f"{title}/{name}": value for title, values in plots.items() for name, value in values.items()}
+        self.run.log({**named, "epoch": epoch, "images_seen": step})
+
     def images(self, step, visuals):
+        self._log_images("results", step, visuals)
+
+    def samples(self, step, visuals):
+        self._log_images("samples", step, visuals)
+
+    def _log_images(self, group, step, visuals):
         import wandb
 
-        pictures = {f"results/{name}": wandb.Image(as_rgb(picture), caption=name) for name, picture in visuals.items()}
+        pictures = {f"{group}/{name}": wandb.Image(as_rgb(picture), caption=name) for name, picture in visuals.items()}
         self.run.log({**pictures, "images_seen": step})
 
     def close(self):
@@ -162,25 +184,43 @@ class TensorboardSink:
 
     def __init__(self, opt):
         self.folder = os.path.join(opt.checkpoints_dir, opt.name, "tensorboard")
+        plain = (bool, int, float, str)
+        self.options = {name: value if isinstance(value, plain) else str(value) for name, value in vars(opt).items()}
         self.writer = None
+        self.newest: dict[str, float] = {}  # losses and metrics, which the table of hyper-parameters shows
 
     def scalars(self, step, values, epoch):
         writer = self._writer(step)
         for name, value in values.items():
             writer.add_scalar(f"loss/{name}", value, step)
+            self.newest[f"loss/{name}"] = value
         writer.add_scalar("epoch", epoch, step)
 
     def metrics(self, step, values, epoch):
         for name, value in values.items():
             self._writer(step).add_scalar(f"metric/{name}", value, step)
+            self.newest[f"metric/{name}"] = value
+
+    def status(self, step, plots, epoch):
+        for title, values in plots.items():
+            for name, value in values.items():
+                self._writer(step).add_scalar(f"{title.replace(' ', '_')}/{name}", value, step)
 
     def images(self, step, visuals):
         writer = self._writer(step)
         for name, picture in visuals.items():
             writer.add_image(name, as_rgb(picture), step, dataformats="HWC")
 
+    def samples(self, step, visuals):
+        self.images(step, {f"samples/{name}": picture for name, picture in visuals.items()})
+
     def close(self):
         if self.writer is not None:
+            # Into the folder itself: add_hparams() would make a run of its own inside it.
+            from torch.utils.tensorboard.summary import hparams
+
+            for summary in hparams(self.options, self.newest):
+                self.writer.file_writer.add_summary(summary)
             self.writer.close()
 
     def _writer(self, step):

@@ -10,16 +10,22 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from util.show.log import position_of, status_of
+
 MOST = 1000  # points of a curve: a plot is some 600 pixels wide, and an update takes visdom's server 0.1 s
 LARGEST = 512  # pixels; larger images are scaled down, so that they are fast to send and to display
 GAP = 4
+SMOOTHED = " smoothed"  # behind the name of a curve
+COLOURS = ("#2f7bd6", "#d9660a", "#2a9d5c", "#c2407e", "#8a6fd1", "#a8861c", "#1aa0a8", "#c94f4f", "#7a8a99", "#5a9c20")
 BAR = 30  # pixels that a window's own title bar takes of its height
 
 
 class Curves:
     """Points (x, {name: value}) with increasing x, spread over the whole run. Names may differ from point to point."""
 
-    def __init__(self) -> None:
+    def __init__(self, smoothing: float = 0.0) -> None:
+        """With `smoothing` > 0 each curve gets a smoothed curve beside it, by that weight of the values before."""
+        self.smoothing = smoothing
         self.points: list[tuple[float, dict[str, float]]] = []
         self.names: list[str] = []
 
@@ -30,6 +36,8 @@ class Curves:
         while self.points and self.points[-1][0] >= x:
             self.points.pop()
             extended = False
+        if self.smoothing:
+            values = {**values, **self._smoothed(values)}
         for name in values:
             if name not in self.names:
                 self.names.append(name)
@@ -40,17 +48,16 @@ class Curves:
             extended = False
         return extended
 
-    def read(self, path: str, size: int) -> None:
-        """Add the points in the first `size` bytes of a loss_log.jsonl, skipping lines that cannot be parsed."""
-        if not size or not os.path.exists(path):
-            return
-        with open(path, "rb") as file:
-            for line in file.read(size).splitlines():
-                try:
-                    record = json.loads(line)
-                    self.add(float(record["x"]), {name: float(value) for name, value in record["losses"].items()})
-                except (ValueError, TypeError, KeyError, AttributeError):
-                    continue  # a line that a crash truncated
+    def _smoothed(self, values):
+        """Exponentially weighted means; the first value of a curve is its own mean."""
+        before = self.points[-1][1] if self.points else {}
+        made = {}
+        for name, value in values.items():
+            mean = before.get(name + SMOOTHED, value)
+            usable = math.isfinite(value) and math.isfinite(mean)
+            mean = self.smoothing * mean + (1 - self.smoothing) * value if usable else mean
+            made[name + SMOOTHED] = mean if math.isfinite(mean) else value
+        return made
 
     def table(self, start: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """The points from index `start` on as arrays x (N,) and y (N, names); missing and non-finite values are NaN."""
@@ -64,6 +71,16 @@ class Curves:
         x = np.array([x for x, _ in self.points])
         wanted = np.searchsorted(x, np.linspace(x[0], x[-1], count))
         self.points = [self.points[index] for index in np.unique(np.minimum(wanted, len(x) - 1))]
+
+
+def style_of(name: str, names: Sequence[str]) -> dict[str, Any]:
+    """How plotly draws a curve: the raw one thin and pale beside its smoothed one, both in one colour."""
+    plain = [html.escape(each) for each in names if not each.endswith(SMOOTHED)]
+    raw = name.removesuffix(SMOOTHED)
+    pale = name == raw and html.escape(raw + SMOOTHED) in [html.escape(each) for each in names]
+    colour = COLOURS[plain.index(raw) % len(COLOURS)] if raw in plain else COLOURS[0]
+    line = {"width": 1 if pale else 2, "color": colour}
+    return {"connectgaps": True, "line": line, "opacity": 0.35 if pale else 1.0}
 
 
 def as_rgb(picture: np.ndarray) -> np.ndarray:
@@ -108,17 +125,46 @@ def label_table(names: Sequence[str], columns: int) -> str:
     return f'<table style="{style}">' + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
 
 
+LOSS = "loss"  # the name of the plot of the losses
+
+
+def read_plots(path: str, size: int | None = None) -> list[tuple[str, float, dict[str, float]]]:
+    """[(plot, x, {name: value})] of the first `size` bytes of a loss_log.jsonl or a metrics.jsonl.
+
+    Lines that do not parse are left out. A metric has a plot of its own, since the scales of metrics differ.
+    """
+    found: list[tuple[str, float, dict[str, float]]] = []
+    if size == 0 or not os.path.exists(path):
+        return found
+    with open(path, "rb") as file:
+        for line in file.read(-1 if size is None else size).splitlines():
+            try:
+                record = json.loads(line)
+                x = position_of(record)
+                if "metrics" in record:
+                    plots = {name: {name: value} for name, value in record["metrics"].items()}
+                else:
+                    plots = {LOSS: record["losses"], **status_of(record)}
+                found += [(plot, x, {name: float(value) for name, value in plots[plot].items()}) for plot in plots]
+            except (ValueError, TypeError, KeyError, AttributeError):
+                continue  # a line that a crash truncated
+    return found
+
+
 class Windows:
-    """Window `base` shows the curves, base + 1 the images, base + 2 their labels. With `columns` <= 0 there is no grid,
-    and each image has a window, starting at base + 1."""
+    """Window `base` shows the losses, base + 1 the images, base + 2 their labels; the other plots and the fixed samples
+    have windows of their names. With `columns` <= 0 there is no grid, and each image has a window, from base + 1 on."""
 
     def __init__(self, client: Any, name: str, base: int, columns: int):
         self.client, self.name, self.base, self.columns = client, name, base, columns
 
-    def draw_curves(self, curves: Curves) -> None:
+    def window(self, plot: str) -> str:
+        return str(self.base) if plot == LOSS else f"{self.base}_{plot.replace(' ', '_')}"
+
+    def draw_curves(self, curves: Curves, plot: str = LOSS) -> None:
         x, y = curves.table()
         names = [html.escape(name) for name in curves.names]  # plotly interprets markup in labels
-        title = f"{self.name} loss over time"
+        title = f"{self.name} {plot} over time"
         # The title is on the left because plotly's buttons cover the right half. A point may lack some losses, hence
         # connectgaps below.
         heading = {"text": html.escape(title), "x": 0.02, "xanchor": "left", "font": {"size": 15}}
@@ -126,21 +172,27 @@ class Windows:
             "title": title,
             "layoutopts": {"plotly": {"title": heading}},
             "legend": names,
-            "traceopts": {"plotly": {name: {"connectgaps": True, "line": {"width": 1.5}} for name in names}},
+            "traceopts": {"plotly": {name: style_of(name, curves.names) for name in names}},
             "xlabel": "epoch",
-            "ylabel": "loss",
-            "width": 640,
-            "height": 420,
+            "ylabel": plot,
+            "width": 640 if plot == LOSS else 420,
+            "height": 420 if plot == LOSS else 280,
         }
-        self.client.line(Y=y, X=x, win=str(self.base), opts=options)
+        self.client.line(Y=y, X=x, win=self.window(plot), opts=options)
 
-    def extend_curves(self, curves: Curves, start: int) -> bool:
+    def extend_curves(self, curves: Curves, start: int, plot: str = LOSS) -> bool:
         """Append the points from `start` on. Return False if the window no longer exists."""
-        if not self.client.win_exists(str(self.base)):
+        if not self.client.win_exists(self.window(plot)):
             return False
         x, y = curves.table(start)
-        self.client.line(Y=y, X=x, win=str(self.base), update="append")
+        self.client.line(Y=y, X=x, win=self.window(plot), update="append")
         return True
+
+    def draw_samples(self, visuals: Mapping[str, np.ndarray]) -> None:
+        """The fixed samples in one window; their labels are in its title."""
+        columns = max(1, len({label.rsplit(" ", 1)[0] for label in visuals}))
+        labels = ", ".join(dict.fromkeys(label.rsplit(" ", 1)[0] for label in visuals))
+        self._image(self.window("samples"), grid(list(visuals.values()), columns), f"{self.name} samples: {labels}")
 
     def draw_pictures(self, visuals: Mapping[str, np.ndarray]) -> None:
         if self.columns <= 0:

@@ -18,11 +18,12 @@ import numpy as np
 
 from util.errors import InputError
 from util.show.sinks import visdom_server
-from util.show.sinks.drawing import Curves, Windows
+from util.show.sinks.drawing import LOSS, Curves, Windows, read_plots
 
 START_UP = 60  # seconds that a server started by the run may take before it counts as absent
 LONGEST_PAUSE = 60  # seconds between two attempts to reach an absent server
 CLOSING_TIME = 2  # seconds that close() waits
+SMOOTHING = 0.9  # of the losses: the weight of the values before
 
 
 class VisdomSink:
@@ -34,23 +35,39 @@ class VisdomSink:
         except ValueError as error:
             raise InputError(f"--display_server: {error}") from None
         self.opt, self.base = opt, base
-        self.log = os.path.join(opt.checkpoints_dir, opt.name, "loss_log.jsonl")
-        self.log_size = (
-            os.path.getsize(self.log) if os.path.exists(self.log) else 0
-        )  # later records also arrive by scalars()
-        self.points: collections.deque[tuple[float, dict[str, float]]] = collections.deque(maxlen=10_000)
+        folder = os.path.join(opt.checkpoints_dir, opt.name)
+        logs = (os.path.join(folder, name) for name in ("loss_log.jsonl", "metrics.jsonl"))
+        # Their sizes now: later records also arrive by scalars(), status() and metrics().
+        self.logs = {log: os.path.getsize(log) for log in logs if os.path.exists(log)}
+        # (plot, x, {name: value})
+        self.points: collections.deque[tuple[str, float, dict[str, float]]] = collections.deque(maxlen=10_000)
         self.visuals: dict[str, np.ndarray] | None = None  # only the latest images are sent
+        self.fixed: dict[str, np.ndarray] | None = None  # the latest of the fixed samples
+        self.env = opt.display_env or opt.name
         self.news, self.closing = threading.Event(), threading.Event()
         self.thread: threading.Thread | None = None
         self.started_server = self._start_server()
 
     def scalars(self, step: int, values: Mapping[str, float], epoch: float) -> None:
-        if values:
-            self.points.append((float(epoch), {name: float(value) for name, value in values.items()}))
-            self._wake()
+        self._plot(LOSS, values, epoch)
 
     def metrics(self, step: int, values: Mapping[str, float], epoch: float) -> None:
-        """Curves of metrics are on the page of the run, and not in visdom."""
+        for name, value in values.items():  # a plot each: their scales differ
+            self._plot(name, {name: value}, epoch)
+
+    def status(self, step: int, plots: Mapping[str, Mapping[str, float]], epoch: float) -> None:
+        for plot, values in plots.items():
+            self._plot(plot, values, epoch)
+
+    def _plot(self, plot, values, epoch):
+        if values:
+            self.points.append((plot, float(epoch), {name: float(value) for name, value in values.items()}))
+            self._wake()
+
+    def samples(self, step: int, visuals: Mapping[str, np.ndarray]) -> None:
+        if visuals:
+            self.fixed = dict(visuals)
+            self._wake()
 
     def images(self, step: int, visuals: Mapping[str, np.ndarray]) -> None:
         if visuals:
@@ -67,7 +84,7 @@ class VisdomSink:
         """Connect to the windows of the run; raises if the address is not that of a visdom server."""
         from util.show.sinks.visdom_client import Client
 
-        client = Client(self.address, self.opt.display_env)
+        client = Client(self.address, self.env)
         return Windows(client, self.opt.name, self.base, self.opt.display_ncols)
 
     def _wake(self):
@@ -78,7 +95,7 @@ class VisdomSink:
         self.news.set()
 
     def _start_server(self):
-        page = f"visdom: {self.address.url}/env/{quote(self.opt.display_env)}"
+        page = f"visdom: {self.address.url}/env/{quote(self.env)}"
         try:
             started = visdom_server.start_if_absent(self.address)
         except OSError as error:
@@ -99,9 +116,12 @@ class Sender:
     def __init__(self, sink: VisdomSink):
         self.sink = sink
         self.windows: Windows | None = None
-        self.curves: Curves | None = None
-        self.drawn = 0  # points of the curves that the server shows; 0: all must be drawn
+        self.curves: dict[str, Curves] | None = None  # by plot
+        self.drawn: dict[
+            str, int
+        ] = {}  # points of each plot that the server shows; without an entry: all must be drawn
         self.shown: dict[str, np.ndarray] | None = None  # the images that the server shows
+        self.shown_fixed: dict[str, np.ndarray] | None = None
         self.pause = 0.5
         self.warned = False
         self.began = time.monotonic()
@@ -125,7 +145,8 @@ class Sender:
             self.take_in()
             self.send()
         except OSError as error:
-            self.windows, self.drawn, self.shown = None, 0, None
+            self.windows = None
+            self.forget()
             self.sink.news.set()
             return time.monotonic() + self.after_failure(error)
         except Exception as error:  # an error other than of the connection; it must not stop the run
@@ -134,27 +155,44 @@ class Sender:
         # Sending takes at most a tenth of the time, here and in the server, also with long curves.
         return time.monotonic() + min(10, 9 * (time.monotonic() - start))
 
+    def forget(self):
+        """Everything must be drawn again."""
+        self.drawn, self.shown, self.shown_fixed = {}, None, None
+
     def take_in(self):
         if self.curves is None:
-            self.curves = Curves()
-            self.curves.read(self.sink.log, self.sink.log_size)
+            self.curves = {}
+            for path, size in self.sink.logs.items():
+                for point in read_plots(path, size):
+                    self.add(*point)
         while self.sink.points:
-            if not self.curves.add(*self.sink.points.popleft()):
-                self.drawn = 0
+            self.add(*self.sink.points.popleft())
+
+    def add(self, plot, x, values):
+        if plot not in self.curves:
+            self.curves[plot] = Curves(SMOOTHING if plot == LOSS else 0.0)
+        if not self.curves[plot].add(x, values):
+            self.drawn.pop(plot, None)
 
     def send(self):
         if self.windows is None:
             self.windows = self.sink.connect()
-        count = len(self.curves.points)
-        if self.drawn and self.drawn < count and not self.windows.extend_curves(self.curves, self.drawn):
-            self.drawn, self.shown = 0, None
-        if count and not self.drawn:
-            self.windows.draw_curves(self.curves)
-        self.drawn = count
-        visuals = self.sink.visuals
+        for plot, curves in self.curves.items():
+            drawn, count = self.drawn.get(plot), len(curves.points)
+            if drawn and drawn < count and not self.windows.extend_curves(curves, drawn, plot):
+                self.forget()
+                self.sink.news.set()  # the plots before this one are drawn in the next attempt
+                drawn = None
+            if count and not drawn:
+                self.windows.draw_curves(curves, plot)
+            self.drawn[plot] = count
+        visuals, fixed = self.sink.visuals, self.sink.fixed
         if visuals is not self.shown:
             self.shown = visuals  # set before drawing: images that cannot be drawn are not tried again
             self.windows.draw_pictures(visuals)
+        if fixed is not self.shown_fixed:
+            self.shown_fixed = fixed
+            self.windows.draw_samples(fixed)
 
     def after_failure(self, error):
         """Warn once. Return the seconds to wait, which grow from attempt to attempt."""

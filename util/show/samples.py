@@ -1,0 +1,133 @@
+"""--display_samples: a few fixed images that are translated whenever pictures are shown, so that progress is visible.
+
+They are drawn once by seed, from the folders of val, else test, else train, and stored by path in <run>/samples.json.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import json
+import os
+from argparse import Namespace
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import default_collate
+
+from util.files import write_text
+from util.numerics import seeding
+from util.run.progress import is_paired
+from util.run.watch import Listener, paths_of
+
+FILE = "samples.json"
+PHASES = ("val", "test")
+# A data set of another phase than training's: every image once, in order, without random changes.
+STILL = {"isTrain": False, "serial_batches": True, "no_flip": True, "max_dataset_size": float("inf")}
+
+
+class FixedSamples(Listener):
+    """Translates the samples on rank 0 and hands the pictures to the visualizer.
+
+    The training does not notice: attributes of the model, buffers of its networks and all random generators are as
+    before.
+    """
+
+    def __init__(self, opt: Namespace, model: Any, dataset: Any, visualizer: Any) -> None:
+        """`dataset` is that of the training, of a class of data/."""
+        self.model, self.opt, self.visualizer = model, opt, visualizer
+        folder = os.path.join(opt.checkpoints_dir, opt.name)
+        with seeding.restored():
+            self.items = find_items(opt, dataset, os.path.join(folder, FILE))
+        if self.items:
+            paths = ", ".join(dict.fromkeys(path for item in self.items for path in paths_of(item)[:1]))
+            visualizer.say(f"--display_samples: {paths}")
+
+    def images(self, visuals, data):
+        if self.items:
+            self.visualizer.display_samples([self._pictures(number) for number in range(len(self.items))])
+
+    def _pictures(self, number: int) -> dict[str, torch.Tensor]:
+        """label -> (1, C, H, W): the input, its translations, and the truth where the data set has it."""
+        item, opt = self.items[number], self.opt
+        source, other = ("A", "B") if opt.direction == "AtoB" or "B" not in item else ("B", "A")
+        with self._unnoticed(), torch.no_grad():
+            seeding.seed_item(opt.seed or 0, 0, number)  # dropout draws the same numbers at every display
+            pictures = {"real_A": item[source], **self._translate(item[source])}
+            if is_paired(item):
+                pictures["real_B"] = item[other]
+            elif other in item and "direction" in inspect.signature(self.model.translate).parameters:
+                back = "BtoA" if opt.direction == "AtoB" else "AtoB"
+                pictures |= {"real_B": item[other], **self._translate(item[other], direction=back)}
+        return pictures
+
+    def _translate(self, images, **condition):
+        return self.model.translate(images.to(self.model.device), **condition)
+
+    @contextlib.contextmanager
+    def _unnoticed(self) -> Iterator[None]:
+        attributes = dict(vars(self.model))
+        buffers = [buffer for net in self.model.networks_by_name().values() for buffer in net.buffers()]
+        values = [buffer.clone() for buffer in buffers]
+        try:
+            with seeding.restored():
+                yield
+        finally:
+            vars(self.model).clear()
+            vars(self.model).update(attributes)
+            with torch.no_grad():
+                for buffer, value in zip(buffers, values):
+                    buffer.copy_(value)
+
+
+def find_items(opt: Namespace, dataset: Any, path: str) -> list[dict]:
+    """The samples as batches of one image; the stored ones of a resumed run where they are still there."""
+    stored = _stored(path) if opt.continue_train else None
+    for phase in [stored["phase"]] if stored else [*PHASES, opt.phase]:
+        images = _open(opt, dataset, phase)
+        if images is None:
+            continue
+        indices = stored["indices"] if stored else _draw(opt, len(images))
+        items = [_item(opt, images, index) for index in indices if index < len(images)]
+        paths = [paths_of(item) for item in items]
+        if stored and paths != stored["paths"]:
+            break
+        write_text(path, json.dumps({"phase": phase, "indices": indices, "paths": paths}, indent=1) + "\n")
+        return items
+    if stored:  # the images have changed
+        os.remove(path)
+        return find_items(opt, dataset, path)
+    return []
+
+
+def _draw(opt, length):
+    return sorted(seeding.order(opt.seed or 0, 0, length)[: opt.display_samples])
+
+
+def _open(opt, dataset, phase):
+    """The data set of a phase; None where it has no such phase. The training's own for its own phase."""
+    own = dataset.dataset
+    if phase == opt.phase:
+        return own
+    changed = {"phase": phase, "load_size": opt.crop_size, **STILL}
+    with contextlib.suppress(Exception), contextlib.redirect_stdout(io.StringIO()):
+        found = type(own)(Namespace(**{**vars(opt), **changed}))
+        # A data set without phases gives the same images again; a plug-in's may need flags that only a test has.
+        return found if len(found) and _item(opt, found, 0) else None
+    return None
+
+
+def _item(opt, images, index):
+    seeding.seed_item(opt.seed or 0, 0, index)
+    return default_collate([images[index]])
+
+
+def _stored(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            stored = json.load(file)
+        return {key: stored[key] for key in ("phase", "indices", "paths")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
