@@ -40,7 +40,7 @@ class FixedSamples(Listener):
         self.model, self.opt, self.visualizer = model, opt, visualizer
         folder = os.path.join(opt.checkpoints_dir, opt.name)
         with seeding.restored():
-            self.items = find_items(opt, dataset, os.path.join(folder, FILE))
+            self.items = find_items(opt, dataset, os.path.join(folder, FILE)) if opt.display_samples else []
         if self.items:
             paths = ", ".join(dict.fromkeys(path for item in self.items for path in paths_of(item)[:1]))
             visualizer.say(f"--display_samples: {paths}")

@@ -74,3 +74,34 @@ def test_a_run_of_iterations_ends_inside_an_epoch():
 
 def test_a_run_of_epochs_updates_no_rate_in_between():
     assert not any(progress.rate_is_due() for progress, _ in run(image_batches(2, 2), 4))
+
+
+def shown(images, frequency, epochs=2):
+    """Positions of a run of batches of one image at which losses are printed, and pictures are shown."""
+    options = Namespace(n_epochs=epochs, n_epochs_decay=0, epoch_count=1, seed=3)
+    progress, printed, pictures = Progress(options, images, images), [], []
+    for _ in progress.epochs():
+        for _ in progress.batches(image_batches(*[1] * images)):
+            if progress.is_due(frequency):
+                printed.append(progress.total_iters)
+            if progress.shows(frequency):
+                pictures.append(progress.total_iters)
+    return printed, pictures
+
+
+def test_a_small_epoch_has_a_line_and_a_picture_and_a_run_begins_and_ends_with_a_picture():
+    assert shown(3, 100, epochs=3) == ([3, 6, 9], [1, 3, 6, 9])
+    assert shown(3, 4, epochs=3) == ([3, 4, 8, 9], [1, 3, 4, 8, 9])
+
+
+def test_a_large_epoch_has_no_further_lines_before_the_end_of_the_run():
+    assert shown(10, 4) == ([4, 8, 12, 16, 20], [1, 4, 8, 12, 16, 20])
+    assert shown(10, 3) == ([3, 6, 9, 12, 15, 18, 20], [1, 3, 6, 9, 12, 15, 18, 20])
+
+
+def test_a_run_of_iterations_shows_its_last_step():
+    opt = Namespace(n_iters=4, n_iters_decay=0, epoch_count=1, seed=3, batch_size=1)
+    progress, due = Progress(opt, 3, 3), []
+    for _ in progress.epochs():
+        due += [progress.iterations for _ in progress.batches(image_batches(1, 1, 1)) if progress.is_due(100)]
+    assert due == [3, 4]

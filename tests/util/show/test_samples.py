@@ -1,0 +1,78 @@
+"""--display_samples: the same images at every display, in every model, without the training noticing it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_programs import CYCLE_GAN, PIX2PIX, paired, picture, train, unpaired, weights  # noqa: F401
+
+SAMPLES = ("--display_samples", "2", "--seed", "5")
+
+
+def stored(run):
+    return json.loads((run / "samples.json").read_text())
+
+
+def listed(run):
+    """[(number, epoch, files)] on the page."""
+    lines = (run / "web" / "assets" / "samples.js").read_text().splitlines()
+    return [json.loads(f"[{line.removeprefix('metamer.sample(').removesuffix(');')}]")[:3] for line in lines]
+
+
+def test_the_training_is_the_same_with_and_without_samples(paired, tmp_path):  # noqa: F811
+    # Batch norm has statistics that a translation would change, dropout draws random numbers.
+    words = (*PIX2PIX, "--norm", "batch", "--seed", "5")
+    without = train(paired, tmp_path, *words, "--display_samples", "0", name="without")
+    with_samples = train(paired, tmp_path, *words, "--display_samples", "2", name="with")
+    for name in ("G", "D"):
+        one, other = weights(without, name), weights(with_samples, name)
+        assert all(torch.equal(one[key], other[key]) for key in one)
+    assert not (without / "samples.json").exists() and len(stored(with_samples)["paths"]) == 2
+
+
+def test_samples_come_from_the_test_images_and_are_shown_in_every_epoch(unpaired, tmp_path):  # noqa: F811
+    run = train(unpaired, tmp_path, *CYCLE_GAN, *SAMPLES)
+    assert stored(run)["phase"] == "test"
+    assert all("testA" in paths[0] for paths in stored(run)["paths"])
+    assert [(number, epoch) for number, epoch, _ in listed(run)] == [(1, 1), (2, 1), (1, 2), (2, 2)]
+    files = listed(run)[-1][2]
+    assert list(files) == ["real_A", "fake_B", "real_B", "fake_A"]
+    assert files["fake_B"] == "images/sample2_epoch002_fake_B.png" and files["real_A"] == "images/sample2_real_A.png"
+    assert all((run / "web" / file).is_file() for file in files.values())
+    before, after = (np.asarray(Image.open(run / f"web/images/sample1_epoch00{n}_fake_B.png")) for n in (1, 2))
+    assert (before != after).any()
+
+
+def test_validation_images_come_before_test_images_and_training_images_last(paired, tmp_path):  # noqa: F811
+    shutil.copytree(paired / "test", paired / "val")
+    run = train(paired, tmp_path, *PIX2PIX, *SAMPLES, "--n_epochs_decay", "0", name="val")
+    assert stored(run)["phase"] == "val" and list(listed(run)[0][2]) == ["real_A", "fake_B", "real_B"]
+    shutil.rmtree(paired / "val")
+    shutil.rmtree(paired / "test")
+    run = train(paired, tmp_path, *PIX2PIX, *SAMPLES, "--n_epochs_decay", "0", name="train")
+    assert stored(run)["phase"] == "train"
+
+
+def test_a_resumed_run_shows_the_same_images(unpaired, tmp_path):  # noqa: F811
+    run = train(unpaired, tmp_path, *CYCLE_GAN, *SAMPLES)
+    before = stored(run)
+    picture(unpaired / "valA" / "0.png")  # would be chosen by a new run
+    picture(unpaired / "valB" / "0.png")
+    train(unpaired, tmp_path, "--continue_train", "--n_epochs_decay", "2")
+    assert stored(run) == before
+    assert [epoch for _, epoch, _ in listed(run)] == [1, 1, 2, 2, 3, 3]
+    Path(before["paths"][0][0]).unlink()  # now there are other images: they are drawn anew
+    train(unpaired, tmp_path, "--continue_train", "--n_epochs_decay", "3")
+    assert stored(run) != before and stored(run)["phase"] == "val"
+
+
+@pytest.mark.parametrize("model", ["cut", "template"])
+def test_in_other_models(model, unpaired, tmp_path):  # noqa: F811
+    words = ["--model", model, *CYCLE_GAN[2:], *SAMPLES, "--n_epochs_decay", "0"]
+    words += ["--netF_nc", "8", "--nce_layers", "0,4"] if model == "cut" else ["--dataset_mode", "unaligned"]
+    run = train(unpaired, tmp_path, *words)
+    assert list(listed(run)[0][2]) == ["real_A", "fake_B" if model == "cut" else "output"]
