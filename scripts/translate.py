@@ -1,15 +1,20 @@
-"""Translate image files with a trained run: files, folders and patterns in, files of the same names out.
+"""Translate images and videos with a trained run: files, folders and patterns in, files of the same names out.
 
-    python scripts/translate.py checkpoints/horses photos/ holiday.jpg --output zebras
+    python scripts/translate.py checkpoints/horses photos/ holiday.jpg ride.mp4 --output zebras
+    python scripts/translate.py --weights latest_net_G.pth photos/ --output zebras
 
-Each image keeps its size, format and bit depth. Files that are in the output folder already are kept, so that a
-stopped command continues where it was; --overwrite makes them again. Exit code: 0 all images were translated, 1 some
-could not be read (they are listed), 2 nothing was done because of a wrong flag or path.
+Each image keeps its size, format and bit depth; a video keeps its size, frame rate and sound. Files that are in the
+output folder already are kept, so that a stopped command continues where it was; --overwrite makes them again. Exit
+code: 0 all files were translated, 1 some could not be read (they are listed), 2 nothing was done because of a wrong
+flag or path.
 """
 
+import contextlib
 import glob
+import io
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tqdm import tqdm
 
 from data.image_folder import is_image_file, make_dataset
+from data.videos import is_video, map_frames
+from options.flags import OUTPUT_FORMATS
 from options.parser import OptionParser
 from util.errors import InputError, clear_errors
 from util.flags import SWITCH, Int
@@ -33,26 +40,40 @@ class Job(NamedTuple):
 def read_options(command_line):
     parser = OptionParser(command_line)
     add = parser.add_argument
-    add("run", metavar="RUN", help="folder of a trained run, such as checkpoints/horses")
-    add("inputs", nargs="+", metavar="INPUT", help="image files, folders, or patterns such as 'photos/*.jpg'")
+    parser.description = "Translate image and video files with a trained run."
+    help = "folder of a trained run (none with --weights), then files, folders, or patterns such as 'photos/*.jpg'"
+    add("words", nargs="+", metavar="RUN INPUT", help=help)
     add("--output", metavar="DIR", help="folder for the translations (required)")
     add("--device", default="auto", help="auto | cpu | cuda | cuda:N | mps")
+    help = "in place of RUN: a generator's file, whose keys and shapes show the architecture"
+    add("--weights", metavar="FILE", help=help)
     add("--epoch", default="latest", help="which checkpoint of the run")
     add("--direction", help="AtoB | BtoA, for runs that translate both ways (none given: as trained)")
-    add("--target", help="for stargan: what to translate to, such as Blond_Hair or Male+Young")
+    add("--target", help="for stargan: what to translate to, such as Blond_Hair or Male=1+Young=0")
     add("--batch_size", type=Int(1), default=1, help="images of one size that go through the network at once")
     add("--overwrite", **SWITCH, default=False, help="make files again that are in --output already")
+    help = f"{' | '.join(OUTPUT_FORMATS)} for all images (none given: the format of the input)"
+    add("--output_format", choices=OUTPUT_FORMATS, help=help)
     options = parser.parse_or_help()
     if not options.output:
         raise InputError("--output: missing; give the folder for the translations")
+    options.run, *options.inputs = [None, *options.words] if options.weights else options.words
+    if not options.inputs:
+        raise InputError(
+            f"{options.run}: and which images? Give RUN, then files or folders; or --weights instead of RUN"
+        )
+    if options.weights and (options.direction or "epoch" in parser.given()):
+        raise InputError("--weights: the file is one checkpoint of one direction; leave out --epoch and --direction")
     return options
 
 
-def find_jobs(inputs, output):
+def find_jobs(inputs, output, output_format=None):
     """The Job of every image; below a folder that was given, sub-folders are kept. InputError names what is wrong."""
     jobs = {}
     for word in inputs:
         for source, name in _named_files(word):
+            if output_format and not is_video(name):
+                name = f"{os.path.splitext(name)[0]}.{output_format}"
             target = os.path.join(output, name)
             other = jobs.setdefault(target, source)
             if os.path.abspath(other) != os.path.abspath(source):
@@ -66,13 +87,14 @@ def _named_files(word):
     """(file, name of its translation) of each image that a word of the command line stands for."""
     if os.path.isdir(word):
         paths = make_dataset(word)
+        paths += [str(path) for path in sorted(Path(word).rglob("*")) if is_video(path.name) and path.is_file()]
         if not paths:
             raise InputError(f"{word}: no images in this folder")
         return [(path, os.path.relpath(path, word)) for path in paths]
     paths = [word] if os.path.exists(word) else sorted(filter(os.path.isfile, glob.glob(word, recursive=True)))
     if not paths:
         raise InputError(f"{word}: no such file or folder")
-    files = [path for path in paths if len(paths) == 1 or is_image_file(path)]
+    files = [path for path in paths if len(paths) == 1 or is_image_file(path) or is_video(path)]
     return [(path, os.path.basename(path)) for path in files]
 
 
@@ -113,18 +135,59 @@ def _translate(translate, readable, batch_size, condition, failed):
     return [made for each in readable for made in _translate(translate, [each], 1, condition, failed)]
 
 
-def main(command_line=None):
-    options = read_options(sys.argv[1:] if command_line is None else command_line)
-    jobs = find_jobs(options.inputs, options.output)
-    new = [job for job in jobs if options.overwrite or not os.path.exists(job.target)]
+def translate_videos(translate, jobs, batch_size, condition):
+    """Translate and write the videos, frame by frame; returns [(file, reason)] of those that failed."""
+    failed = []
+    for job in jobs:
+        with tqdm(unit="frame", desc=os.path.basename(job.source), disable=None) as bar:
+
+            def progress(frames, expected, bar=bar):
+                bar.total = expected
+                bar.update(frames)
+
+            def function(frames):
+                return translate(frames, batch_size=batch_size, **condition)
+
+            try:
+                map_frames(function, job.source, job.target, batch_size, progress)
+            except ValueError as error:
+                failed.append((job.source, str(error).removeprefix(f"{job.source}: ")))
+    return failed
+
+
+@contextlib.contextmanager
+def loaded(options):
+    """The Translator of the run, or of a run that is made of the file of --weights for as long as the block runs."""
     from models.translator import Translator  # imported when the flags are understood: torch takes seconds
 
-    translate = Translator.load(options.run, options.epoch, options.direction, options.device)
+    if not options.weights:
+        yield Translator.load(options.run, options.epoch, options.direction, options.device)
+        return
+    from scripts import import_checkpoint
+
+    with tempfile.TemporaryDirectory() as folder:
+        words = [options.weights, "--name", "weights", "--checkpoints_dir", folder]
+        with contextlib.redirect_stdout(io.StringIO()):
+            run = import_checkpoint.import_run(import_checkpoint.read_options(words))
+        yield Translator.load(run, device=options.device)
+
+
+def main(command_line=None):
+    options = read_options(sys.argv[1:] if command_line is None else command_line)
+    jobs = find_jobs(options.inputs, options.output, options.output_format)
+    new = [job for job in jobs if options.overwrite or not os.path.exists(job.target)]
     condition = {} if options.target is None else {"target": options.target}
-    translate.condition_for(options.target)  # refuses a target that the model does not have, before anything is read
-    failed = translate_all(translate, new, options.batch_size, condition)
+    with loaded(options) as translate:
+        translate.condition_for(
+            options.target
+        )  # refuses a target that the model does not have, before any file is read
+        videos = [job for job in new if is_video(job.source)]
+        images = [job for job in new if not is_video(job.source)]
+        failed = translate_all(translate, images, options.batch_size, condition) if images else []
+        failed += translate_videos(translate, videos, options.batch_size, condition)
     kept = f", kept {len(jobs) - len(new)} that were there (--overwrite makes them again)" * (len(new) < len(jobs))
-    print(f"translated {len(new) - len(failed)} of {len(jobs)} images to {options.output}{kept}")
+    kind = f"{'images and ' * (len(videos) < len(jobs))}videos" if videos else "images"
+    print(f"translated {len(new) - len(failed)} of {len(jobs)} {kind} to {options.output}{kept}")
     for path, reason in failed:
         print(f"not translated: {path}: {reason}", file=sys.stderr)
     return 1 if failed else 0

@@ -1,10 +1,13 @@
 """scripts/translate.py: files and folders in, files of the same names, sizes and depths out."""
 
+import subprocess
+
 import numpy as np
 import pytest
 from PIL import Image
 from runs import CUT, make_run
 
+import test
 from metamer import load
 from scripts.translate import main
 from util.errors import InputError
@@ -79,11 +82,81 @@ def test_colour_profile_and_exif_data_are_kept(run, tmp_path):
     assert made.getexif()[0x010F] == "Camera" and made.info["icc_profile"] == b"a profile"
 
 
+def test_one_file_of_weights_stands_for_a_run(run, tmp_path):
+    source = picture(tmp_path / "a.png")
+    words = [str(source), "--weights", str(run / "latest_net_G.pth"), "--output", str(tmp_path / "out")]
+    assert main([*words, "--device", "cpu"]) == 0
+    assert np.array_equal(
+        np.asarray(Image.open(tmp_path / "out" / "a.png")), np.asarray(load(run, device="cpu")(source))
+    )
+    with pytest.raises(InputError, match="leave out --epoch"):
+        main([*words, "--epoch", "3"])
+
+
+def test_another_format_of_the_outputs(run, tmp_path):
+    picture(tmp_path / "in" / "a.jpg")
+    assert translate(run, tmp_path / "in", "--output", tmp_path / "out", "--output_format", "tif") == 0
+    made = Image.open(tmp_path / "out" / "a.tif")
+    assert made.format == "TIFF"
+    assert np.array_equal(np.asarray(made), np.asarray(load(run, device="cpu")(tmp_path / "in" / "a.jpg")))
+
+
+def test_the_command_the_call_and_a_test_give_the_same_pixels(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sources = [
+        picture(tmp_path / "in" / f"{name}.png", size, seed=seed)
+        for name, size, seed in (("a", (30, 21), 1), ("b", (32, 32), 2))
+    ]
+    assert translate(run, tmp_path / "in", "--output", tmp_path / "out") == 0
+    where = ["--dataroot", str(tmp_path / "in"), "--name", run.name, "--checkpoints_dir", str(run.parent)]
+    test.main([*where, "--preprocess", "none", "--device", "cpu"])
+    for source in sources:
+        made = np.asarray(Image.open(tmp_path / "out" / source.name))
+        assert np.array_equal(made, np.asarray(load(run, device="cpu")(source)))
+        assert np.array_equal(made, np.asarray(Image.open(f"results/run/test_latest/images/{source.stem}_fake_B.png")))
+
+
+def video(path, size="48x32", sound=True):
+    """A second of 10 frames, with a tone."""
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    tone = ["-f", "lavfi", "-i", "sine=duration=1"] if sound else []
+    source = ["-f", "lavfi", "-i", f"testsrc=size={size}:rate=10:duration=1"]
+    subprocess.run(
+        [ffmpeg.get_ffmpeg_exe(), "-v", "error", *source, *tone, "-pix_fmt", "yuv420p", str(path)], check=True
+    )
+
+
+def frames(path):
+    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    reader = imageio_ffmpeg.read_frames(str(path))
+    about = next(reader)
+    return about, [np.frombuffer(each, np.uint8).reshape(about["size"][1], about["size"][0], 3) for each in reader]
+
+
+@pytest.mark.parametrize(("sound", "name"), [(True, "ride.mp4"), (False, "ride.webm")])
+def test_a_video_keeps_size_rate_and_sound(run, tmp_path, capsys, sound, name):
+    (tmp_path / "in").mkdir()
+    video(tmp_path / "in" / name, sound=sound)
+    (tmp_path / "in" / "broken.mp4").write_text("no video")
+    assert translate(run, tmp_path / "in", "--output", tmp_path / "out", "--batch_size", "4") == 1
+    printed = capsys.readouterr()
+    assert "translated 1 of 2 videos" in printed.out and "broken.mp4: not a video" in printed.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+    (before, sources), (after, made) = frames(tmp_path / "in" / name), frames(tmp_path / "out" / name)
+    for key in ("size", "fps", "audio_codec"):
+        assert before.get(key) == after.get(key)
+    assert bool(after.get("audio_codec")) == sound and len(made) == len(sources) == 10
+    for each, result in zip(sources, made):
+        wanted = load(run, device="cpu")(each).astype(int)
+        assert np.abs(result - wanted).mean() < 12  # the codec is lossy
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["nowhere.png", "--output", "out"], "nowhere.png: no such file"),
         (["in"], "--output: missing"),
+        (["--output", "out"], "and which images"),
         (["in", "--output", "in"], "would be overwritten"),
         (["in", "in/sub/a.png", "--output", "out"], "run them apart"),
         (["empty", "--output", "out"], "no images"),
