@@ -45,11 +45,9 @@ def reads_plain_folders(dataset_name: str) -> bool:
     return getattr(find_dataset_using_name(dataset_name), "reads_plain_folders", False)
 
 
-def own_folders(dataset_name: str) -> tuple[str, ...]:
-    """Folders below --dataroot that a test of that data set reads, whatever the phase."""
-    from data import flags
-
-    return flags.OWN_FOLDERS.get(dataset_name, ()) if _takes_flags_from_table(dataset_name) else ()
+def is_built_in(dataset_name: str) -> bool:
+    """Whether the class of that name is ours: a user's file may have the name of a built-in data set."""
+    return dataset_name == "template" or _takes_flags_from_table(dataset_name)
 
 
 def _takes_flags_from_table(dataset_name: str) -> bool:

@@ -49,6 +49,9 @@ class BaseDataset(Dataset, ABC):
         self.roots = folders_of_phase(opt.dataroot, getattr(opt, "phase", ""))
         self.current_epoch = 0
 
+    def initialize(self, opt: Namespace) -> None:
+        """Data sets of 2018 fill themselves in an initialize() that may call this one; __init__ has done its work."""
+
     def files(self) -> list[str]:
         """Paths of all image files that the data set reads; an empty list means that they are unknown."""
         return []

@@ -21,8 +21,6 @@ PREPROCESS = (*(f"{first}_and_{second}" for second in SECOND for first in FIRST)
 # Data sets whose test takes any folder of images.
 READ_PLAIN_FOLDERS = ("celeba", "labelled_folders", "celeba_and_folders")
 
-# Data sets that read these folders in every phase.
-OWN_FOLDERS = {"singleimage": ("trainA", "trainB")}
 
 
 LABEL_MAPS = ("none", "A", "B", "both")
@@ -115,10 +113,21 @@ def add_folder_flags(parser: Parser) -> None:
     flag("--rafd_image_dir", help="folder of the domains' folders (none given: --dataroot)")
 
 
+def stand_in_for_dataroot(parser: Parser) -> None:
+    """Without --dataroot, the folders that the flags of the original StarGAN name take its place."""
+    opt = parser.parse_known_args()[0]
+    images = getattr(opt, "celeba_image_dir", None)
+    if images and not opt.attr_path:  # the usual place of the attribute file is beside the folder of images
+        images = os.path.dirname(images.rstrip("/")) or "."
+    if not opt.dataroot:
+        parser.set_defaults(dataroot=images or getattr(opt, "rafd_image_dir", None))
+
+
 def celeba(parser: Parser, is_train: bool) -> Parser:
     add_labelled(parser, "celeba", "celeba")
     refuse(parser, "--dataset_mode celeba", domains="name its attributes with --selected_attrs")
     add_attribute_flags(parser)
+    stand_in_for_dataroot(parser)
     parser.set_defaults(c_dim=len(parser.parse_known_args()[0].selected_attrs), domains=[])
     return parser
 
@@ -127,6 +136,7 @@ def labelled_folders(parser: Parser, is_train: bool) -> Parser:
     add_labelled(parser, "labelled_folders", "rafd")
     refuse(parser, "--dataset_mode labelled_folders", selected_attrs="name its folders with --domains")
     add_folder_flags(parser)
+    stand_in_for_dataroot(parser)
     opt = parser.parse_known_args()[0]
     domains = opt.domains or (find_domains(opt) if is_train and opt.dataroot else [])
     parser.set_defaults(domains=domains, c_dim=len(domains), selected_attrs=[])
@@ -137,6 +147,7 @@ def celeba_and_folders(parser: Parser, is_train: bool) -> Parser:
     add_labelled(parser, "celeba_and_folders", "celeba", "rafd")
     add_attribute_flags(parser)
     add_folder_flags(parser)
+    stand_in_for_dataroot(parser)
     opt = parser.parse_known_args()[0]
     domains = opt.domains or (find_domains(opt) if is_train and opt.dataroot else [])
     if "images" in domains and not opt.domains and not opt.rafd_image_dir:

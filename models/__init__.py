@@ -25,15 +25,18 @@ CONTRASTIVE_DEFAULTS = {
     "no_antialias_up": False,
     "round_to_4": True,
 }
+# A file with one of these flags comes from DCLGAN, whose program has --gan_mode hinge for all models.
+DCLGAN_FLAGS = {"DCL_mode", "lambda_IDT"}
 CONTRASTIVE_TRAINING = {"n_epochs": 200, "n_epochs_decay": 200, "drop_last": True, "finetune_crop": True}
 
 
 @functools.cache  # so that the line is printed once
 def own_name(model_name: str) -> str:
     """The name by which a model is stored: an alias is replaced, unless a file with the alias's name exists."""
-    from util.factory import available
+    from util.factory import available, is_alias
 
-    if model_name not in ALIASES or model_name in available("models", "model"):
+    own_file = model_name in available("models", "model") and not is_alias("models", model_name, "model")
+    if model_name not in ALIASES or own_file:
         return model_name
     print(f"--model {model_name} is {ALIASES[model_name]} here")
     return ALIASES[model_name]
@@ -49,20 +52,35 @@ def find_model_using_name(model_name: str) -> Any:
 def get_option_setter(model_name: str) -> Callable:
     """The function (parser, is_train) -> parser that adds a model's flags and defaults."""
     from models import flags
-    from util.factory import takes_flags_from_table
 
     name = own_name(model_name)
-    if name in flags.BY_NAME and takes_flags_from_table("models", name, "model"):
+    if _takes_flags_from_table(name):
         return flags.BY_NAME[name]
     model = find_model_using_name(name)
-    if not wants_first_batch(model) or name in BUILT_IN:
+    if not wants_first_batch(model):
         return model.modify_commandline_options
 
     def setter(parser, is_train):
         parser.set_defaults(**CONTRASTIVE_DEFAULTS, **(CONTRASTIVE_TRAINING if is_train else {}))
-        return model.modify_commandline_options(parser, is_train)
+        before = parser.get_default("gan_mode")
+        parser = model.modify_commandline_options(parser, is_train)
+        if DCLGAN_FLAGS & parser.names() and parser.get_default("gan_mode") == before:
+            parser.set_defaults(gan_mode="hinge")
+        return parser
 
     return setter
+
+
+def is_built_in(model_name: str) -> bool:
+    """Whether the class of that name is ours: a user's file may have the name of a built-in model."""
+    return model_name == "template" or _takes_flags_from_table(model_name)
+
+
+def _takes_flags_from_table(model_name: str) -> bool:
+    from models import flags
+    from util.factory import takes_flags_from_table
+
+    return model_name in flags.BY_NAME and takes_flags_from_table("models", model_name, "model")
 
 
 def wants_first_batch(model):
@@ -80,7 +98,11 @@ def translates_both_ways(model: Any) -> bool:
 
 def create_model(opt):
     """An instance of the model that ``opt.model`` names; prepare() makes it ready."""
-    model = find_model_using_name(opt.model)(opt)
+    from models.overrides import check_overrides
+    from util.factory import make
+
+    model = make(find_model_using_name(opt.model), opt)
+    check_overrides(model)
     print(f"model [{type(model).__name__}] was created")
     return model
 

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 import torch
 
-from models import fit_out, networks
+from models import fit_out, legacy, networks
 from models.batches import MicroBatches, SharedPasses
 from models.builders import NetworksOfModel, naming_unfit_images
 from models.legacy import ForOlderPlugins, RunFolder, loss_of, translate_by_forward
@@ -14,7 +14,7 @@ from util.errors import InputError
 from util.numerics.finite import Updates
 from util.numerics.precision import Precision
 from util.processes import distributed, gradients
-from util.run import checkpoint, warm_start, weights
+from util.run import states, warm_start, weights
 from util.util import source_side
 
 
@@ -142,11 +142,13 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         """The one place where an update happens: freeze, zero, loss, backward, average, step, thaw.
 
         `loss_function()` returns the scalar to minimise over the parameters of `optimizers`, or calls backward() on
-        it; of several functions in a list the losses are summed. Networks in `frozen` pass gradients on but collect
-        none for their own parameters. If the loss or a gradient is not finite the optimizers change nothing, and
-        --on_nan decides what follows. With many processes, loss and gradients are means over all their images.
+        it; of several functions in a list the losses are summed. None among the optimizers is passed over. Networks
+        in `frozen` pass gradients on but collect none for their own parameters. If the loss or a gradient is not
+        finite the optimizers change nothing, and --on_nan decides what follows. With many processes, loss and
+        gradients are means over all their images.
         """
-        phase = "+".join(str(self.optimizers.index(optimizer)) for optimizer in optimizers)
+        optimizers = [optimizer for optimizer in optimizers if optimizer is not None]
+        phase = "+".join(legacy.place_of(optimizer, self) for optimizer in optimizers)
         self.set_requires_grad(frozen, False)
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
@@ -185,8 +187,9 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         fit_out.before_loading(self.networks_by_name(), opt, self.device)
         if self.isTrain:
             self.schedulers = [networks.get_scheduler(optimizer, opt) for optimizer in self.optimizers]
-        if not self.isTrain or self._continues_from_exports(opt):
-            self.load_networks(weights.tag_of(opt))
+            legacy.report_unlisted(self)
+        if not self.isTrain or opt.continue_train:
+            self._load_weights(opt)
         elif getattr(opt, "init_from", None):
             warm_start.fill(self.networks_by_name(), opt.init_from, weights.tag_of(opt))
         if self.isTrain and getattr(opt, "ema", None):
@@ -194,10 +197,20 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         self.print_networks(opt.verbose)
         fit_out.after_loading(self.networks_by_name(), opt, self.device, self._precision)
 
-    def _continues_from_exports(self, opt):
-        """--continue_train without a state of the whole run, or in a plug-in that loads in its own way."""
-        own_way = type(self).load_networks is not BaseModel.load_networks
-        return opt.continue_train and (own_way or opt.pretrained_name or not checkpoint.find(self.save_dir))
+    def _load_weights(self, opt):
+        """From the exports; with --continue_train from a state where an export is missing or damaged.
+
+        In train.py the state of the whole run is loaded after setup() and decides; a user's own loop has only this.
+        """
+        try:
+            self.load_networks(weights.tag_of(opt))
+        except InputError as error:
+            named = opt.epoch != "latest" or opt.load_iter
+            found = states.newest_whole(self.save_dir, weights.tag_of(opt) if named else None)
+            if not self.isTrain or opt.pretrained_name or not found:
+                raise
+            print(f"{error}; the weights are taken from {found.path}")
+            states.load_networks(self, found.path)
 
     def parallelize(self):
         """Called after setup(); the originals wrapped networks here. Ours need no wrapper."""

@@ -25,8 +25,12 @@ class ColorizationModel(Pix2PixModel):
         self.visual_names = ["real_A", "real_B_rgb", "fake_B_rgb"]
 
     def compute_visuals(self):
-        self.real_B_rgb = lab_to_rgb(self.real_A, self.real_B)
-        self.fake_B_rgb = lab_to_rgb(self.real_A, self.fake_B)
+        self.real_B_rgb = self.lab2rgb(self.real_A, self.real_B)
+        self.fake_B_rgb = self.lab2rgb(self.real_A, self.fake_B)
+
+    def lab2rgb(self, L, AB):
+        """For the pages: (N, 3, H, W) RGB in [-1, 1]; an override may return an HWC image in 0 to 255."""
+        return lab_to_rgb(L, AB)
 
 
 def lab_to_rgb(L, ab):

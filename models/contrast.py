@@ -68,13 +68,13 @@ class Contrastive:
         raise InputError(f"{single}: one vector per image and layer, so negatives come from other images; give {mend}")
 
     def make_adam_F(self, *nets):
-        """The projectors' optimizer in a list, or an empty list where they have nothing to learn."""
+        """The projectors' optimizer, or None where they have nothing to learn."""
         opt = self.opt
         parameters = [parameter for net in nets for parameter in net.parameters()]
         settings = {"lr": opt.lr_F or opt.lr, "betas": (opt.beta1, opt.beta2)}
         if opt.lr_F is None and self.adam_F:
             settings = {**self.adam_F, "lr": self.adam_F["lr"] * getattr(opt, "lr_scale", 1)}
-        return [adam(parameters, **settings)] if parameters and self.uses_patches() else []
+        return adam(parameters, **settings) if parameters and self.uses_patches() else None
 
     def draw_flip(self):
         """Random choice of --flip_equivariance: whether this step's images are translated mirrored."""

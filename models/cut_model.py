@@ -40,8 +40,8 @@ class CUTModel(contrast.Contrastive, BaseModel):
             self.criterionNCE = [networks.PatchNCELoss(opt) for _ in self.nce_layers]
             self.optimizer_G = self.make_adam(self.netG)
             self.optimizer_D = self.make_adam(self.netD)
-            self.optimizers_F = self.make_adam_F(self.netF)
-            self.optimizers = [self.optimizer_G, self.optimizer_D, *self.optimizers_F]
+            self.optimizer_F = self.make_adam_F(self.netF)
+            self.optimizers = [each for each in (self.optimizer_G, self.optimizer_D, self.optimizer_F) if each]
 
     def check_weights(self):
         opt = self.opt
@@ -100,4 +100,4 @@ class CUTModel(contrast.Contrastive, BaseModel):
     def optimize_parameters(self):
         self.run_forward()
         self.step([self.optimizer_D], self.compute_D_loss)
-        self.step([self.optimizer_G, *self.optimizers_F], self.compute_G_loss, frozen=[self.netD])
+        self.step([self.optimizer_G, self.optimizer_F], self.compute_G_loss, frozen=[self.netD])

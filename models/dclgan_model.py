@@ -40,8 +40,8 @@ class DCLGANModel(contrast.Contrastive, TwoWayModel):
             self.model_names = ["G_A", "F1", "D_A", "G_B", "F2", "D_B"]
             self.criterionNCE = [networks.CosinePatchNCELoss(opt) for _ in self.nce_layers]
             self.criterionIdt = torch.nn.L1Loss()
-            self.optimizers_F = self.make_adam_F(*self.make_projectors())
-            self.optimizers += self.optimizers_F
+            self.optimizer_F = self.make_adam_F(*self.make_projectors())
+            self.optimizers += [self.optimizer_F] if self.optimizer_F else []
 
     def check_weights(self):
         opt = self.opt
@@ -101,4 +101,4 @@ class DCLGANModel(contrast.Contrastive, TwoWayModel):
         self.run_forward()
         self.step([self.optimizer_D], [self.backward_D_A, self.backward_D_B])
         frozen = [self.netD_A, self.netD_B]
-        self.step([self.optimizer_G, *self.optimizers_F], self.compute_G_loss, frozen=frozen)
+        self.step([self.optimizer_G, self.optimizer_F], self.compute_G_loss, frozen=frozen)

@@ -9,3 +9,6 @@ from models.cut_model import CUTModel
 
 class FastCUTModel(CUTModel):
     modify_commandline_options = staticmethod(flags.fastcut)
+
+
+FASTCUTModel = FastCUTModel  # the name in the original program

@@ -103,6 +103,27 @@ def _is_term(loss, whole):
     return False
 
 
+def place_of(optimizer: torch.optim.Optimizer, model: Any) -> str:
+    """The number of an optimizer in model.optimizers."""
+    if optimizer in model.optimizers:
+        return str(model.optimizers.index(optimizer))
+    names = [name for name, value in vars(model).items() if value is optimizer]
+    raise InputError(
+        f"{type(model).__name__}: {names[0] if names else type(optimizer).__name__} is not in self.optimizers: put it "
+        "there in the place of the optimizer that it replaces, so that it is scheduled, saved and resumed"
+    )
+
+
+def report_unlisted(model: Any) -> None:
+    """Print which optimizers of a model are not in its list: they work, and nothing else is done with them."""
+    for name, value in vars(model).items():
+        if isinstance(value, torch.optim.Optimizer) and value not in model.optimizers:
+            print(
+                f"{type(model).__name__}: {name} is not in self.optimizers, so its learning rate does not follow "
+                "--lr_policy, and its state is neither saved nor resumed"
+            )
+
+
 def translate_by_forward(model: Any, images: torch.Tensor) -> dict[str, torch.Tensor]:
     """What a plug-in without a translate() of its own makes of the images: set_input() and forward().
 
@@ -130,6 +151,9 @@ def scored_by_name(visual_names: list) -> dict[str, tuple[str, str | None]]:
 
 class ForOlderPlugins:
     """Methods of BaseModel that only plug-ins call."""
+
+    def initialize(self, opt):
+        """Models of 2018 fill their instance in an initialize() that calls this one; __init__ has done its work."""
 
     def _BaseModel__patch_instance_norm_state_dict(self, state_dict, module, keys, i=0):
         """Plug-ins with a load_networks() of their own call ``self.__patch_...`` for every key of a state dict."""

@@ -5,42 +5,31 @@ import torch.nn.functional as F
 from torch import nn
 
 
-def _vanilla(prediction, target, is_real):
-    return F.binary_cross_entropy_with_logits(prediction, target)
-
-
-def _lsgan(prediction, target, is_real):
-    return F.mse_loss(prediction, target)
-
-
-def _wgangp(prediction, target, is_real):
+def _wgangp(prediction, is_real):
     return -prediction.mean() if is_real else prediction.mean()
 
 
-def _nonsaturating(prediction, target, is_real):
+def _nonsaturating(prediction, is_real):
     # One value per sample, (N,), as released: the caller takes the mean.
     return F.softplus(-prediction if is_real else prediction).flatten(1).mean(1)
 
 
-def _hinge(prediction, target, is_real):
+def _hinge(prediction, is_real):
     # As released also for generators: they minimise mean(max(0, 1 - D(fake))), and not -mean(D(fake)) as in SAGAN.
     return F.relu(1 - prediction if is_real else 1 + prediction).mean()
 
 
-GAN_LOSSES = {
-    "vanilla": _vanilla,
-    "lsgan": _lsgan,
-    "wgangp": _wgangp,
-    "nonsaturating": _nonsaturating,
-    "hinge": _hinge,
-}
+WITH_LABELS = {"vanilla": nn.BCEWithLogitsLoss, "lsgan": nn.MSELoss}  # (prediction, label) -> loss
+WITHOUT_LABELS = {"wgangp": _wgangp, "nonsaturating": _nonsaturating, "hinge": _hinge}
+GAN_LOSSES = (*WITH_LABELS, *WITHOUT_LABELS)
 
 
 class GANLoss(nn.Module):
     """The adversarial term on a map of logits, by a word of --gan_mode; call it as (prediction, target_is_real).
 
     A scalar, except in mode nonsaturating: (N,), so take the mean in any case. The two labels smooth vanilla and
-    lsgan; the other modes have no labels.
+    lsgan; the other modes have no labels. ``loss`` is the function of prediction and label of these two; a function
+    that is set in its place is used in every mode.
     """
 
     def __init__(self, gan_mode, target_real_label=1.0, target_fake_label=0.0):
@@ -48,6 +37,7 @@ class GANLoss(nn.Module):
         if gan_mode not in GAN_LOSSES:
             raise ValueError(f"GAN mode {gan_mode!r}: choose one of {', '.join(GAN_LOSSES)}")
         self.gan_mode = gan_mode
+        self.loss = WITH_LABELS[gan_mode]() if gan_mode in WITH_LABELS else None
         self.register_buffer("real_label", torch.tensor(target_real_label))
         self.register_buffer("fake_label", torch.tensor(target_fake_label))
 
@@ -57,8 +47,9 @@ class GANLoss(nn.Module):
         return label.to(prediction).expand_as(prediction)
 
     def forward(self, prediction, target_is_real):
-        target = self.get_target_tensor(prediction, target_is_real)
-        return GAN_LOSSES[self.gan_mode](prediction, target, target_is_real)
+        if self.loss is None:
+            return WITHOUT_LABELS[self.gan_mode](prediction, target_is_real)
+        return self.loss(prediction, self.get_target_tensor(prediction, target_is_real))
 
 
 def discriminator_loss(criterion, of_real, of_fake):

@@ -84,3 +84,6 @@ class SimDCLModel(DCLGANModel):
         images = len(self.real_A)
         number = min(len(vectors) for vectors in patches) // images
         return torch.stack([vectors.unflatten(0, (images, -1))[:, :number] for vectors in patches], 1)
+
+
+SIMDCLModel = SimDCLModel  # the name in the original program

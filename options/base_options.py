@@ -61,6 +61,10 @@ class BaseOptions:
         """Whether the value of an earlier run (see restore) is the default of a flag with this declaration."""
         return False
 
+    def without_own_defaults(self, trained: dict[str, Any], package: Any, name: str) -> dict[str, Any]:
+        """The values of an earlier run without those for which a user's model or data set has a default that wins."""
+        return trained
+
     def gather_options(self) -> argparse.Namespace:
         """Parse in passes (see above) and return the raw Namespace; ``-h`` prints the flags of the choice and exits."""
         parser = self.initialize(OptionParser(self.words()))
@@ -69,10 +73,12 @@ class BaseOptions:
         model = parser.parse_known_args()[0].model
         parser.begin_choice(f"--model {model}", before=flags.NETWORKS)
         parser = models.get_option_setter(model)(parser, self.isTrain)
+        trained = self.without_own_defaults(trained, models, model)
         parser.set_defaults(**{name: trained[name] for name in ("dataset_mode",) if name in trained})
         dataset_mode = parser.parse_known_args()[0].dataset_mode
         parser.begin_choice(f"--dataset_mode {dataset_mode}", before=flags.NETWORKS)
         parser = data.get_option_setter(dataset_mode)(parser, self.isTrain)
+        trained = self.without_own_defaults(trained, data, dataset_mode)
         taken = parser.names_with(self.takes_over)
         parser.set_defaults(**{name: trained[name] for name in taken if name in trained})
         self.parser = parser

@@ -50,7 +50,7 @@ CHOICES = {
 
 def check(opt: argparse.Namespace, given: set[str]) -> None:
     """Check everything that is known before data or networks exist. Raises InputError."""
-    built_in = opt.model in models.BUILT_IN and opt.dataset_mode in data.BUILT_IN
+    built_in = models.is_built_in(opt.model) and data.is_built_in(opt.dataset_mode)
     check_name(opt.name)
     if not re.fullmatch(r"[A-Za-z0-9_-]+", opt.epoch):
         raise InputError(f"--epoch {opt.epoch}: an epoch's number, latest, or best")

@@ -8,6 +8,7 @@ import secrets
 from typing import Any
 
 import data
+from data.image_names import image_rule, is_shard
 from options import checks
 from options.parser import OptionParser
 from util.files import write_text
@@ -76,19 +77,28 @@ def given_values(trained: dict[str, Any]) -> dict[str, Any]:
 
 
 def for_test(trained: dict[str, Any], parser: OptionParser) -> dict[str, Any]:
-    """The trained options, with the data set that suits the test's --model and --dataroot."""
+    """The trained options, with the data set that suits the test's --model and --dataroot.
+
+    ``single`` takes the place of a built-in data set where the images lie directly in a folder without phases; a data
+    set of a user's own is never replaced.
+    """
     trained = given_values(trained)
     parser.set_defaults(model=trained["model"])
     opt = parser.parse_known_args()[0]
+    mode = trained["dataset_mode"]
     if opt.model != trained["model"]:  # --model test has a data set of its own
         trained.pop("dataset_mode", None)
-    elif not _has_folder_of(trained["dataset_mode"], opt) and not data.reads_plain_folders(trained["dataset_mode"]):
+    elif data.is_built_in(mode) and not data.reads_plain_folders(mode) and _is_plain_folder(opt.dataroot, opt.phase):
         trained["dataset_mode"] = "single"
     return trained
 
 
-def _has_folder_of(dataset_mode, opt):
-    phase = opt.phase
-    names = (phase, f"{phase}A", f"{phase}B", *(("val", "valA", "valB") if phase == "test" else ()))
-    names = data.own_folders(dataset_mode) or names
-    return not opt.dataroot or any(os.path.isdir(os.path.join(opt.dataroot, name)) for name in names)
+def _is_plain_folder(dataroot, phase):
+    """Whether images (or tar files of images) lie directly in the folder, and no folder in it belongs to a phase."""
+    if not dataroot or not os.path.isdir(dataroot):
+        return False
+    names = os.listdir(dataroot)
+    phases = ("train", "val", "test", phase)
+    if any(name.startswith(phases) and os.path.isdir(os.path.join(dataroot, name)) for name in names):
+        return False
+    return any(image_rule()(name) or is_shard(name) for name in names)

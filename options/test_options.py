@@ -4,12 +4,14 @@ import argparse
 import contextlib
 import io
 import os
+from collections.abc import Callable
 from typing import Any
 
 import models
 from options import checks, flags, saved
 from options.base_options import BaseOptions
 from options.parser import OptionParser
+from options.train_options import TrainOptions
 from util.errors import InputError
 from util.flags import Declaration
 
@@ -27,28 +29,51 @@ class TestOptions(BaseOptions):
     def restore(self, parser: OptionParser) -> dict[str, Any]:
         """The trained run's options, so that ``--dataroot`` and ``--name`` are enough; {} for bare checkpoints."""
         self.trained = saved.read(parser)
+        self.own_defaults: set[str] = set()
         return saved.for_test(self.trained, parser) if self.trained else {}
 
     def takes_over(self, flag: Declaration) -> bool:
         return flag.restored
+
+    def without_own_defaults(self, trained: dict[str, Any], package: Any, name: str) -> dict[str, Any]:
+        """As in the original programs, what a user's file sets under ``if not is_train`` holds in every test."""
+        if not trained or package.is_built_in(name):
+            return trained
+        own = defaults_of_tests(package.get_option_setter(name), self.words())
+        self.own_defaults |= own
+        return {key: value for key, value in trained.items() if key not in own}
 
     def finish(self, opt: argparse.Namespace, given: set[str]) -> None:
         super().finish(opt, given)
         checks.check_against_trained(opt, given, self.trained, self.parser)
         if self.trained:
             settle_direction(opt, self.trained)
-        if "patch" in opt.preprocess and "preprocess" not in given:  # patches of a grid are for training
+        if "patch" in opt.preprocess and "preprocess" not in given | self.own_defaults:  # patches of a grid are for training
             opt.preprocess = "none"
-        if "load_size" not in given:  # no crop jitter in a test
+        if "load_size" not in given | self.own_defaults:  # no crop jitter in a test
             opt.load_size = opt.crop_size
         opt.precision = opt.precision or "fp32"
-        opt.exact_size = opt.model in models.BUILT_IN  # their generators take any size; see get_transform
+        opt.exact_size = models.is_built_in(opt.model)  # their generators take any size; see get_transform
         opt.serial_batches = True
         opt.no_flip = True
         opt.display_id = -1
 
     def check_runs(self, opt: argparse.Namespace) -> None:
         checks.check_run_exists(opt, opt.name, self.trained)
+
+
+def defaults_of_tests(setter: Callable, words: list[str]) -> set[str]:
+    """Names of the flags whose default the setter of a model or data set changes in tests and not in training."""
+    changed: list[dict[str, Any]] = []
+    for options in (TestOptions, TrainOptions):
+        parser = options(words).initialize(OptionParser(words))
+        before = {name: parser.get_default(name) for name in parser.names()}
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):  # raised in its own call, too
+            parser = setter(parser, options is TrainOptions)
+        after = {name: parser.get_default(name) for name in parser.names()}
+        changed.append({key: after[key] for key in after if key not in before or after[key] != before[key]})
+    in_tests, in_training = changed
+    return {key for key, value in in_tests.items() if key not in in_training or in_training[key] != value}
 
 
 def settle_direction(opt: argparse.Namespace, trained: dict[str, Any]) -> None:

@@ -51,19 +51,39 @@ def takes_flags_from_table(package: str, name: str, suffix: str) -> bool:
     torch. Every other page is imported and asked itself: a page that was edited to define the function, and a page of
     a user in a folder earlier in the path.
     """
-    page = importlib.util.find_spec(f"{package}.{name}_{suffix}")
-    if page is None or page.origin is None:
-        return False
-    try:
-        with open(page.origin, "rb") as file:
-            tree = ast.parse(file.read())
-    except (OSError, SyntaxError, ValueError):  # importing the page reports the fault
-        return False
-    classes = [
-        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.lower() == _target(name, suffix)
-    ]
+    body = _statements(package, name, suffix)
+    classes = [node for node in body if isinstance(node, ast.ClassDef) and node.name.lower() == _target(name, suffix)]
     lines = {ast.unparse(line) for line in classes[-1].body} if classes else set()
     return f"modify_commandline_options = staticmethod(flags.{name})" in lines
+
+
+def is_alias(package: str, name: str, suffix: str) -> bool:
+    """Whether the file <package>/<name>_<suffix>.py only hands on the class of another page. It is not imported."""
+    body = _statements(package, name, suffix)
+    return any(isinstance(node, ast.ImportFrom) for node in body) and not any(
+        isinstance(node, (ast.ClassDef, ast.FunctionDef)) for node in body
+    )
+
+
+def _statements(package, name, suffix):
+    """The statements of a page's file; an empty list if there is no such file, or none that can be read."""
+    page = importlib.util.find_spec(f"{package}.{name}_{suffix}")
+    if page is None or page.origin is None:
+        return []
+    try:
+        with open(page.origin, "rb") as file:
+            return ast.parse(file.read()).body
+    except (OSError, SyntaxError, ValueError):  # importing the page reports the fault
+        return []
+
+
+def make(found: type, opt: Any) -> Any:
+    """An instance of a model or data set; those of 2018 have an initialize(opt) instead of an __init__."""
+    instance = found(opt)
+    first, fills = (next(kind for kind in found.__mro__ if name in vars(kind)) for name in ("__init__", "initialize"))
+    if first.__name__ in ("BaseModel", "BaseDataset") and issubclass(fills, first) and fills is not first:
+        instance.initialize(opt)
+    return instance
 
 
 def _target(name, suffix):

@@ -14,6 +14,7 @@ from data import find_dataset_using_name
 from data.loading.headers import roots_of
 from data.loading.worker import Positioned, Refusal, Replaced, collate, naming_dead_workers, start_worker
 from util.errors import InputError
+from util.factory import make
 from util.numerics import seeding
 from util.processes import distributed
 
@@ -68,7 +69,7 @@ class CustomDatasetDataLoader:
 
     def __init__(self, opt):
         self.opt = opt
-        self.dataset = find_dataset_using_name(opt.dataset_mode)(opt)
+        self.dataset = make(find_dataset_using_name(opt.dataset_mode), opt)
         print(f"dataset [{type(self.dataset).__name__}] was created")
         length = len(self.dataset)
         if length == 0:

@@ -25,8 +25,12 @@ class ResnetBlock(nn.Module):
 
     def __init__(self, dim, padding_type, norm_layer, use_dropout, use_bias):
         super().__init__()
+        self.conv_block = self.build_conv_block(dim, padding_type, norm_layer, use_dropout, use_bias)
+
+    def build_conv_block(self, dim, padding_type, norm_layer, use_dropout, use_bias):
+        """The module f."""
         dropout = [nn.Dropout(0.5)] if use_dropout else []
-        self.conv_block = nn.Sequential(
+        return nn.Sequential(
             *_conv3x3(dim, padding_type, norm_layer, use_bias),
             nn.ReLU(True),
             *dropout,

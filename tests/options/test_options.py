@@ -266,6 +266,7 @@ def test_a_folder_without_phases_is_read_as_single_images(tmp_path):
     trained_run(tmp_path)
     plain = tmp_path / "plain"
     plain.mkdir()
+    (plain / "photo.jpg").touch()
     opt = TestOptions(
         ["--dataroot", str(plain), "--device", "cpu", "--checkpoints_dir", str(tmp_path), "--name", "run"]
     ).parse()

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import data
 import models
@@ -20,17 +18,6 @@ HERE = Path(__file__).parent
 def plugins_in_the_packages(monkeypatch):
     monkeypatch.setattr(models, "__path__", [*models.__path__, str(HERE / "models")])
     monkeypatch.setattr(data, "__path__", [*data.__path__, str(HERE / "data")])
-
-
-@pytest.fixture
-def photos(tmp_path):
-    rng = np.random.default_rng(0)
-    for side in ("trainA", "trainB", "testA", "testB"):
-        (tmp_path / "photos" / side).mkdir(parents=True)
-        for i in range(3):
-            pixels = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "photos" / side / f"{i}.png")
-    return tmp_path / "photos"
 
 
 def command(photos, tmp_path, *words):

@@ -55,9 +55,6 @@ class Checkpoint:
             wanted = None if opt.epoch == "latest" and not opt.load_iter else weights.tag_of(opt)
             if self.resume(wanted):
                 return
-            # There is a state, but of another --epoch: setup() has not loaded weights.
-            if distributed.on_rank0(lambda: bool(find(self.folder))):
-                self.model.load_networks(weights.tag_of(opt))
             print("continuing from weights alone: optimizers, schedule and counters start anew (see --epoch_count)")
 
     def _clear(self, overwrite):
@@ -120,6 +117,8 @@ class Checkpoint:
             os.path.relpath(os.path.join(at, name), beside) for at, _, names in os.walk(beside) for name in names
         )
         state = os.path.join(beside, f"{tag}_state.pth")
+        for name in sorted({f"{tag}_state.pth", f"{tag}_manifest.json"} & set(found)):
+            raise InputError(f"save_networks() writes {name}, a file of the checkpoint itself; choose another name")
         sums = {os.path.basename(path): run_folder.proof(path) for path in self._exports(beside, tag)}
         sums[os.path.basename(state)] = self._write_state(state)
         run_folder.write_manifest(beside, tag, sums, self.progress.total_iters)

@@ -179,9 +179,18 @@ def _position(path):
         return -1
 
 
-def newest_whole(folder: str) -> Found | None:
-    """The newest state file of a run that is whole."""
-    return next((found for found in find(folder) if not damage(folder, found)), None)
+def newest_whole(folder: str, tag: str | None = None) -> Found | None:
+    """The newest state file of a run that is whole; only the file of `tag` if one is given."""
+    return next((found for found in find(folder, tag) if not damage(folder, found)), None)
+
+
+def load_networks(model, path: str) -> None:
+    """Fill the networks of a model from a state, and nothing else."""
+    state = read_state(path)["model"]["networks"]
+    for name, net in model.networks_by_name().items():
+        if name not in state:
+            raise InputError(f"{path}: made by another kind of model (its networks: {', '.join(state)})")
+        weights.fit(net, state[name], path)
 
 
 def read_state(path: str) -> dict:

@@ -1,0 +1,181 @@
+"""What model and data set files of the original programs' users rely on beyond names: each point with a small file."""
+
+import textwrap
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_plugins import command, train
+
+import data
+import models
+from options.test_options import TestOptions
+from options.train_options import TrainOptions
+from util.errors import InputError
+
+
+MINE = """
+import torch
+from models import networks
+from models.base_model import BaseModel
+
+class MineModel(BaseModel):
+    def __init__(self, opt):
+        BaseModel.__init__(self, opt)
+        self.loss_names, self.visual_names, self.model_names = ["G"], ["real_A", "fake_B"], ["G"]
+        self.netG = networks.define_G(opt.input_nc, opt.output_nc, opt.ngf, "resnet_4blocks", opt.norm)
+        if self.isTrain:
+            self.optimizer_G = torch.optim.Adam(self.netG.parameters(), lr=opt.lr)
+            self.optimizers.append(self.optimizer_G)
+
+    def set_input(self, input):
+        self.real_A, self.image_paths = input["A"].to(self.device), input["A_paths"]
+
+    def forward(self):
+        self.fake_B = self.netG(self.real_A)
+
+    def optimize_parameters(self):
+        self.forward()
+        self.optimizer_G.zero_grad()
+        self.loss_G = self.fake_B.abs().mean()
+        self.loss_G.backward()
+        self.optimizer_G.step()
+"""
+
+
+def mine(*further):
+    """The source of MineModel with further methods."""
+    return MINE + "".join(textwrap.indent(textwrap.dedent(text), "    ") for text in further)
+
+
+def options_of(photos, tmp_path, *words, kind=TrainOptions):
+    return kind(command(photos, tmp_path, *words)).parse()
+
+
+def made(photos, tmp_path, *words):
+    """A new model, ready to be trained."""
+    opt = options_of(photos, tmp_path, "--ngf", "4", "--ndf", "4", *words)
+    return models.create_model(opt), opt
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_files_that_save_networks_writes_are_all_kept(plugin, photos, tmp_path):
+    saves = """
+    def save_networks(self, epoch):
+        import os
+        BaseModel.save_networks(self, epoch)
+        os.makedirs(os.path.join(self.save_dir, "ema"), exist_ok=True)
+        torch.save(self.netG.state_dict(), os.path.join(self.save_dir, "ema", "%s.pth" % epoch))
+        torch.save(self.optimizer_G.state_dict(), self.save_dir + "/%s_optimizer.pth" % epoch)
+        (self.save_dir / "iter.txt").write_text(str(epoch))
+    """
+    plugin("mine_model", mine(saves))
+    run = train(photos, tmp_path, "--model", "mine", "--save_epoch_freq", "1", "--keep_last", "1")
+    kept = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert {"ema/latest.pth", "ema/1.pth", "ema/2.pth", "latest_optimizer.pth", "1_optimizer.pth", "iter.txt"} <= kept
+    assert "1_net_G.pth" not in kept and "2_net_G.pth" in kept  # pruned by --keep_last: only what we write
+
+
+def test_a_file_of_a_plug_in_with_the_name_of_a_state_is_refused(plugin, photos, tmp_path):
+    saves = """
+    def save_networks(self, epoch):
+        torch.save({}, self.save_dir + "/%s_state.pth" % epoch)
+    """
+    plugin("mine_model", mine(saves))
+    with pytest.raises(InputError, match=r"save_networks\(\) writes latest_state.pth.*choose another name"):
+        train(photos, tmp_path, "--model", "mine")
+
+
+# --- tests -----------------------------------------------------------------------------------------------------------
+
+MASKS = """
+import os
+from data.base_dataset import BaseDataset, get_transform
+from data.image_folder import make_dataset
+from PIL import Image
+
+class MasksDataset(BaseDataset):
+    def __init__(self, opt):
+        BaseDataset.__init__(self, opt)
+        self.paths = sorted(make_dataset(os.path.join(opt.dataroot, "masks")))
+        self.transform = get_transform(opt)
+
+    def __getitem__(self, index):
+        image = self.transform(Image.open(self.paths[index]).convert("RGB"))
+        return {"A": image, "B": image, "A_paths": self.paths[index], "B_paths": self.paths[index]}
+
+    def __len__(self):
+        return len(self.paths)
+"""
+
+
+def image(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((40, 80, 3), 9, np.uint8)).save(path)
+    return path
+
+
+def test_the_data_set_of_a_plug_in_is_never_replaced_in_a_test(plugin, photos, tmp_path):
+    plugin("masks_dataset", MASKS)
+    image(photos / "masks" / "m.png")
+    train(photos, tmp_path, "--model", "template", "--dataset_mode", "masks", "--netG", "resnet_4blocks")
+    elsewhere = image(tmp_path / "elsewhere" / "photo.png").parent
+    image(elsewhere / "masks" / "mask.png")
+    opt = options_of(elsewhere, tmp_path, kind=TestOptions)
+    assert opt.dataset_mode == "masks"
+    assert [item["A_paths"][0] for item in data.create_dataset(opt)] == [str(elsewhere / "masks" / "mask.png")]
+
+
+@pytest.mark.parametrize(("files", "mode"), [
+    (["a.png"], "single"), (["a.png", "notes/x.txt"], "single"), (["a.png", "train/x.png"], "unaligned"),
+    (["trainA/x.png", "trainB/x.png"], "unaligned"), (["a.png", "valA/x.png"], "unaligned"),
+    (["a.png", "test_old/x.png"], "unaligned"), (["sub/a.png"], "unaligned"), ([], "unaligned"),
+])  # fmt: skip
+def test_single_images_take_the_place_of_a_built_in_data_set_only_in_a_plain_folder(files, mode, photos, tmp_path):
+    options = TrainOptions(command(photos, tmp_path, "--model", "cycle_gan"))
+    options.parse()
+    options.save()
+    folder = tmp_path / "given"
+    folder.mkdir()
+    for name in files:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    opt = options_of(folder, tmp_path, kind=TestOptions)
+    assert opt.dataset_mode == mode
+    if mode != "single" and "valA/x.png" not in files:  # valA stands in for testA
+        with pytest.raises(InputError, match=r"--dataset_mode unaligned reads <dataroot>/testA and <dataroot>/testB"):
+            data.create_dataset(opt)
+
+
+def test_pairs_without_a_test_folder_are_not_squeezed(tmp_path):
+    pairs = tmp_path / "pairs"
+    image(pairs / "train" / "a.png")
+    options = TrainOptions(command(pairs, tmp_path, "--model", "pix2pix", "--netG", "resnet_4blocks"))
+    options.parse()
+    options.save()
+    opt = options_of(pairs, tmp_path, kind=TestOptions)
+    with pytest.raises(InputError, match=r"test: there is no such folder.*name another folder with --phase \(train\)"):
+        data.create_dataset(opt)
+
+
+def test_defaults_of_a_plug_in_for_tests_win_over_what_the_run_stored(plugin, photos, tmp_path):
+    sets = """
+    @staticmethod
+    def modify_commandline_options(parser, is_train):
+        parser.set_defaults(ngf=4, preprocess="crop")
+        if not is_train:
+            parser.set_defaults(preprocess="none", load_size=48, dataset_mode="masks")
+        return parser
+    """
+    plugin("mine_model", mine(sets))
+    plugin("masks_dataset", MASKS)
+    small = command(photos, tmp_path)[:8]  # without sizes
+    options = TrainOptions([*small, "--model", "mine", "--ngf", "8", "--crop_size", "32"])
+    options.parse()
+    options.save()
+    opt = TestOptions(small).parse()
+    assert (opt.preprocess, opt.load_size, opt.dataset_mode) == ("none", 48, "masks")
+    assert (opt.ngf, opt.crop_size) == (8, 32)  # set for training, too: what the run stored counts
+    assert TestOptions([*small, "--preprocess", "resize"]).parse().preprocess == "resize"
