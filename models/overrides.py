@@ -25,7 +25,7 @@ def check_overrides(model: Any) -> None:
         for name, method in vars(kind).items():
             called_as = next((vars(page)[name] for page in pages if name in vars(page)), None)
             if isinstance(method, FunctionType) and isinstance(called_as, FunctionType):
-                check_arguments(kind, pages[0], method, called_as)
+                check_arguments(f"{kind.__name__}.{name}()", pages[0].__name__, method, called_as)
     used = set().union(*(loaded_names(kind) for kind in type(model).__mro__))
     mine = {name for kind in own for name in vars(kind)} | set(vars(model))
     for name in sorted(name for name in mine if VERB.fullmatch(name) and name not in used):
@@ -36,15 +36,15 @@ def check_overrides(model: Any) -> None:
         )
 
 
-def check_arguments(kind: type, page: type, method: FunctionType, called_as: FunctionType) -> None:
+def check_arguments(own: str, page: str, method: FunctionType, called_as: FunctionType) -> None:
     """InputError if a method can't be called with the arguments that the page gives to the method it overrides."""
     given = [each for each in inspect.signature(called_as).parameters.values() if each.default is each.empty]
     try:
         inspect.signature(method).bind(*given)
     except TypeError as error:
+        arguments = ", ".join(each.name for each in given[1:])
         raise InputError(
-            f"{kind.__name__}.{method.__name__}(): {page.__name__} calls it as {method.__name__}"
-            f"({', '.join(each.name for each in given[1:])}) ({error}); take these arguments, or override "
+            f"{own}: {page} calls it as {called_as.__name__}({arguments}) ({error}); take these arguments, or override "
             "optimize_parameters() and call it there"
         ) from None
 

@@ -1,11 +1,14 @@
 """Subclasses of our pages in the original programs' style: overridden verbs and replaced attributes are used."""
 
+import numpy as np
 import pytest
 import torch
 from distributed.cases import EQUAL, batch, build, parameters, steps
 
 import models
+from models import networks
 from models.base_model import BaseModel
+from models.colorization_model import ColorizationModel
 from models.cut_model import CUTModel
 from models.cycle_gan_model import CycleGANModel
 from models.dclgan_model import DCLGANModel
@@ -115,6 +118,67 @@ def test_discriminators_verbs_of_cycle_gan(monkeypatch, model_class):
     assert_equal(*(trained(monkeypatch, "cycle_gan", each) for each in (CycleGANModel, model_class)), atol=1e-9)
 
 
+def step_of_cycle_gan(self):
+    self.forward()
+    self.set_requires_grad([self.netD_A, self.netD_B], False)
+    self.optimizer_G.zero_grad()
+    self.backward_G()
+    self.optimizer_G.step()
+    self.set_requires_grad([self.netD_A, self.netD_B], True)
+    self.optimizer_D.zero_grad()
+    self.backward_D_A()
+    self.backward_D_B()
+    self.optimizer_D.step()
+
+
+def step_of_cut(self):
+    self.forward()
+    self.set_requires_grad(self.netD, True)
+    self.optimizer_D.zero_grad()
+    self.loss_D = self.compute_D_loss()
+    self.loss_D.backward()
+    self.optimizer_D.step()
+    self.set_requires_grad(self.netD, False)
+    self.optimizer_G.zero_grad()
+    if self.opt.netF == "mlp_sample":
+        self.optimizer_F.zero_grad()
+    self.loss_G = self.compute_G_loss()
+    self.loss_G.backward()
+    self.optimizer_G.step()
+    if self.opt.netF == "mlp_sample":
+        self.optimizer_F.step()
+
+
+def step_of_dclgan(self):
+    self.forward()
+    self.set_requires_grad([self.netD_A, self.netD_B], True)
+    self.optimizer_D.zero_grad()
+    self.backward_D_A()
+    self.backward_D_B()
+    self.optimizer_D.step()
+    self.set_requires_grad([self.netD_A, self.netD_B], False)
+    self.optimizer_G.zero_grad()
+    self.optimizer_F.zero_grad()
+    self.loss_G = self.compute_G_loss()
+    self.loss_G.backward()
+    self.optimizer_G.step()
+    self.optimizer_F.step()
+
+
+STEPS = [
+    ("cycle_gan", CycleGANModel, step_of_cycle_gan),
+    ("cut", CUTModel, step_of_cut),
+    ("dclgan", DCLGANModel, step_of_dclgan),
+    ("simdcl", SimDCLModel, step_of_dclgan),
+]
+
+
+@pytest.mark.parametrize(("name", "page", "step"), STEPS, ids=[name for name, _, _ in STEPS])
+def test_a_subclass_may_make_the_step_as_the_original_program_does(monkeypatch, name, page, step):
+    own = type("Model", (page,), {"optimize_parameters": step})
+    assert_equal(*(trained(monkeypatch, name, each) for each in (page, own)), atol=1e-9)
+
+
 CALLED = [
     ("template", TemplateModel, "backward"),
     ("pix2pix", Pix2PixModel, "backward_D"),
@@ -132,6 +196,7 @@ CALLED = [
     ("dclgan", DCLGANModel, "backward_D_A"),
     ("dclgan", DCLGANModel, "backward_D_B"),
     ("dclgan", DCLGANModel, "backward_D_basic"),
+    ("simdcl", SimDCLModel, "compute_G_loss"),
     ("simdcl", SimDCLModel, "calculate_Sim_loss_all"),
 ]
 
@@ -166,6 +231,95 @@ def test_a_replaced_criterion_is_used(name, criteria):
         setattr(model, attribute, lambda *args, a=attribute, o=original: called.add(a) or o(*args))
     steps(model, slice(None), 1, count=1)
     assert called == set(criteria)
+
+
+@pytest.mark.parametrize("mode", ["lsgan", "vanilla", "hinge"])
+def test_a_loss_set_in_the_adversarial_criterion_is_used(monkeypatch, mode):
+    class L1(torch.nn.Module):
+        def forward(self, prediction, label):
+            return (prediction - label).abs().mean()
+
+    class Own(Pix2PixModel):
+        def __init__(self, opt):
+            super().__init__(opt)
+            self.criterionGAN.loss = L1()
+
+    model = trained(monkeypatch, "pix2pix", Own, "--gan_mode", mode, count=1)
+    of_real = model.netD(torch.cat((model.real_A, model.real_B), 1))
+    assert model.criterionGAN(of_real, True) == (of_real - 1).abs().mean()
+
+
+def test_a_block_of_a_subclass_is_built_by_its_own_method(monkeypatch):
+    class Plain(networks.ResnetBlock):
+        def build_conv_block(self, dim, padding_type, norm_layer, use_dropout, use_bias):
+            return torch.nn.Conv2d(dim, dim, 1)
+
+    assert isinstance(Plain(4, "reflect", torch.nn.BatchNorm2d, False, True).conv_block, torch.nn.Conv2d)
+    monkeypatch.setattr(networks.ResnetBlock, "build_conv_block", Plain.build_conv_block)
+    blocks = [m for m in networks.define_G(3, 3, 4, "resnet_6blocks").modules() if isinstance(m, networks.ResnetBlock)]
+    assert len(blocks) == 6 and all(isinstance(block.conv_block, torch.nn.Conv2d) for block in blocks)
+
+
+def test_lab2rgb_of_a_subclass_of_colorization_is_shown(monkeypatch):
+    class Gray(ColorizationModel):
+        def lab2rgb(self, L, AB):
+            return np.full((8, 8, 3), 128.0)
+
+    monkeypatch.setattr(models, "find_model_using_name", lambda _: Gray)
+    words = ["--model", "colorization", "--netG", "resnet_4blocks", "--ngf", "4", "--ndf", "4", "--name", "cases"]
+    model = build(words, 1)
+    model.real_A, model.real_B = torch.zeros(1, 1, 8, 8), torch.zeros(1, 2, 8, 8)
+    model.fake_B = model.real_B
+    model.compute_visuals()
+    assert (model.get_current_visuals()["fake_B_rgb"] == 128).all()
+
+
+def sim_of_the_original(self, feat_realA, feat_fakeB, feat_realB, feat_fakeA):
+    return 0.0
+
+
+def test_an_override_that_the_page_can_not_call_is_refused_at_creation(monkeypatch):
+    own = type("Mine", (SimDCLModel,), {"calculate_Sim_loss_all": sim_of_the_original})
+    with pytest.raises(
+        InputError, match=r"Mine.calculate_Sim_loss_all\(\): SimDCLModel calls it as calculate_Sim_loss_all"
+    ):
+        trained(monkeypatch, "simdcl", own)
+
+
+def test_verbs_that_nothing_calls_are_named(monkeypatch, capsys):
+    class Mine(Pix2PixModel):
+        def __init__(self, opt):
+            super().__init__(opt)
+            self.criterionCycle = torch.nn.L1Loss()
+            self.criterionUsed = torch.nn.L1Loss()
+
+        def backward_D_A(self):
+            raise AssertionError
+
+        def backward_extra(self):
+            return self.criterionUsed(self.fake_B, self.real_B)
+
+        def backward_G(self):
+            return super().backward_G() + self.backward_extra()
+
+    trained(monkeypatch, "pix2pix", Mine, count=1)
+    printed = capsys.readouterr().out
+    verbs = "The verbs of Pix2PixModel are backward_D, backward_G; its optimize_parameters() calls them"
+    for name in ("backward_D_A", "criterionCycle"):
+        assert f"Mine: nothing uses {name}. {verbs}" in printed
+    assert printed.count("nothing uses") == 2
+    trained(monkeypatch, "pix2pix", InOldStyle, count=1)
+    assert "nothing uses" not in capsys.readouterr().out
+
+
+def test_a_replaced_optimizer_belongs_into_the_list(monkeypatch):
+    class Own(Pix2PixModel):
+        def __init__(self, opt):
+            super().__init__(opt)
+            self.optimizer_G = torch.optim.SGD(self.netG.parameters(), lr=0.1)
+
+    with pytest.raises(InputError, match="Own: optimizer_G is not in self.optimizers: put it there in the place of"):
+        trained(monkeypatch, "pix2pix", Own)
 
 
 class NCEInOldStyle(CUTModel):
