@@ -9,6 +9,8 @@ from parity_tools import read
 
 from models import schedules, tables
 from models.networks import get_scheduler
+from util.numerics.precision import Precision
+from util.run import states
 
 COSINE = "the original's rises again after n_epochs; ours goes down over the whole run"
 
@@ -97,3 +99,29 @@ def test_state_survives_a_file_of_plain_types(policy):
         each_optimizer.step()
         each.step(*metric)
     assert twin_optimizer.param_groups[0]["lr"] == optimizer.param_groups[0]["lr"]
+
+
+@pytest.mark.parametrize(("policy", "rate"), [("step", 0.2 * 0.1**2), ("plateau", 0.2), ("cosine", 0.1)])
+def test_a_continued_run_with_another_policy_has_the_rate_of_that_policy(policy, rate, capsys):
+    """Not 0, to which the linear policy of the first part has fallen."""
+
+    optimizer, scheduler, _ = make(lr=0.2, n_epochs=2, n_epochs_decay=2)
+    for _ in range(5):
+        optimizer.step()
+        scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == 0
+    state = {
+        "networks": {},
+        "optimizers": [optimizer.state_dict()],
+        "schedulers": [scheduler.state_dict()],
+        "pools": {},
+    }
+    optimizer, scheduler, _ = make(lr_policy=policy, lr=0.2, lr_decay_iters=2)
+    model = argparse.Namespace(optimizers=[optimizer], schedulers=[scheduler], networks_by_name=dict)
+    model._precision = Precision("fp32", "cpu")
+    states.load_model_state(model, state, "a path")
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(rate)
+    assert ("another --lr_policy than before" in capsys.readouterr().out) == (policy != "cosine")
+    optimizer.step()
+    scheduler.step(*[0.5] * (policy == "plateau"))
+    assert 0 < optimizer.param_groups[0]["lr"] <= rate

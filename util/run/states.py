@@ -93,10 +93,11 @@ def load_model_state(model, state, path):
         raise InputError(f"{path}: made by another kind of model (its networks: {', '.join(state['networks'])})")
     for name, net in nets.items():
         weights.fit(net, state["networks"][name], path)
+    rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in model.optimizers]  # of the flags
     for optimizer, own in zip(model.optimizers, state["optimizers"]):
         load_optimizer(optimizer, own)
-    for optimizer, scheduler, own in zip(model.optimizers, model.schedulers, state["schedulers"]):
-        load_scheduler(scheduler, own, optimizer)
+    for optimizer, scheduler, own, first in zip(model.optimizers, model.schedulers, state["schedulers"], rates):
+        load_scheduler(scheduler, own, optimizer, first)
     for name, own in state["pools"].items():
         getattr(model, name).load_state_dict(own)
     model._precision.load_state_dict(state.get("scalers", {}))
@@ -125,17 +126,27 @@ def load_optimizer(optimizer, state):
             if torch.is_tensor(value) and value.shape == parameter.shape and value.stride() != parameter.stride():
                 own[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     for group, flags in zip(optimizer.param_groups, fresh):
-        scale = flags["initial_lr"] / group.get("initial_lr", flags["initial_lr"])
+        start = flags.get("initial_lr")  # ReduceLROnPlateau stores none
+        scale = start / group.get("initial_lr", start) if start else 1
         group.update({**flags, "lr": group["lr"] if scale == 1 else group["lr"] * scale})
 
 
-def load_scheduler(scheduler, state, optimizer):
-    """Its position comes from the state; where the rate is a function of the position, the flags say which."""
+def load_scheduler(scheduler, state, optimizer, first):
+    """Its position comes from the state; where the rate is a function of the position, the flags say which.
+
+    `first`: the rate of each group at the start of a run. Under another --lr_policy than before, the rate is what this
+    policy gives at the position: the former rate, which may have fallen to 0, does not count.
+    """
     fresh = list(scheduler.base_lrs) if hasattr(scheduler, "base_lrs") else None
     if set(state) == set(scheduler.state_dict()):
         scheduler.load_state_dict(state)
-    else:  # another --lr_policy than before
+    else:
         scheduler.last_epoch = state["last_epoch"]
+        for group, rate in zip(optimizer.param_groups, fresh or first):
+            if isinstance(scheduler, torch.optim.lr_scheduler.StepLR):
+                rate *= scheduler.gamma ** (scheduler.last_epoch // scheduler.step_size)
+            group["lr"] = rate
+        print(f"another --lr_policy than before: the learning rate is {optimizer.param_groups[0]['lr']:g} from here on")
     if fresh is not None:
         scheduler.base_lrs = fresh
     if isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR):
