@@ -9,6 +9,7 @@ from test_plugins import command, train
 
 import data
 import models
+import test as test_program
 from options.test_options import TestOptions
 from options.train_options import TrainOptions
 from util.errors import InputError
@@ -179,3 +180,24 @@ def test_defaults_of_a_plug_in_for_tests_win_over_what_the_run_stored(plugin, ph
     assert (opt.preprocess, opt.load_size, opt.dataset_mode) == ("none", 48, "masks")
     assert (opt.ngf, opt.crop_size) == (8, 32)  # set for training, too: what the run stored counts
     assert TestOptions([*small, "--preprocess", "resize"]).parse().preprocess == "resize"
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+NAMES = (
+    "updates precision passes batch parts micro_batches averagings ema step sides batched keep_batch take_part "
+    "run_forward translate make_G make_D make_adam gradient_penalty state_dict load_state_dict"
+).split()
+
+
+def test_a_plug_in_may_have_attributes_of_any_name(plugin, photos, tmp_path):
+    attributes = " = ".join(f"self.{name}" for name in NAMES)
+    plugin(
+        "mine_model", MINE.replace("        if self.isTrain:", f"        {attributes} = 7\n        if self.isTrain:")
+    )
+    run = train(photos, tmp_path, "--model", "mine")
+    assert (run / "latest_net_G.pth").exists() and "(epoch: 2, iters: 3," in (run / "loss_log.txt").read_text()
+    train(photos, tmp_path, "--model", "mine", "--continue_train", "--n_epochs_decay", "2")
+    assert "(epoch: 3, iters: 3," in (run / "loss_log.txt").read_text()
+    test_program.main(command(photos, tmp_path, "--results_dir", str(tmp_path / "results"), "--load_size", "32"))
+    assert len(list((tmp_path / "results").rglob("*fake_B.png"))) == 3
