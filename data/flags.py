@@ -22,7 +22,6 @@ PREPROCESS = (*(f"{first}_and_{second}" for second in SECOND for first in FIRST)
 READ_PLAIN_FOLDERS = ("celeba", "labelled_folders", "celeba_and_folders")
 
 
-
 LABEL_MAPS = ("none", "A", "B", "both")
 
 

@@ -11,13 +11,13 @@ import models
 from options import checks, flags, saved
 from options.base_options import BaseOptions
 from options.parser import OptionParser
-from options.train_options import TrainOptions
 from util.errors import InputError
 from util.flags import Declaration
 
 
 class TestOptions(BaseOptions):
     __test__ = False  # the name makes pytest take it for a test case
+    own_defaults: frozenset[str] = frozenset()  # flags for which a user's file has a default for tests
 
     def initialize(self, parser: OptionParser) -> OptionParser:
         parser = super().initialize(parser)
@@ -29,7 +29,6 @@ class TestOptions(BaseOptions):
     def restore(self, parser: OptionParser) -> dict[str, Any]:
         """The trained run's options, so that ``--dataroot`` and ``--name`` are enough; {} for bare checkpoints."""
         self.trained = saved.read(parser)
-        self.own_defaults: set[str] = set()
         return saved.for_test(self.trained, parser) if self.trained else {}
 
     def takes_over(self, flag: Declaration) -> bool:
@@ -48,7 +47,9 @@ class TestOptions(BaseOptions):
         checks.check_against_trained(opt, given, self.trained, self.parser)
         if self.trained:
             settle_direction(opt, self.trained)
-        if "patch" in opt.preprocess and "preprocess" not in given | self.own_defaults:  # patches of a grid are for training
+        if (
+            "patch" in opt.preprocess and "preprocess" not in given | self.own_defaults
+        ):  # patches of a grid are for training
             opt.preprocess = "none"
         if "load_size" not in given | self.own_defaults:  # no crop jitter in a test
             opt.load_size = opt.crop_size
@@ -65,11 +66,13 @@ class TestOptions(BaseOptions):
 def defaults_of_tests(setter: Callable, words: list[str]) -> set[str]:
     """Names of the flags whose default the setter of a model or data set changes in tests and not in training."""
     changed: list[dict[str, Any]] = []
-    for options in (TestOptions, TrainOptions):
-        parser = options(words).initialize(OptionParser(words))
+    for is_train in (False, True):
+        parser = OptionParser(words)
+        flags.add_both(parser)
+        (flags.add_training if is_train else flags.add_testing)(parser)
         before = {name: parser.get_default(name) for name in parser.names()}
         with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):  # raised in its own call, too
-            parser = setter(parser, options is TrainOptions)
+            parser = setter(parser, is_train)
         after = {name: parser.get_default(name) for name in parser.names()}
         changed.append({key: after[key] for key in after if key not in before or after[key] != before[key]})
     in_tests, in_training = changed
