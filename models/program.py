@@ -55,7 +55,7 @@ class Program(nn.Module):
             self.multiple, self.smallest = FOREIGN_MULTIPLE, FOREIGN_SMALLEST
             self.translate = _PaddedModel(model)
         self.nets = nn.ModuleDict({name: part for name, part in vars(model).items() if isinstance(part, nn.Module)})
-        self.drops = switch_off_dropout([self.nets])
+        self.drops = switch_off_draws([self.nets])
         use_sample_statistics(self.nets)
 
     @property
@@ -107,7 +107,7 @@ class Program(nn.Module):
         return {
             **{"input": layout, "output": layout, "preprocessing": before, "postprocessing": after, **inside},
             **{"input_channels": self.channels, "stride": self.multiple, "smallest_side": self.smallest_side},
-            "dropout": "off; the run's tests draw it at random" if self.drops else "none",
+            **{word: OFF if word in self.drops else "none" for word in ("dropout", "noise")},
         }
 
 
@@ -124,13 +124,19 @@ class _PaddedModel:
         return {name: each.index_select(2, rows).index_select(3, columns) for name, each in made.items()}
 
 
-def switch_off_dropout(nets: Iterable[nn.Module]) -> bool:
-    """Put active dropout layers into eval mode; whether there were any."""
-    parts = (part for net in nets for part in net.modules())
-    active = [part for part in parts if isinstance(part, DROPOUT) and part.training]
-    for part in active:
+OFF = "off; the run's tests draw it at random"
+
+
+def switch_off_draws(nets: Iterable[nn.Module]) -> list[str]:
+    """Switch off dropout layers and layers that add noise; which of the two there were, in words."""
+    parts = [part for net in nets for part in net.modules()]
+    dropout = [part for part in parts if isinstance(part, DROPOUT) and part.training]
+    noise: list[Any] = [part for part in parts if getattr(part, "draws_per_sample", False)]
+    for part in dropout:
         part.eval()
-    return bool(active)
+    for part in noise:
+        part.draws_per_sample = False
+    return ["dropout"] * bool(dropout) + ["noise"] * bool(noise)
 
 
 class SampleNorm(nn.Module):

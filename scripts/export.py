@@ -102,9 +102,9 @@ def export_program(options, translator, source):
 
     condition = condition_of(translator, options.target)
     program = programs.Program(translator, condition, options.with_processing)
-    programs.switch_off_dropout(source.model.networks_by_name().values())
-    if program.drops:
-        print("dropout is off in the program: a program cannot draw the random numbers of a test", file=sys.stderr)
+    programs.switch_off_draws(source.model.networks_by_name().values())
+    for word in program.drops:
+        print(f"{word} is off in the program: a program cannot draw the random numbers of a test", file=sys.stderr)
     exported, takes = programs.export(program)
     write = write_onnx if options.format == "onnx" else write_torch_export
     tolerance = LEVELS if options.with_processing else TOLERANCE

@@ -64,11 +64,15 @@ def test_stopped_and_continued_equals_straight(case, steps, request, tmp_path, m
 
 
 SMALL_PATCHES = ("--num_patches", "8", "--netF_nc", "8", "--netG", "resnet_6blocks", *SMALL)
+UNPAIRED_SINCUT = (
+    "--dataset_mode unaligned --preprocess resize_and_crop --batch_size 1 --lazy_R1 3 --num_patches 8".split()
+)
 OTHERS = {
     "cut": ("unpaired", ("--model", "cut", *SMALL_PATCHES)),
     "fastcut": ("unpaired", ("--model", "fastcut", *SMALL_PATCHES, "--n_epochs_decay", "2")),
     "dclgan": ("unpaired", ("--model", "dclgan", *SMALL_PATCHES, "--num_threads", "2")),
     "simdcl": ("unpaired", ("--model", "simdcl", *SMALL_PATCHES)),
+    "sincut": ("unpaired", ("--model", "sincut", *UNPAIRED_SINCUT, *SMALL, *"--netF_nc 8 --ngf 1 --ndf 1".split())),
     "template": ("paired", ("--model", "template", "--netG", "resnet_4blocks", *SMALL)),
     "wgan-gp": ("unpaired", (*CYCLE_GAN, "--gan_mode", "wgangp", "--lambda_gp", "10")),
 }

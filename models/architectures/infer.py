@@ -6,6 +6,8 @@ import re
 
 import torch
 
+from models.architectures.stylegan2 import channels_of_generator
+
 State = dict[str, torch.Tensor]
 UNKNOWN = "not a ResNet, a U-Net or a StarGAN generator of this family"
 
@@ -22,6 +24,8 @@ def generator_flags(state: State) -> dict[str, object]:
         return _resnet_flags(state)
     if "model.model.0.weight" in state:
         return _unet_flags(state)
+    if "encoder.convs.1.0.weight" in state:
+        return _stylegan2_flags(state)
     raise ValueError(UNKNOWN)
 
 
@@ -44,6 +48,26 @@ def _resnet_flags(state: State) -> dict[str, object]:
         "no_antialias": not any(index < min(blocks) for index in blurs),
         "no_antialias_up": not any(index > max(blocks) for index in blurs),
     }
+
+
+def _stylegan2_flags(state: State) -> dict[str, object]:
+    """Widths depend on ngf and on the image side together, so the first side that explains them is taken."""
+    halvings = sum(re.fullmatch(r"encoder\.convs\.\d+\.skip\.1\.weight", key) is not None for key in state)
+    layers = [int(match[1]) for key in state if (match := re.match(r"decoder\.convs\.(\d+)\.", key))]
+    widths = [state["encoder.convs.1.0.weight"].shape[0]]
+    widths += [state[f"encoder.convs.{2 + i}.skip.1.weight"].shape[0] for i in range(halvings)]
+    for side in (256, 128, 64, 32, 512, 1024, 16):
+        ngf = max(1, round(widths[0] * side * 32 / 16384))
+        if widths == [channels_of_generator(max(1, side // 2**i), ngf) for i in range(halvings + 1)]:
+            return {
+                "netG": "stylegan2" if max(layers) - halvings == 3 else "smallstylegan2",
+                "ngf": ngf,
+                "input_nc": state["encoder.convs.1.0.weight"].shape[1],
+                "output_nc": state[f"decoder.convs.{max(layers)}.0.weight"].shape[0],
+                "stylegan2_G_num_downsampling": halvings,
+                "stylegan2_size": side,
+            }
+    raise ValueError(f"a StyleGAN2 generator with {', '.join(map(str, widths))} channels: no image side explains them")
 
 
 def _layers(state: State) -> list[int]:

@@ -313,3 +313,48 @@ def test_template_works_as_it_is(tmp_path):
     assert set(item) == {"A", "B", "A_paths", "B_paths"}
     assert torch.allclose((item["B"] + 1) / 2, ((item["A"] + 1) / 2) ** 2, atol=1e-6)
     assert "no images below it" in refusal("template", mkdir(tmp_path / "bare"))
+
+
+# singleimage
+
+
+def single_images(tmp_path, **fields):
+    save(tmp_path / "trainA" / "monet.png", picture(60, 50))
+    save(tmp_path / "trainB" / "cliff.png", picture(40, 64, k=5))
+    usual = {"preprocess": "zoom_and_patch", "random_scale_max": 3.0, "batch_size": 4, "accumulate": 1}
+    np.random.seed(0)
+    return make("singleimage", tmp_path, **{**usual, **fields})
+
+
+def test_singleimage_gives_patches_of_one_scale_in_a_step(tmp_path):
+    made = single_images(tmp_path)
+    assert len(made) == 100_000 and made.files() == [made.paths["A"], made.paths["B"]]
+    assert made[0]["A"].shape == made[0]["B"].shape == (3, 16, 16)
+    order = made.visiting_order(1, 1, shuffled=True)
+    assert sorted(order) == list(range(len(made))) and order[:4] != [0, 1, 2, 3]
+    for start in range(0, 40, 4):
+        assert len({made._scaled("A", index).size for index in order[start : start + 4]}) == 1
+    sizes = {made._scaled("A", index).size for index in range(0, 400, 4)}
+    assert len(sizes) > 50
+    assert min(w for w, _ in sizes) >= 20 and min(h for _, h in sizes) >= 16 and max(w for w, _ in sizes) <= 60
+    assert made.visiting_order(1, 1, shuffled=True) == order != made.visiting_order(1, 2, shuffled=True)
+
+
+def test_singleimage_takes_whole_images_in_a_test_and_where_preprocess_says_so(tmp_path):
+    made = single_images(tmp_path, isTrain=False, phase="test", preprocess="none", exact_size=True, no_flip=True)
+    assert len(made) == 1
+    item = made[0]
+    assert (item["A"].shape, item["B"].shape) == ((3, 50, 60), (3, 64, 40))
+    assert item["A_paths"].endswith("monet.png")
+    assert single_images(tmp_path, preprocess="crop")[7]["A"].shape == (3, 16, 16)
+
+
+def test_singleimage_needs_one_image_of_each_domain_and_large_enough(tmp_path):
+    save_tree(tmp_path / "two", trainA=2, trainB=1)
+    fields = {"preprocess": "zoom_and_patch", "random_scale_max": 3.0, "accumulate": 1}
+    assert "trainA: 2 images" in refusal("singleimage", tmp_path / "two", **fields)
+    save_tree(tmp_path / "one", trainA=1)
+    assert "trainB" in refusal("singleimage", tmp_path / "one", **fields)
+    made = single_images(tmp_path / "small", crop_size=100, random_scale_max=1.0, preprocess="patch")
+    with pytest.raises(InputError, match=r"monet\.png.*60x50.*--crop_size 100"):
+        made[0]

@@ -11,6 +11,7 @@ import torch
 from parity_tools import uniform
 
 from models import create_model, losses, prepare
+from models.architectures import stylegan2_layers
 from options.train_options import TrainOptions
 from util.numerics import seeding
 from util.processes import distributed
@@ -21,6 +22,10 @@ NETS = (
 ).split()
 PATCHES = [*NETS, "--num_patches", "16", "--netF_nc", "16"]
 PATCHES[1] = "resnet_6blocks"  # the layers whose features are compared
+SINCUT = (
+    "--dataset_mode unaligned --preprocess resize_and_crop --ngf 1 --ndf 1 --load_size 32 --crop_size 32 "
+    "--netF_nc 16 --num_patches 4 --lazy_R1 2"
+).split()
 STARGAN = "--image_size 32 --g_conv_dim 4 --d_conv_dim 4 --d_repeat_num 4 --n_critic 2 --lambda_gp 10".split()
 
 # Of each model at batch size 1 a process, against one process with all of the batch.
@@ -31,6 +36,8 @@ EQUAL = {
     "cut": ["--model", "cut", *PATCHES],
     "cut all negatives": ["--model", "cut", *PATCHES, "--nce_includes_all_negatives_from_minibatch"],
     "fastcut": ["--model", "fastcut", *PATCHES],
+    "sincut": ["--model", "sincut", *SINCUT],
+    "sincut own negatives": ["--model", "sincut", *SINCUT, "--nce_includes_all_negatives_from_minibatch", "no"],
     "dclgan": ["--model", "dclgan", *PATCHES],
     "simdcl": ["--model", "simdcl", *PATCHES],
     "stargan": ["--model", "stargan", *STARGAN],
@@ -38,7 +45,7 @@ EQUAL = {
 }
 
 
-IN_PARTS = ("pix2pix", "cycle_gan", "cut", "fastcut", "stargan", "template")
+IN_PARTS = ("pix2pix", "cycle_gan", "cut", "fastcut", "sincut own negatives", "stargan", "template")
 
 # With all that differs from process to process: dropout, batch norm, image pools.
 POOLED = [word if word != "0" else "3" for word in NETS]
@@ -77,11 +84,12 @@ def frozen(model):
 @contextlib.contextmanager
 def same_draws_for_every_image():
     """What is drawn for each image by itself can't be the same in another process: here it is a constant."""
-    before, losses.draw_alpha = losses.draw_alpha, lambda samples, device: torch.full((samples, 1), 0.3)
+    alpha, losses.draw_alpha = losses.draw_alpha, lambda samples, device: torch.full((samples, 1), 0.3)
+    noise, stylegan2_layers.draw_noise = stylegan2_layers.draw_noise, lambda x: torch.full_like(x[:, :1], 0.7)
     try:
         yield
     finally:
-        losses.draw_alpha = before
+        losses.draw_alpha, stylegan2_layers.draw_noise = alpha, noise
 
 
 def batch(step, images, dtype):

@@ -24,11 +24,13 @@ STEPS = (1, 5, 15, 30)
 TOLERANCE = 1e-4  # relative, or absolute for values below 1
 NETS = ["--netG", "resnet_6blocks", "--ngf", "4", "--ndf", "4", "--load_size", "32", "--crop_size", "32"]
 STARGAN = ["--image_size", "32", "--g_conv_dim", "4", "--d_conv_dim", "4", "--d_repeat_num", "4", "--n_critic", "2"]
+SINCUT = ["--ngf", "1", "--ndf", "1", "--load_size", "32", "--crop_size", "32"]
 MODELS = {
     "pix2pix": NETS,
     "cycle_gan": [*NETS, "--pool_size", "4"],
     "cut": [*NETS, "--num_patches", "16", "--netF_nc", "16"],
     "fastcut": [*NETS, "--num_patches", "16", "--netF_nc", "16"],
+    "sincut": [*SINCUT, "--netF_nc", "16", "--batch_size", "2"],
     "dclgan": [*NETS, "--num_patches", "16", "--netF_nc", "16"],
     "simdcl": [*NETS, "--num_patches", "16", "--netF_nc", "16"],
     "stargan": [*STARGAN, "--batch_size", "4"],

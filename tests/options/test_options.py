@@ -132,6 +132,10 @@ def test_a_seed_is_drawn_when_none_is_given():
     ("words", "must_say"),
     [
         (["--netG", "unet_265"], ["--netG", "unet_265", "unet_256"]),
+        (["--netD", "stylegan2", "--crop_size", "100"], ["--crop_size 100", "128x128", "patchstylegan2"]),
+        (["--netD", "stylegan2", "--stylegan2_size", "250"], ["--stylegan2_size 250", "power of two"]),
+        (["--netD", "tilestylegan2", "--D_patch_size", "48"], ["--D_patch_size 48", "--crop_size 256", "multiple"]),
+        (["--netG", "stylegan2", "--stylegan2_G_num_downsampling", "4", "--crop_size", "200"], ["multiple of 16"]),
         (["--netG", "resnet_cat"], ["--netG", "--nz", "resnet_9blocks"]),
         (["--gan_mode", "lsgna"], ["--gan_mode", "lsgan", "did you mean"]),
         (["--direction", "BtA"], ["--direction", "AtoB, BtoA"]),
@@ -304,3 +308,22 @@ def test_training_flags_are_unknown_to_a_test(tmp_path):
         options_of_a_test(tmp_path, "--lambda_A", "3")
     with pytest.raises(InputError, match="full name"):
         options_of_a_test(tmp_path, "--suffix", "x")
+
+
+def test_stylegan2_networks_keep_the_size_that_their_channels_are_for():
+    assert train().stylegan2_size is None
+    assert train("--netG", "stylegan2").stylegan2_size == 256
+    assert train("--netD", "patchstylegan2", "--load_size", "100", "--crop_size", "96").stylegan2_size == 128
+    assert train("--netG", "stylegan2", "--crop_size", "128,64").stylegan2_size == 64
+    assert train("--netG", "stylegan2", "--stylegan2_size", "512").stylegan2_size == 512
+
+
+def test_flags_without_effect_on_the_chosen_network_are_named(capsys):
+    train("--netG", "stylegan2", "--norm", "batch", "--no_dropout")
+    printed = capsys.readouterr().out
+    assert "--norm: has no effect on --netG stylegan2\n" in printed
+    assert "--no_dropout: has no effect on --netG stylegan2\n" in printed
+    train("--model", "cut", "--netF", "reshape", "--num_patches", "9")
+    assert "--num_patches: has no effect on --netF reshape\n" in capsys.readouterr().out
+    train("--netG", "stylegan2")
+    assert "has no effect" not in capsys.readouterr().out
