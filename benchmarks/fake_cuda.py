@@ -160,7 +160,6 @@ def fake_cuda():
             torch.optim.Optimizer, "_group_tensors_by_device_and_dtype", staticmethod(_by_device)
         )
         stack.enter_context(groups)
-        stack.enter_context(mock.patch("util.numerics.seeding.shared", lambda device: None))
         stack.enter_context(FakeTensorMode())
         yield
 
@@ -188,6 +187,8 @@ def move(model):
     model._precision.kind = DEVICE.type
     for net in model.networks_by_name().values():  # the steps of fit_out whose form depends on the device
         model._precision.use_autocast(net)
+        if hasattr(net, "generator"):
+            net.generator = None  # of random numbers: there is none for this device
         if model.opt.deterministic:
             fit_out.pad_deterministically(net)
 

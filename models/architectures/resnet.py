@@ -3,6 +3,8 @@
 CUT's generator is the same with blurred (antialiased) halvings and doublings, and also returns features of its layers.
 """
 
+import itertools
+
 from torch import nn
 
 from models.architectures.adjustable import NarrowConv2d, ReflectionPad2d, recomputed
@@ -77,6 +79,7 @@ class ResnetGenerator(nn.Module):
 
     multiple_of = 4
     smallest = 8  # the blocks mirror their maps of a quarter of the size by one pixel
+    recomputes = False  # gradient checkpointing of the layers before and after the blocks; the blocks have their own
 
     def __init__(
         self,
@@ -120,9 +123,16 @@ class ResnetGenerator(nn.Module):
         in-place ReLU is the rectified feature, unless it is the last and the pass stops there. -1 is the last layer.
         """
         if len(layers) == 0:
-            return self.model(input)
+            return self._recomputed(input) if self.recomputes else self.model(input)
         image, features = run_with_features(self.model, input, layers, encode_only)
         return features if encode_only else (image, features)
+
+    def _recomputed(self, x):
+        """Autograd keeps the image and the input of each block, instead of the maps of full and half size."""
+        for is_block, group in itertools.groupby(self.model, lambda layer: isinstance(layer, ResnetBlock)):
+            layers = list(group)
+            x = nn.Sequential(*layers)(x) if is_block else recomputed(layers, x)
+        return x
 
     def feature_is_overwritten(self, index):
         """Whether an in-place ReLU after that layer overwrites its output when the pass does not stop there."""

@@ -87,6 +87,15 @@ def test_less_is_kept(name):
     assert first.requires_grad and second.requires_grad
 
 
+def test_a_resnet_keeps_little_more_than_its_blocks_inputs():
+    """Maps of the full size, which are most of the memory, are not kept."""
+    net, other, size = pair("resnet")
+    x = torch.randn(1, 3, size, size, dtype=torch.double)
+    (before, _), (after, _) = (kept(lambda net=net: run(net, x)) for net in (net, other))
+    weights = sum(p.untyped_storage().nbytes() for p in net.parameters())
+    assert after - weights < 0.35 * (before - weights)
+
+
 @pytest.mark.parametrize("encode_only", [False, True])
 def test_features_between_the_blocks_pass_gradients_as_ever(encode_only):
     net, other, size = pair("blurred")
