@@ -1,105 +1,187 @@
-"""Whether a faster setting trains as well: error against the known truth, several seeds each, and the time it took.
+"""How well the models translate after the same processor time, and what settings change: errors against a known truth.
 
-    python benchmarks/quality.py --setting "plain=--economies no" --setting "bf16=--precision bf16" --seeds 0 1 2
-    python benchmarks/quality.py --dataroot ./datasets/facades --aligned --direction BtoA \\
-        --base "--model pix2pix --direction BtoA --load_size 286 --crop_size 256 --n_epochs 100 --n_epochs_decay 100"
+    python benchmarks/quality.py --seconds 12                               # all models; averaged weights; bf16
+    python benchmarks/quality.py --run "plain=--economies no" --run "half=--precision bf16" --seconds 60
+    python benchmarks/quality.py --dataroot ./datasets/facades --run "pix2pix=--model pix2pix --direction BtoA" \\
+        --base "--load_size 64 --crop_size 64" --seconds 600
 
-Without --dataroot it draws unpaired shapes whose translations are known and trains CycleGAN on them as
-scripts/demo.sh does. Runs take turns: all settings with the first seed, then all with the next.
+Without --dataroot it draws shapes: the same scenes unpaired and as pairs, whose true translations are known. A first
+short training of each kind tells how many iterations fit into --seconds; then runs take turns, all with the first seed,
+then all with the next. Each run is evaluated six times on the test images. Scored are its last weights, its averaged
+weights (--ema) and its best checkpoint. Errors are l1 in [0, 1].
 """
 
 import argparse
+import contextlib
+import io
 import json
 import shlex
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from harness import ROOT, machine
+from harness import machine, table
 
-DEMO = (
-    "--model cycle_gan --netG resnet_6blocks --ngf 16 --ndf 16 --load_size 64 --crop_size 64 --n_epochs 4 "
-    "--n_epochs_decay 4 --num_threads 1 --print_freq 200"
-)
-DEFAULTS = ["plain=--economies no --precision fp32", "default=", "bf16=--precision bf16"]
-QUIET = ["--display_id", "0", "--no_html", "--overwrite"]
+import train
+from data.image_folder import make_dataset
+from data.pictures import open_image
+from datasets import make_shapes
+from scripts import run_curve
+from util.evaluation import Images, Settings, evaluate
+from util.metrics.pixels import mean_image
 
-
-def program(*words):
-    done = subprocess.run([sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, words))} failed:\n{done.stderr}")
-    return done.stdout
-
-
-def truth(options, folder):
-    """(data folder, what scripts/measure.py is told about the truth)."""
-    if options.dataroot is None:
-        data = Path(folder) / "shapes"
-        sizes = ("--size", options.size, "--train", options.train, "--test", options.test)
-        program("datasets/make_shapes.py", "--to", data, *sizes)
-        return data, ["--truth", data / "testB", "--input", data / "testA", "--mean", data / "trainB"]
-    data = Path(options.dataroot)
-    if options.aligned:
-        return data, ["--aligned", data / "test", "--aligned_mean", data / "train", "--direction", options.direction]
-    return data, ["--truth", data / "testB", "--input", data / "testA", "--mean", data / "trainB"]
+SMALL = "--netG resnet_6blocks --ngf 8 --ndf 8 --norm instance --no_dropout --load_size {size} --crop_size {size}"
+RUNS = {
+    **{name: f"--model {name}" for name in ("pix2pix", "cycle_gan", "cut", "fastcut", "dclgan", "simdcl")},
+    "cycle_gan, bf16": "--model cycle_gan --precision bf16",
+    "pix2pix, 8 pairs": "--model pix2pix --max_dataset_size 8",
+}
+PAIRED = ("pix2pix",)
+EVALUATIONS = 6
+VARIANTS = ("last", "averaged", "best")
+FIXED = "--display_id 0 --no_html --num_threads 0 --save_epoch_freq 1000000 --overwrite --print_freq 1000000"
 
 
-def one_run(options, words, seed, data, against, folder):
-    """Train, test and measure once: {l1: {who: error in [-1, 1]}, seconds}."""
-    where = ["--dataroot", data, "--checkpoints_dir", folder, "--name", "run", *options.device]
-    start = time.monotonic()
-    program("train.py", *where, *QUIET, *shlex.split(options.base), "--seed", seed, *words)
-    seconds = time.monotonic() - start
-    program("test.py", *where, "--results_dir", Path(folder) / "results")
-    pictures, numbers = Path(folder) / "results/run/test_latest", Path(folder) / "measured.json"
-    program("scripts/measure.py", "--results", pictures, *against, "--json", numbers)
-    means = json.loads(numbers.read_text())["mean"]
-    return {"l1": {who: each["l1"] for who, each in means.items()}, "seconds": seconds}
+def quietly(function, *arguments):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return function(*arguments)
+
+
+def seconds_of(words):
+    """Processor seconds of a training in this process."""
+    start = time.process_time()
+    quietly(train.main, words)
+    return time.process_time() - start
+
+
+class Bench:
+    """The data sets, the flags that all runs have, and the folder of the runs."""
+
+    def __init__(self, options, folder):
+        self.options, self.folder = options, folder
+        self.base = shlex.split(options.base.format(size=options.size)) + shlex.split(FIXED) + options.device
+        self.most = options.test
+        if options.dataroot is not None:
+            self.data = {"unpaired": options.dataroot, "paired": options.dataroot}
+            return
+        self.data = {}
+        for kind in ("unpaired", "paired"):
+            self.data[kind] = str(folder / kind)
+            make_shapes.make(self.data[kind], kind, options.size, options.train, options.test)
+
+    def words(self, flags, seed, name="run"):
+        kind = "paired" if any(f"--model {model}" in flags for model in PAIRED) else "unpaired"
+        where = ["--dataroot", self.data[kind], "--checkpoints_dir", str(self.folder), "--name", name]
+        return [*where, *self.base, *shlex.split(flags), "--seed", str(seed)]
+
+    def iterations(self, flags):
+        """Iterations that fit into --seconds: from two short trainings, whose difference is that of the steps."""
+        few, more = 4, 16
+        spent = [seconds_of([*self.words(flags, 0, "short"), "--n_iters", str(count)]) for count in (few, few, more)]
+        return max(EVALUATIONS, round(self.options.seconds * (more - few) / max(1e-3, spent[2] - spent[1])))
+
+    def run(self, flags, seed, iterations):
+        """Train once: scores of each variant, processor seconds, and the curve of the averaged weights."""
+        schedule = ["--n_iters", str(iterations // 2), "--n_iters_decay", str(iterations - iterations // 2)]
+        scored = ["--eval_freq", str(max(1, iterations // EVALUATIONS)), "--eval_metrics", "l1", "--best_metric", "l1"]
+        scored += ["--ema", "0.99", "--eval_max_images", str(self.most)]
+        words = self.words(flags, seed)
+        spent = seconds_of([*words, *schedule, *scored])
+        curve = (self.folder / "run/metrics.jsonl").read_text().splitlines()
+        found = {"seconds": spent, "curve": [json.loads(line) for line in curve], "iterations": iterations}
+        for variant, (tag, averaged) in {
+            "last": ("latest", "no"),
+            "averaged": ("latest", "yes"),
+            "best": ("best", "yes"),
+        }.items():
+            settings = argparse.Namespace(seed=0, resamples=0, max_images=self.most)
+            asked = ["--metrics", "l1,ssim,edges", "--use_ema", averaged, *self.options.device]
+            scorer = run_curve.Scorer([*words[:6], "--phase", "test", *asked], settings)
+            found[variant] = {name: each["value"] for name, each in scorer.score(tag)["metrics"].items()}
+        return found
+
+    def simple_answers(self):
+        """l1 of the untranslated inputs, and of the mean training image of the target domain."""
+        folder = Path(self.data["unpaired"])
+        if not (folder / "testB").is_dir():
+            return {}
+        truth, inputs = ({Path(path).stem: path for path in make_dataset(str(folder / f"test{s}"))} for s in "BA")
+        real = Images(truth, open_image, "testB")
+        mean = mean_image(
+            map(open_image, make_dataset(str(folder / "trainB"))), open_image(next(iter(truth.values()))).size
+        )
+        mean = ((mean + 1) * 127.5).round().astype("uint8")
+        answers = {
+            "no translation": Images(inputs, open_image, "testA"),
+            "the mean": Images(truth, lambda _: mean, "mean"),
+        }
+        names, settings = ["l1", "ssim", "edges"], Settings(resamples=0)
+        sources = Images(inputs, open_image, "testA")
+        scores = {name: evaluate(real, each, names, settings, True, sources) for name, each in answers.items()}
+        return {name: {m: v["value"] for m, v in each["metrics"].items()} for name, each in scores.items()}
+
+
+def show(found, simple):
+    """The table of all runs, and how often the best checkpoint was not the last."""
+    lines = []
+    for name, each in simple.items():
+        lines.append([name, "", "", f"{each['l1']:.4f}", "", "", f"{each['ssim']:.3f}", f"{each['edges']:.3f}"])
+    for name, runs in found.items():
+        cells = [spread([run[variant]["l1"] for run in runs]) for variant in VARIANTS]
+        others = [f"{statistics.mean(run['averaged'][metric] for run in runs):.3f}" for metric in ("ssim", "edges")]
+        seconds = f"{statistics.mean(run['seconds'] for run in runs):.1f}"
+        lines.append([name, seconds, str(runs[0]["iterations"]), *cells, *others])
+    table(["", "s", "iterations", "l1, last", "l1, averaged", "l1, best", "ssim", "edges"], lines)
+    runs = [run for each in found.values() for run in each]
+    earlier = [run for run in runs if run["best"]["l1"] < run["averaged"]["l1"]]
+    print(f"\nthe best checkpoint was not the last in {len(earlier)} of {len(runs)} runs")
+
+
+def save(options, simple, found):
+    if options.json:
+        content = {"machine": machine(), "runs": options.runs, "seeds": options.seeds, "simple": simple, "found": found}
+        Path(options.json).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def spread(values):
+    low, high = min(values), max(values)
+    return f"{statistics.mean(values):.4f} ({low:.4f}..{high:.4f})"
 
 
 def read_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--setting", action="append", metavar="NAME=FLAGS", help=f"repeat it (none: {DEFAULTS})")
+    parser.add_argument("--run", action="append", metavar="NAME=FLAGS", help=f"repeat it (none: {', '.join(RUNS)})")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--base", default=DEMO, help="flags of all runs")
+    parser.add_argument("--seconds", type=float, default=12, help="processor seconds of the steps of each run")
+    parser.add_argument("--base", default=SMALL, help="flags of all runs")
     parser.add_argument("--dataroot", help="data with a known truth (none: drawn shapes)")
-    parser.add_argument("--aligned", action="store_true", help="its images hold A and B side by side")
-    parser.add_argument("--direction", default="AtoB", choices=("AtoB", "BtoA"))
-    parser.add_argument("--size", type=int, default=64, help="of drawn shapes")
+    parser.add_argument("--size", type=int, default=32, help="of drawn shapes")
     parser.add_argument("--train", type=int, default=200, help="drawn training images of each domain")
-    parser.add_argument("--test", type=int, default=20, help="drawn test images of each domain")
-    parser.add_argument("--device", default=[], type=lambda word: ["--device", word])
+    parser.add_argument("--test", type=int, default=20, help="test images that are scored")
+    parser.add_argument("--device", default=["--device", "cpu"], type=lambda word: ["--device", word])
     parser.add_argument("--json", metavar="FILE", help="write all numbers there")
     options = parser.parse_args()
-    options.settings = dict(text.split("=", 1) for text in options.setting or DEFAULTS)
+    options.runs = dict(text.split("=", 1) for text in options.run) if options.run else RUNS
     return options
 
 
 def main():
     options = read_options()
-    found = {name: [] for name in options.settings}
+    found = {name: [] for name in options.runs}
     with tempfile.TemporaryDirectory() as folder:
-        data, against = truth(options, folder)
+        bench = Bench(options, Path(folder))
+        iterations = {name: bench.iterations(flags) for name, flags in options.runs.items()}
+        simple = bench.simple_answers()
         for seed in options.seeds:
-            for name, words in options.settings.items():
-                found[name].append(one_run(options, shlex.split(words), seed, data, against, folder))
-                l1 = found[name][-1]["l1"]["fake_B"]
-                print(f"seed {seed}  {name:12} L1 {l1:.4f}  {found[name][-1]['seconds']:.0f} s", flush=True)
-    print(f"\n{'':12}  {'L1 in [-1, 1], mean (each seed)':44}  seconds, median")
-    for name, runs in found.items():
-        errors = [run["l1"]["fake_B"] for run in runs]
-        each = ", ".join(f"{error:.4f}" for error in errors)
-        seconds = statistics.median(run["seconds"] for run in runs)
-        print(f"{name:12}  {statistics.mean(errors):.4f} ({each}){'':20}  {seconds:.0f}")
-    simple = {who: error for who, error in next(iter(found.values()))[0]["l1"].items() if who != "fake_B"}
-    print("simple answers: " + ", ".join(f"{who} {error:.4f}" for who, error in simple.items()))
-    if options.json:
-        content = {"machine": machine(), "settings": options.settings, "seeds": options.seeds, "runs": found}
-        Path(options.json).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            for name, flags in options.runs.items():
+                found[name].append(bench.run(flags, seed, iterations[name]))
+                save(options, simple, found)
+                last = found[name][-1]
+                errors = ", ".join(f"{variant} {last[variant]['l1']:.4f}" for variant in VARIANTS)
+                print(f"seed {seed}  {name:18} {errors}  {last['seconds']:.1f} s", file=sys.stderr, flush=True)
+    show(found, simple)
 
 
 if __name__ == "__main__":

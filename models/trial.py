@@ -24,6 +24,8 @@ from util.run.progress import batch_size, own_samples
 from util.run.scoring import Scoring
 from util.show.results import pictures_of
 
+TRIED = 3  # images that are scored before the training
+
 
 class Trial:
     """`model` in training, tested on the images of `dataset` with the options `opt` of a test."""
@@ -38,7 +40,9 @@ class Trial:
         if opt.eval:
             self.tested.eval()
         self.translator = Translator(self.tested)
-        self.scoring: Scoring = scoring_of(self.tested, dataset, metrics, "--eval_metrics", with_endings=True)
+        self.scoring: Scoring = distributed.run_on_all_ranks(
+            lambda: scoring_of(self.tested, dataset, metrics, "--eval_metrics", with_endings=True)
+        )
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -49,15 +53,22 @@ class Trial:
         """What util.metrics.meter.combine() returns, of the weights of this moment. Collective: images are shared
         out to the ranks."""
         with seeding.restored(), backend_precision(self.opt.precision), backend_tuning(self.opt):
-            measured = distributed.run_on_all_ranks(self._measure)
+            measured = distributed.run_on_all_ranks(lambda: self._measure(self.most))
         parts = distributed.gather_on_rank0(measured)
         scoring = self.scoring
         return distributed.on_rank0(lambda: meter.combine(scoring.names, meter.merged(parts), scoring.settings))
 
-    def _measure(self):
-        """Measure the images of this rank."""
+    def try_out(self) -> None:
+        """Score the first images, so that what can't be scored is refused before the training. Collective."""
+        with seeding.restored():
+            measured = distributed.run_on_all_ranks(lambda: self._measure(min(self.most, TRIED)))
+        for skipped in distributed.gather(measured["skipped"]):
+            self.skipped.update(skipped)
+
+    def _measure(self, most):
+        """Measure this rank's share of the first images."""
         self.tested.take_weights(self.model)
-        measure(self.translator, own_samples(self.dataset, self.most), self.scoring)
+        measure(self.translator, own_samples(self.dataset, most), self.scoring)
         return self.scoring.take()
 
 
@@ -77,6 +88,7 @@ def trial_of(model: Any, opt: Namespace, test_options: Callable, create_dataset:
         with contextlib.redirect_stdout(io.StringIO()):
             dataset = create_dataset(test_opt)
         trial = Trial(model, test_opt, dataset, opt.eval_metrics, opt.eval_max_images)
+    trial.try_out()
     names, skipped = trial.scoring.names, trial.skipped
     print(f"evaluation every {opt.eval_freq} images on {trial.most} images of {test_opt.phase}: {', '.join(names)}")
     for name, reason in skipped.items():
@@ -84,7 +96,7 @@ def trial_of(model: Any, opt: Namespace, test_options: Callable, create_dataset:
     needed = {opt.best_metric} | ({table.followed(opt)} if opt.lr_policy == "plateau" else set())
     for name in names:
         if name in skipped and (name in needed or len(skipped) == len(names)):
-            raise InputError(f"--eval_metrics {name}: {skipped[name]}")
+            raise distributed.raised_once(InputError(f"--eval_metrics {name}: {skipped[name]}"))
     return trial
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from same import assert_same
-from test_programs import CYCLE_GAN, PIX2PIX, picture, train, where
+from test_programs import CYCLE_GAN, PIX2PIX, SMALL, picture, train, where
 from test_resume import stop_after
 
 import test as test_program
+from datasets import make_shapes
 from scripts import evaluate, train_judge
 from util.errors import InputError
 from util.run import checkpoint
@@ -143,6 +144,40 @@ def test_pairs_whose_names_differ_are_refused_by_name(unpaired_run, place):
     assert "--metrics l1" in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_training_learns_before_its_first_step_that_names_differ(unpaired_run, place):
+    with pytest.raises(InputError, match=r"--eval_metrics l1: .*20\.png and .*70\.png"):
+        train(place / "photos", place, *CYCLE_GAN, "--eval_freq", "100", "--eval_metrics", "l1", name="never")
+    assert not (place / "runs/never/loss_log.txt").exists()
+
+
+def test_every_model_is_evaluated_as_it_is_tested(unpaired_run, place):
+    """Also CUT, whose training mirrors images, StarGAN, whose images have labels, and colorization."""
+    make_shapes.make(place / "faces", "attributes", size=32, train=4, test=3)
+    stargan = ("--model", "stargan", "--dataset_mode", "celeba", "--selected_attrs", "Striped", "--image_size", "32")
+    stargan += (
+        "--g_conv_dim",
+        "4",
+        "--d_conv_dim",
+        "4",
+        "--d_repeat_num",
+        "3",
+        "--n_iters",
+        "2",
+        "--n_iters_decay",
+        "0",
+    )
+    cases = {
+        "faces": (*stargan, "--batch_size", "2", "--display_id", "0", "--eval_freq", "4"),
+        "photos": ("--model", "fastcut", "--netG", "resnet_6blocks", *SMALL, "--num_patches", "8", "--eval_freq", "5"),
+        "pairs": ("--model", "colorization", "--netG", "resnet_4blocks", *SMALL, "--eval_freq", "8"),
+    }
+    for data, words in cases.items():
+        run = train(place / data, place, *words, "--eval_metrics", "edges", name=f"of_{data}")
+        phase = "val" if data == "pairs" else "test"
+        found = scored(place, "--metrics", "edges", "--phase", phase, name=run.name, data=data, tag=f"{phase}_latest")
+        assert values(found) == lines(run)[-1]["metrics"], data
+
+
 def test_a_test_against_the_direction_is_scored_by_its_own_translations(unpaired_run, place):
     words = ("--direction", "BtoA", "--metrics", "edges")
     found = scored(place, *words, name="photos", data="photos", tag="test_latest")
@@ -170,6 +205,7 @@ def test_one_side_alone_has_no_truth(unpaired_run, place):
         (("--eval_freq", "2", "--eval_metrics", "l1", "--best_metric", "psnr"), "--best_metric psnr"),
         (("--eval_freq", "2", "--eval_metrics", "judge"), "--judge"),
         (("--eval_freq", "2", "--eval_metrics", "fid"), "download"),
+        (("--eval_freq", "2", "--eval_metrics", "ms_ssim"), "176x176"),
         (("--eval_freq", "2", "--eval_metrics", "l1,fid", "--best_metric", "fid"), "download"),
         (("--lr_policy", "plateau"), "--eval_freq"),
     ],
