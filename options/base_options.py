@@ -2,8 +2,8 @@
 
 The model and the data set named on the command line add flags of their own, so the command line is parsed three times:
 shared flags -> the model, its flags and defaults -> the data set, its flags and defaults -> all values.
-Lowest to highest, a value comes from: the flag's default, the model's set_defaults, the data set's, the trained run
-(in a test, or with --continue_train), the command line.
+Lowest to highest, a value comes from: the flag's default, the model's set_defaults, the data set's, the train_opt.json
+of --config, the trained run (in a test, or with --continue_train), the flags in a file of --config, the command line.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 import data
 import models
 from models.tables import stylegan2_size
-from options import checks, flags, hints, saved
+from options import checks, config, flags, hints, saved
 from options.parser import HELP, HELP_ALL, OptionParser
 from util.errors import InputError
 from util.flags import Declaration
@@ -68,7 +68,16 @@ class BaseOptions:
     def gather_options(self) -> argparse.Namespace:
         """Parse in passes (see above) and return the raw Namespace; ``-h`` prints the flags of the choice and exits."""
         parser = self.initialize(OptionParser(self.words()))
-        trained = self.restore(parser)
+        path = parser.parse_known_args()[0].config
+        extra = config.read(path)
+        parser.command_line = [*extra.words, *parser.command_line]
+        try:
+            return self._gather(parser, extra)
+        except InputError as error:
+            raise config.naming_file(error, path, extra, self.words()) from None
+
+    def _gather(self, parser: OptionParser, extra: config.Config) -> argparse.Namespace:
+        trained = {**saved.given_values(extra.options), **self.restore(parser)}
         parser.set_defaults(**{name: trained[name] for name in ("model", "dataset_mode") if name in trained})
         model = parser.parse_known_args()[0].model
         parser.begin_choice(f"--model {model}", before=flags.NETWORKS)

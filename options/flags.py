@@ -54,6 +54,8 @@ def add_run(parser: OptionParser) -> None:
     flag("--suffix", default="", help="added to --name in training, e.g. {model}_{netG}_size{load_size}")
     help = "seed of all random numbers; none given: drawn, printed and saved"
     flag("--seed", type=Int(0, 2**63 - 1), help=help, scope="training", common=True)
+    help = "flags from this YAML or JSON file, or a run's train_opt.json; the command line wins"
+    flag("--config", metavar="FILE", help=help, common=True)
     flag("--verbose", **SWITCH, default=False, help="print the networks")
 
 

@@ -17,13 +17,13 @@ NETWORK = set(
     "stylegan2_G_num_downsampling stylegan2_size D_patch_size".split()
 )
 NOT_RESTORED = set(
-    "name checkpoints_dir dataroot suffix easy_label device gpu_ids verbose epoch load_iter phase num_threads "
+    "config name checkpoints_dir dataroot suffix easy_label device gpu_ids verbose epoch load_iter phase num_threads "
     "batch_size drop_last serial_batches no_flip load_size max_dataset_size display_winsize "
     "use_wandb use_tensorboard wandb_project_name "
     "pairs attr_path celeba_image_dir rafd_image_dir precision compile channels_last metric_weights judge".split()
 )
 NOT_RESUMED = set(
-    "name checkpoints_dir suffix device gpu_ids verbose epoch load_iter continue_train overwrite max_time "
+    "config name checkpoints_dir suffix device gpu_ids verbose epoch load_iter continue_train overwrite max_time "
     "pretrained_name init_from".split()
 )
 MAY_DIFFER = set(

@@ -25,13 +25,22 @@ def read(checkpoints_dir, name):
     path = os.path.join(checkpoints_dir, name, "train_opt.json")
     try:
         with open(path, encoding="utf-8") as file:
-            stored = json.load(file)
+            return options_in(path, json.load(file))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except InputError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: can't be read ({error}); move it away to give the flags by hand") from None
+
+
+def options_in(path, stored):
+    """The options in the content of a train_opt.json; `path` is for the error."""
+    try:
         version, options = int(stored["format"]), dict(stored["options"])
         if not isinstance(options["model"], str) or not isinstance(options["dataset_mode"], str):
             raise TypeError("model and dataset_mode are words")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: can't be read ({error}); move it away to give the flags by hand") from None
     if version > FORMAT:
         raise InputError(f"{path}: written by a newer version of this program; update to use it")
