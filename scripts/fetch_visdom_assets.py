@@ -18,6 +18,8 @@ import tarfile
 import tempfile
 
 VERSION = "0.2.4"
+# The page asks for MathJax, a large package for formulas in titles. Empty files in its place: nothing is missing then.
+EMPTY = ("js/mathjax/2.7.5/MathJax.js", "js/mathjax/2.7.5/config/TeX-AMS-MML_HTMLorMML.js")
 OTHERWISE = (
     "Where the internet is reachable, `python -m visdom.server` downloads the same files by itself: "
     "start it once and stop it."
@@ -85,6 +87,10 @@ def main():
     try:
         if missing:
             install(static, missing)
+        for name in EMPTY:
+            (static / name).parent.mkdir(parents=True, exist_ok=True)
+            if not (static / name).exists():
+                (static / name).write_text("// MathJax is not installed.\n")
         (static / "version.built").write_text(VERSION)  # tells visdom's downloader that the files are complete
     except OSError as error:
         sys.exit(f"could not write into {static}: {error}")

@@ -1,0 +1,62 @@
+"""What the pages of a finished or running training hold, for tools that show it again: pictures by epoch, samples."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+EPOCH = re.compile(r"epoch(\d+)_(.+)\.png")
+SAMPLE = re.compile(r"sample(\d+)(?:_epoch(\d+))?_(.+)\.png")
+
+
+def epochs_of(run: str) -> dict[int, dict[str, str]]:
+    """{epoch: {label: path}} of the pictures in web/images of a run."""
+    return {epoch: files for epoch, files in sorted(_found(run)[0].items())}
+
+
+def samples_of(run: str) -> dict[int, dict[int | None, dict[str, str]]]:
+    """{number of the fixed sample: {epoch: {label: path}}}; the epoch None holds what is the same in all epochs."""
+    return _found(run)[1]
+
+
+def in_order(labels: Iterable[str]) -> list[str]:
+    """Input, its translation, the other side's image and its translation, then the rest by name."""
+    first = ("real_A", "fake_B", "real_B", "fake_A")
+    return sorted(labels, key=lambda label: (first.index(label) if label in first else len(first), label))
+
+
+def newest_pictures(run: str) -> tuple[dict[str, np.ndarray] | None, dict[str, np.ndarray] | None]:
+    """The pictures of the newest epoch by label, and the fixed samples in their newest epoch; None without any."""
+    epochs, samples = _found(run)
+    pictures = {label: load(path) for label, path in epochs[max(epochs)].items()} if epochs else None
+    fixed: dict[str, np.ndarray] = {}
+    for number, by_epoch in sorted(samples.items()):
+        newest = max((epoch for epoch in by_epoch if epoch is not None), default=None)
+        files = {**by_epoch.get(None, {}), **by_epoch.get(newest, {})}
+        fixed |= {f"{label} {number}": load(path) for label, path in files.items()}
+    return pictures, fixed or None
+
+
+def load(path: str) -> np.ndarray:
+    """An image (H, W, 3) of 8 bits."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _found(run: str) -> tuple[dict[int, dict[str, str]], dict[int, dict[int | None, dict[str, str]]]]:
+    folder = os.path.join(run, "web", "images")
+    epochs: dict[int, dict[str, str]] = {}
+    samples: dict[int, dict[Any, dict[str, str]]] = {}
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        path = os.path.join(folder, name)
+        if match := EPOCH.fullmatch(name):
+            epochs.setdefault(int(match[1]), {})[match[2]] = path
+        elif match := SAMPLE.fullmatch(name):
+            epoch = int(match[2]) if match[2] else None
+            samples.setdefault(int(match[1]), {}).setdefault(epoch, {})[match[3]] = path
+    return epochs, samples
