@@ -201,3 +201,15 @@ def test_a_plug_in_may_have_attributes_of_any_name(plugin, photos, tmp_path):
     assert "(epoch: 3, iters: 3," in (run / "loss_log.txt").read_text()
     test_program.main(command(photos, tmp_path, "--results_dir", str(tmp_path / "results"), "--load_size", "32"))
     assert len(list((tmp_path / "results").rglob("*fake_B.png"))) == 3
+
+
+def test_a_model_that_needs_more_than_images_trains_without_fixed_samples(plugin, photos, tmp_path, capsys):
+    plugin(
+        "masks_dataset", MASKS.replace('{"A": image, "B": image, "A_paths"', '{"x": image, "mask": image, "A_paths"')
+    )
+    plugin("mine_model", MINE.replace('input["A"]', 'input["x"] * input["mask"]'))
+    image(photos / "masks" / "m.png")
+    run = train(photos, tmp_path, "--model", "mine", "--dataset_mode", "masks")
+    line = "--display_samples: MineModel can't translate a sample by itself (KeyError('A')): none shown"
+    assert capsys.readouterr().out.count(line) == 1
+    assert "(epoch: 2, iters: 1," in (run / "loss_log.txt").read_text() and (run / "latest_net_G.pth").exists()

@@ -46,8 +46,16 @@ class FixedSamples(Listener):
             visualizer.say(f"--display_samples: {paths}")
 
     def images(self, visuals, data):
-        if self.items:
-            self.visualizer.display_samples([self._pictures(number) for number in range(len(self.items))])
+        if not self.items:
+            return
+        try:
+            pictures = [self._pictures(number) for number in range(len(self.items))]
+        except Exception as error:  # a plug-in may need more than the images A and B; pictures never stop a training
+            name = type(self.model).__name__
+            self.visualizer.say(f"--display_samples: {name} can't translate a sample by itself ({error!r}): none shown")
+            self.items = []
+            return
+        self.visualizer.display_samples(pictures)
 
     def _pictures(self, number: int) -> dict[str, torch.Tensor]:
         """label -> (1, C, H, W): the input, its translations, and the truth where the data set has it."""
