@@ -66,6 +66,8 @@ class AlignedDataset(BaseDataset):
         if image_A is not None and image_B is not None and path_A != path_B and image_A.size != image_B.size:
             self._need_equal_sizes(path_A, image_A, path_B, image_B)
         item = {f"{side}_paths": path for side, path in (("A", path_A), ("B", path_B)) if path}
+        if path_A and path_B and path_A != path_B:
+            item["paired"] = True  # two halves of a file need no word for it
         with about(path_A or path_B):
             # One crop and flip for both sides, so that they fit.
             params = get_params(self.opt, (image_B if image_A is None else image_A).size)

@@ -6,7 +6,6 @@ zebra = translate(Image.open("horse.jpg"))
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import inspect
 import io
@@ -25,20 +24,14 @@ from data.values import Picture
 from models import tables
 from models.architectures.layers import pad_to_multiple
 from models.base_model import BaseModel
+from models.run_options import options_of
+from models.tiled_images import InTiles
+from models.tiling import Tiling
 from util.errors import InputError
-from util.numerics import device as devices
 from util.numerics import seeding
-from util.run import folder as run_folder
 
 FOREIGN_MULTIPLE, FOREIGN_SMALLEST = 4, 16  # sides of the images that a generator of a plug-in gets, in pixels
 BATCH = 8  # images of one size that go through the network at once, where a caller gives no batch_size
-
-# What a run that is not training needs beside the options that it was trained with.
-AT_TEST = {
-    **{"isTrain": False, "phase": "test", "num_test": float("inf"), "eval": False, "model_suffix": "", "load_iter": 0},
-    **{"precision": "fp32", "compile": "none", "channels_last": False, "verbose": False, "serial_batches": True},
-    **{"no_flip": True, "batch_size": 1, "num_threads": 0, "gpu_ids": [], "continue_train": False, "init_from": None},
-}
 
 
 class Translator:
@@ -55,6 +48,7 @@ class Translator:
         self.condition = _direction(model, direction)
         self.alone = model.mixes_samples()
         self._lock = threading.Lock()
+        self._in_tiles = InTiles(self)
 
     @classmethod
     def load(cls, run: str | os.PathLike, epoch: str | int = "latest", direction: str | None = None, device="auto"):
@@ -70,20 +64,37 @@ class Translator:
             model.setup(opt)
         return cls(model, direction)
 
-    def __call__(self, image: Any, *, batch_size: int | None = None, target: Any = None) -> Any:
+    def __call__(
+        self,
+        image: Any,
+        *,
+        tile: int | None = None,
+        batch_size: int | None = None,
+        target: Any = None,
+        tile_overlap: int = 64,
+        tile_samples: int | None = None,
+    ) -> Any:
         """The translation of an image, or a list of them for a list: of the same kind and size (see data.conversion).
 
         `batch_size` images of one size of a list go through the network at once. `target` is what a model with
         several targets translates to: for stargan an attribute or domain by name ("Blond_Hair", "Male+Young") or
-        attributes with values ({"Blond_Hair": 1, "Male": 0}). Raises TypeError or ValueError for wrong input.
+        attributes with values ({"Blond_Hair": 1, "Male": 0}). With `tile` images that are larger go through the network
+        in tiles of so many pixels, one by one and with little memory; models/tiling.py explains `tile_overlap`,
+        `tile_samples` and how exact this is. Raises TypeError or ValueError for wrong input.
         """
         condition = self.condition_for(target)
-        if not isinstance(image, list | tuple):
-            return self._many([image], batch_size, condition)[0]
-        return self._many(list(image), batch_size, condition)
+        tiling = None if tile is None else Tiling(tile, tile_overlap, tile_samples)
+        images = list(image) if isinstance(image, list | tuple) else [image]
+        if tiling is None:
+            results = self._many(images, batch_size, condition)
+        else:
+            results = [self._in_tiles.translate(each, condition, tiling) for each in images]
+        return results if isinstance(image, list | tuple) else results[0]
 
     def run_batch(self, data: dict) -> tuple[dict, list]:
         """(name -> pictures, paths) of a batch of a data set: what a result page shows, inputs included."""
+        if getattr(self.opt, "tile", None):
+            return self._in_tiles.of_batch(data)
         with self._repeatable():
             self.model.set_input(data)
             self.model.test()
@@ -107,7 +118,7 @@ class Translator:
         if not self._takes_any_size():
             padded = pad_to_multiple(padded, FOREIGN_MULTIPLE, FOREIGN_SMALLEST)
         parts = padded.split(1) if self.alone else [padded]
-        made = torch.cat([self._first(part, condition) for part in parts])
+        made = torch.cat([self.first_of(part, condition) for part in parts])
         return made[..., : images.shape[-2], : images.shape[-1]]
 
     def _takes_any_size(self) -> bool:
@@ -115,9 +126,10 @@ class Translator:
         nets = [getattr(self.model, "net" + name, None) for name in self.model.generator_names]
         return bool(nets) and all(hasattr(net, "multiple_of") for net in nets)
 
-    def _first(self, images: torch.Tensor, condition: dict) -> torch.Tensor:
+    def first_of(self, images: torch.Tensor, condition: dict, model: BaseModel | None = None) -> torch.Tensor:
+        """The first result of the model's translate, or of another model of its kind."""
         with self._repeatable(), torch.no_grad():
-            made = self.model.translate(images, **condition)
+            made = (model or self.model).translate(images, **condition)
         return next(iter(made.values()))
 
     @contextlib.contextmanager
@@ -187,39 +199,3 @@ def _direction(model: BaseModel, direction: str | None) -> dict:
 def stride_of(opt: Namespace) -> int:
     """Height and width of a generator's input must be multiples of this number; 4 for networks of plug-ins."""
     return tables.stride_of(opt) if opt.netG in tables.GENERATORS else 4
-
-
-def options_of(run: str | os.PathLike, epoch: str | int, device: str) -> Namespace:
-    """The options with which a trained run translates: its own, and those of a test."""
-    folder = os.path.abspath(os.fspath(run))
-    checkpoints_dir, name = os.path.split(folder)
-    trained = run_folder.read(checkpoints_dir, name)
-    if trained is None:
-        raise InputError(f"{os.fspath(run)}: {run_folder.no_run(checkpoints_dir, name)}")
-    opt = Namespace(**{**_defaults_at_test(trained), **trained, **AT_TEST})
-    opt.checkpoints_dir, opt.name, opt.epoch = checkpoints_dir, name, str(epoch)
-    opt.device, opt.gpu_ids = devices.resolve(str(device), None)
-    return opt
-
-
-class _Defaults(argparse.ArgumentParser):
-    """Collects the flags that a model has in a test alone; no command line belongs to it."""
-
-    def __init__(self) -> None:
-        super().__init__(add_help=False, allow_abbrev=False, conflict_handler="resolve")
-
-    def parse_known_args(self, args=None, namespace=None):
-        return super().parse_known_args([] if args is None else args, namespace)
-
-    def given(self) -> set[str]:
-        return set()
-
-    def names(self) -> set[str]:
-        return {action.dest for action in self._actions}
-
-
-def _defaults_at_test(trained: dict) -> dict:
-    parser = _Defaults()
-    parser.set_defaults(**trained)
-    models.get_option_setter(trained["model"])(parser, False)
-    return vars(parser.parse_known_args()[0])

@@ -50,6 +50,7 @@ def read_options(command_line):
     add("--epoch", default="latest", help="which checkpoint of the run")
     add("--direction", help="AtoB | BtoA, for runs that translate both ways (none given: as trained)")
     add("--target", help="for stargan: what to translate to, such as Blond_Hair or Male=1+Young=0")
+    add_tiles(add)
     add("--batch_size", type=Int(1), default=1, help="images of one size that go through the network at once")
     add("--overwrite", **SWITCH, default=False, help="make files again that are in --output already")
     help = f"{' | '.join(OUTPUT_FORMATS)} for all images (none given: the format of the input)"
@@ -65,6 +66,13 @@ def read_options(command_line):
     if options.weights and (options.direction or "epoch" in parser.given()):
         raise InputError("--weights: the file is one checkpoint of one direction; leave out --epoch and --direction")
     return options
+
+
+def add_tiles(add):
+    add("--tile", type=Int(16), help="translate large images in tiles of so many pixels, with less memory")
+    add("--tile_overlap", type=Int(0), default=64, help="pixels around a tile that its network sees")
+    help = "measure the norms' statistics on this many tiles: faster and less exact (none given: on all tiles)"
+    add("--tile_samples", type=Int(1), help=help)
 
 
 def find_jobs(inputs, output, output_format=None):
@@ -110,7 +118,10 @@ def translate_all(translate, jobs, batch_size, condition):
                 (job, image) for job in batch if (image := _read(translate.read, job.source, failed)) is not None
             ]
             for job, result in _translate(translate, readable, batch_size, condition, failed):
-                write(job.target, result)
+                try:
+                    write(job.target, result)
+                except InputError as error:  # a format that can't hold the values, or a full disk
+                    failed.append((job.source, str(error)))
             bar.update(len(batch))
     return failed
 
@@ -177,6 +188,8 @@ def main(command_line=None):
     jobs = find_jobs(options.inputs, options.output, options.output_format)
     new = [job for job in jobs if options.overwrite or not os.path.exists(job.target)]
     condition = {} if options.target is None else {"target": options.target}
+    if options.tile:
+        condition |= {name: getattr(options, name) for name in ("tile", "tile_overlap", "tile_samples")}
     with loaded(options) as translate:
         translate.condition_for(
             options.target

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "models/builders.py": ("models.networks", "util"),
     "models/legacy.py": ("util",),
     "models/batches.py": ("util",),
+    "models/tiled_images.py": ("models.tiling", "data.conversion", "util"),
     "models/translator.py": ("models", "data.conversion", "data.pictures", "data.values", "util"),
     "models/program.py": ("models.translator", "util.errors"),
     "models/base_model.py": (

@@ -195,7 +195,10 @@ def batch_size(data):
 
 
 def is_paired(data):
-    """Whether each sample of a batch has the true translation of its image: both sides come from one file."""
+    """Whether each sample of a batch has the true translation of its image: the data set says so (an entry "paired"),
+    or both sides come from one file."""
+    if "paired" in data:
+        return bool(torch.as_tensor(data["paired"]).all())
     return "A_paths" in data and "B" in data and data["A_paths"] == data.get("B_paths")
 
 

@@ -1,0 +1,55 @@
+"""The options with which a trained run translates: those of its training, and those of a test."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from argparse import Namespace
+
+import models
+from util.errors import InputError
+from util.numerics import device as devices
+from util.run import folder as run_folder
+
+# What a run that is not training needs beside the options that it was trained with.
+AT_TEST = {
+    **{"isTrain": False, "phase": "test", "num_test": float("inf"), "eval": False, "model_suffix": "", "load_iter": 0},
+    **{"precision": "fp32", "compile": "none", "channels_last": False, "verbose": False, "serial_batches": True},
+    **{"no_flip": True, "batch_size": 1, "num_threads": 0, "gpu_ids": [], "continue_train": False, "init_from": None},
+}
+
+
+def options_of(run: str | os.PathLike, epoch: str | int, device: str) -> Namespace:
+    """The options with which a trained run translates: its own, and those of a test."""
+    folder = os.path.abspath(os.fspath(run))
+    checkpoints_dir, name = os.path.split(folder)
+    trained = run_folder.read(checkpoints_dir, name)
+    if trained is None:
+        raise InputError(f"{os.fspath(run)}: {run_folder.no_run(checkpoints_dir, name)}")
+    opt = Namespace(**{**_defaults_at_test(trained), **trained, **AT_TEST})
+    opt.checkpoints_dir, opt.name, opt.epoch = checkpoints_dir, name, str(epoch)
+    opt.device, opt.gpu_ids = devices.resolve(str(device), None)
+    return opt
+
+
+class _Defaults(argparse.ArgumentParser):
+    """Collects the flags that a model has in a test alone; no command line belongs to it."""
+
+    def __init__(self) -> None:
+        super().__init__(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+
+    def parse_known_args(self, args=None, namespace=None):
+        return super().parse_known_args([] if args is None else args, namespace)
+
+    def given(self) -> set[str]:
+        return set()
+
+    def names(self) -> set[str]:
+        return {action.dest for action in self._actions}
+
+
+def _defaults_at_test(trained: dict) -> dict:
+    parser = _Defaults()
+    parser.set_defaults(**trained)
+    models.get_option_setter(trained["model"])(parser, False)
+    return vars(parser.parse_known_args()[0])

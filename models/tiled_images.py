@@ -1,0 +1,83 @@
+"""Images of any kind in tiles: what Translator(image, tile=512) and test.py --tile do. See models/tiling.py."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from data.conversion import Converter, check_tensor, to_picture
+from models.tiling import TiledModel, Tiling
+from util.run.progress import is_paired
+from util.util import source_side
+
+ALL = slice(None)
+
+
+class InTiles:
+    """The tiled translations of a Translator; its model is copied when the first large image arrives."""
+
+    def __init__(self, translator) -> None:
+        self.translator = translator
+        self._lock = threading.Lock()  # the statistics of the norms belong to one image
+        self._model: TiledModel | None = None
+
+    def translate(self, image: Any, condition: dict, tiling: Tiling) -> Any:
+        """The translation of an image, of the same kind. Of a file, only tiles are ever held as floating point."""
+        tiling.check()
+        if isinstance(image, torch.Tensor):
+            check_tensor(image, self.translator.input_channels())
+            if image.dim() == 4:
+                return torch.stack([self._of_tensor(sample, condition, tiling) for sample in image])
+            return self._of_tensor(image, condition, tiling)
+        picture, restore = to_picture(image, self.translator.data_range())
+        convert = Converter(picture, self.translator.input_channels())
+        height, width, _ = picture.array.shape
+
+        def get(rows, columns):
+            return convert.tensor(rows, columns)[None]
+
+        array = np.empty(0)
+        for place, made in self._rows(get, (height, width), condition, tiling):
+            values = convert.values(made[0], place)
+            if not array.size:
+                array = np.empty((height, *values.shape[1:]), values.dtype)
+            array[place] = values
+        return restore(picture._replace(array=array))
+
+    def _of_tensor(self, image, condition, tiling):
+        def get(rows, columns):
+            return image[None, :, rows, columns].float()
+
+        rows = self._rows(get, tuple(image.shape[1:]), condition, tiling)
+        return torch.cat([made[0] for _, made in rows], dim=1).to(image.device, image.dtype)
+
+    def _rows(self, get: Callable, size: tuple[int, int], condition: dict, tiling: Tiling) -> Iterator:
+        """(rows, their result (1, C, rows, W)) of an image of `size` = (H, W); `get` gives windows of it."""
+        translator = self.translator
+        if max(size) <= tiling.tile:
+            yield ALL, translator.translate_batch(get(ALL, ALL), **condition)
+            return
+        with self._lock:
+            tiled = self._model = self._model or TiledModel(translator.model)
+
+            def run(window):
+                return translator.first_of(window.to(translator.model.device), condition, tiled.model)
+
+            yield from tiled.translate(get, size, tiling, run)
+
+    def of_batch(self, data: dict) -> tuple[dict, list]:
+        """(name -> pictures, paths) of a batch of a data set: the images that are translated, their translations, and
+        the true results where there are any."""
+        translator, opt = self.translator, self.translator.opt
+        side = source_side(opt) if source_side(opt) in data else "A"
+        tiling = Tiling(opt.tile, opt.tile_overlap, opt.tile_samples)
+        made = self.translate(data[side], translator.condition_for(None), tiling)
+        other = "B" if side == "A" else "A"
+        visuals = {f"real_{side}": data[side], f"fake_{other}": made}
+        if is_paired(data):
+            visuals[f"real_{other}"] = data[other]
+        return visuals, data[f"{side}_paths"]

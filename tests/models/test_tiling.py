@@ -1,0 +1,219 @@
+"""Large images in tiles: equal to the whole image where possible, without seams elsewhere, in bounded memory."""
+
+import contextlib
+import io
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scripts.runs import CUT, CYCLE_GAN, PIX2PIX, SMALL, STARGAN, make_run
+from test_programs import ROOT
+
+import metamer
+from models.tiling import Tiling
+from util.errors import InputError
+
+SMALL_STARGAN = (*STARGAN, "--d_conv_dim", "4", "--g_repeat_num", "2", "--image_size", "64")
+
+
+@pytest.fixture(scope="module")
+def load(tmp_path_factory):
+    """load(words) -> the Translator of a run with random weights that are large enough to matter."""
+    folder, known = tmp_path_factory.mktemp("tiles"), {}
+
+    def load(*words):
+        if words not in known:
+            call = metamer.load(
+                make_run(folder, *words, name=f"run{len(known)}", small=SMALL if "stargan" not in words else SMALL[4:]),
+                device="cpu",
+            )
+            generator = torch.Generator().manual_seed(0)
+            for net in call.model.networks_by_name().values():
+                for module in net.modules():
+                    if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+                        module.weight.data = torch.randn(module.weight.shape, generator=generator) * 0.1
+            known[words] = call
+        return known[words]
+
+    return load
+
+
+def picture(height, width, seed=0):
+    """Smooth areas of different colours with some noise: tiles of their own statistics would look different."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)).resize((width, height), Image.BICUBIC)
+    return (np.asarray(coarse) * 0.8 + rng.integers(0, 50, (height, width, 3))).astype(np.uint8)
+
+
+def as_tensor(image):
+    return torch.from_numpy(image.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
+
+
+@pytest.mark.parametrize("size", [(100, 118), (75, 41)])
+def test_tiles_equal_the_whole_image_in_float64(load, size):
+    call = load(*CYCLE_GAN)
+    call.model.netG_A.double()
+    try:
+        images = as_tensor(picture(*size)).double()
+        whole = call.first_of(images, {})
+        tiled = torch.cat([made for _, made in _rows(call, images, Tiling(64, 60))], dim=2)
+        assert tiled.shape == whole.shape and (tiled - whole).abs().max() < 1e-10
+        own = torch.cat([call.first_of(part, {}) for part in images.split(64, dim=2)], dim=2)
+        assert (own - whole).abs().max() > 0.1  # tiles with statistics of their own are another picture
+    finally:
+        call.model.netG_A.float()
+        call._in_tiles._model = None
+
+
+def _rows(call, images, tiling):
+    from models.tiling import TiledModel
+
+    tiled = TiledModel(call.model)
+
+    def run(window):
+        return call.first_of(window, {}, tiled.model)
+
+    return tiled.translate(lambda rows, columns: images[..., rows, columns], tuple(images.shape[2:]), tiling, run)
+
+
+@pytest.mark.parametrize("words", [CYCLE_GAN, CUT, SMALL_STARGAN, (*CYCLE_GAN, "--norm", "batch")])
+def test_every_kind_of_norm_in_float32(load, words):
+    call = load(*words)
+    images = as_tensor(picture(70, 120))
+    target = {"target": "Male"} if words is SMALL_STARGAN else {}
+    whole = call(images, **target)
+    assert (call(images, tile=64, tile_overlap=72, **target) - whole).abs().max() < 1e-3
+    assert torch.equal(call(images, tile=200, **target), whole)  # no larger than a tile
+
+
+def test_arrays_pictures_and_lists(load):
+    call = load(*CYCLE_GAN)
+    image = picture(70, 100)
+    whole = call(image)
+    tiled = call(image, tile=64)
+    assert tiled.dtype == np.uint8 and np.abs(tiled.astype(int) - whole).max() <= 1
+    assert np.array_equal(np.asarray(call(Image.fromarray(image), tile=64)), tiled)
+    both = call([image, image[:50, :50]], tile=64)
+    assert np.array_equal(both[0], tiled) and np.array_equal(both[1], call(image[:50, :50]))
+    deep = image.astype(np.uint16) * 257
+    assert np.abs(call(deep, tile=64).astype(int) - call(deep)).max() <= 30
+
+
+def test_a_small_overlap_leaves_no_seam(load):
+    """Steps at the borders of tiles are not larger than steps elsewhere."""
+    call = load(*CYCLE_GAN)
+    y, x = np.mgrid[:192, :256]
+    image = np.stack([x / 2, y, (x + y) / 3], axis=-1).astype(np.uint8)
+    tiled = call(as_tensor(image), tile=64, tile_overlap=16)[0]
+    whole = call(as_tensor(image))[0]
+    steps = (tiled[:, 1:] - tiled[:, :-1]).abs().amax((0, 2))
+    borders = [row + step for row in (63, 127) for step in (-1, 0, 1)]
+    assert steps[borders].max() <= 1.5 * (whole[:, 1:] - whole[:, :-1]).abs().max()
+
+
+def test_statistics_of_some_tiles_are_close(load):
+    call = load(*CYCLE_GAN)
+    rng = np.random.default_rng(0)
+    images = as_tensor(rng.integers(0, 256, (256, 256, 3), dtype=np.uint8))
+    whole = call(images)
+    few = call(images, tile=64, tile_samples=4)
+    alone = torch.cat([call(part) for part in images.split(64, dim=2)], dim=2)
+    assert 0 < (few - whole).abs().mean() < 0.2 and few.shape == alone.shape
+
+
+def test_a_unet_is_tiled_without_a_promise(load):
+    call = load(*PIX2PIX)
+    image = picture(300, 200)
+    assert call(image, tile=128, tile_overlap=32).shape == image.shape
+
+
+def test_other_calls_are_not_disturbed(load):
+    import threading
+
+    call = load(*CYCLE_GAN)
+    image = picture(70, 100)
+    wanted, found = (call(image), call(image, tile=64)), {}
+
+    def work(i):
+        found[i] = call(image, tile=64 if i % 2 else None)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(found[i], wanted[i % 2]) for i in range(4))
+
+
+@pytest.mark.parametrize(
+    "words", [{"tile": 8}, {"tile": "64"}, {"tile": 64, "tile_overlap": -1}, {"tile": 64, "tile_samples": 0}]
+)
+def test_sizes_of_tiles_are_checked(load, words):
+    with pytest.raises(InputError, match="expected a whole number of"):
+        load(*CYCLE_GAN)(picture(100, 100), **words)
+
+
+def test_spans_cover_an_axis_once():
+    for side, tile, overlap, multiple in ((1000, 128, 30, 4), (129, 64, 0, 4), (7, 64, 8, 4), (700, 100, 64, 128)):
+        spans = Tiling(tile, overlap).spans(side, multiple)
+        assert spans[0].start == spans[0].first == 0 and spans[-1].stop == spans[-1].last == side
+        assert all(a.stop == b.start for a, b in itertools.pairwise(spans))
+        assert all(span.first % multiple == 0 for span in spans)
+
+
+def test_page_and_command_take_tiles(tmp_path):
+    import test as test_program
+    from scripts.translate import main
+
+    run = make_run(tmp_path / "runs", *CYCLE_GAN, "--preprocess", "none")
+    (tmp_path / "photos" / "testA").mkdir(parents=True)
+    Image.fromarray(picture(90, 150)).save(tmp_path / "photos" / "testA" / "a.png")
+    tiles = ("--tile", "64", "--tile_overlap", "60", "--device", "cpu")
+    with contextlib.redirect_stdout(io.StringIO()):
+        where = [
+            "--dataroot",
+            tmp_path / "photos",
+            "--checkpoints_dir",
+            run.parent,
+            "--results_dir",
+            tmp_path / "results",
+        ]
+        test_program.main([*map(str, where), "--name", "run", "--num_threads", "0", *tiles])
+        assert main([str(run), str(tmp_path / "photos" / "testA"), "--output", str(tmp_path / "out"), *tiles]) == 0
+    images = tmp_path / "results" / "run" / "test_latest" / "images"
+    on_page = np.asarray(Image.open(images / "a_fake_B.png"))
+    assert np.array_equal(on_page, np.asarray(Image.open(tmp_path / "out" / "a.png")))
+    whole = metamer.load(run, device="cpu")(picture(90, 150))
+    assert np.abs(on_page.astype(int) - whole).max() <= 1
+
+
+MEASURE = """
+import resource, sys
+sys.path.insert(0, {root!r})
+import metamer
+call = metamer.load({run!r}, device="cpu")
+from PIL import Image
+import numpy as np
+image = np.zeros(({side}, {side}, 3), np.uint8)
+call(image[:300, :300], tile=128)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+call(image, tile={tile}, tile_samples=1)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.slow
+def test_memory_depends_on_the_tile(tmp_path):
+    run = make_run(tmp_path, *CYCLE_GAN)
+
+    def growth(tile, side=2048):
+        program = MEASURE.format(root=str(ROOT), run=str(run), side=side, tile=tile)
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        return int(done.stdout) / 1024  # MiB
+
+    whole, tiled = growth(4096), growth(256)
+    assert tiled < 100 and whole > 3 * tiled, (tiled, whole)
