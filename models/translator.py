@@ -24,9 +24,9 @@ from data.values import Picture
 from models import tables
 from models.architectures.layers import pad_to_multiple
 from models.base_model import BaseModel
-from models.run_options import options_of
 from models.tiled_images import InTiles
 from models.tiling import Tiling
+from models.trained import options_of
 from util.errors import InputError
 from util.numerics import seeding
 

@@ -66,7 +66,7 @@ class Runs:
 
     def _describe(self, name, folder):
         import models
-        from models.run_options import options_of
+        from models.trained import options_of
 
         opt = options_of(folder, "latest", "cpu")  # an InputError where it is no run
         files = (run_folder.split_name(os.path.basename(path)) for path in run_folder.checkpoints(folder))

@@ -1,4 +1,4 @@
-"""The options with which a trained run translates: those of its training, and those of a test."""
+"""A trained run: the options with which it translates, those of its training and those of a test."""
 
 from __future__ import annotations
 
