@@ -11,7 +11,7 @@ done
 set --
 
 cd "$(dirname "$0")/.."
-bash scripts/setup.sh dev
+bash scripts/setup.sh dev dashboard
 export PATH="$PWD/.venv/bin:$PATH"
 
 # The tests of the pages need a Chromium of the system; without it they are skipped, with this reason.

@@ -33,12 +33,13 @@ def in_order(labels: Iterable[str]) -> list[str]:
 def newest_pictures(run: str) -> tuple[dict[str, np.ndarray] | None, dict[str, np.ndarray] | None]:
     """The pictures of the newest epoch by label, and the fixed samples in their newest epoch; None without any."""
     epochs, samples = _found(run)
-    pictures = {label: load(path) for label, path in epochs[max(epochs)].items()} if epochs else None
+    files = epochs[max(epochs)] if epochs else {}
+    pictures = {label: load(files[label]) for label in in_order(files)} or None
     fixed: dict[str, np.ndarray] = {}
     for number, by_epoch in sorted(samples.items()):
         newest = max((epoch for epoch in by_epoch if epoch is not None), default=None)
         files = {**by_epoch.get(None, {}), **by_epoch.get(newest, {})}
-        fixed |= {f"{label} {number}": load(path) for label, path in files.items()}
+        fixed |= {f"{label} {number}": load(files[label]) for label in in_order(files)}
     return pictures, fixed or None
 
 

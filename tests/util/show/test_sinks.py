@@ -496,6 +496,36 @@ def test_tensorboard_files_hold_losses_and_pictures_and_forget_what_a_resume_und
     assert events.Tags()["images"] == ["fake_B"]
 
 
+def test_tensorboard_shows_metrics_status_samples_and_options(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (sink,) = open_sinks(options(tmp_path, 1, display_id=0, use_tensorboard=True, lr=0.5))
+    sink.scalars(10, LOSSES, 0.1)
+    sink.metrics(10, {"psnr": 21.0}, 0.1)
+    sink.status(10, {"learning rate": {"rate": 0.5}}, 0.1)
+    sink.samples(10, {"fake_B 1": picture()})
+    sink.close()
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert events.Scalars("metric/psnr")[0].value == 21 and events.Scalars("learning_rate/rate")[0].value == 0.5
+    assert events.Tags()["images"] == ["samples/fake_B 1"]
+    start = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    assert b"lr" in start
+
+
+def test_wandb_itself_works_offline(tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="wandb is not installed")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    (sink,) = open_sinks(wandb_options(tmp_path))
+    sink.scalars(100, LOSSES, 0.5)
+    sink.metrics(100, {"psnr": 21.0}, 0.5)
+    sink.samples(100, {"fake_B 1": picture()})
+    sink.close()
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
+
+
 class FakeWandb(types.ModuleType):
     """A wandb that notes what it is told."""
 
@@ -544,7 +574,13 @@ def test_wandb_is_told_all_and_continues_its_run(tmp_path, monkeypatch):
         (sink,) = open_sinks(opt)
         sink.scalars(100, LOSSES, 0.5)
         sink.images(100, {"fake_B": picture()})
+        sink.metrics(100, {"psnr": 21.0}, 0.5)
+        sink.status(100, {"learning rate": {"rate": 0.1}}, 0.5)
+        sink.samples(100, {"fake_B 1": picture()})
         sink.close()
+    assert wandb.logs[2] == {"metric/psnr": 21.0, "epoch": 0.5, "images_seen": 100}
+    assert wandb.logs[3] == {"learning rate/rate": 0.1, "epoch": 0.5, "images_seen": 100}
+    assert list(wandb.logs[4]) == ["samples/fake_B 1", "images_seen"]
     assert wandb.logs[0] == {**LOSSES, "epoch": 0.5, "images_seen": 100} and wandb.axis == "images_seen"
     assert wandb.logs[1] == {"results/fake_B": ((8, 8, 3), "fake_B"), "images_seen": 100}
     assert [given["id"] for given in wandb.inits] == [None, "id1"] and wandb.finished
