@@ -44,6 +44,7 @@ class Program(nn.Module):
         super().__init__()
         model = translator.model
         self.condition, self.processing, self.channels = condition, processing, translator.input_channels()
+        self.data_range: tuple[float, float] = translator.data_range() or (0, 255)
         generators = {f"net{name}": getattr(model, f"net{name}") for name in model.generator_names}
         self.multiple = max((getattr(net, "multiple_of", 0) for net in generators.values()), default=0)
         self.smallest = max((getattr(net, "smallest", 0) for net in generators.values()), default=0)
@@ -65,10 +66,12 @@ class Program(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if self.processing:
-            images = images.permute(0, 3, 1, 2).float().div(255).mul(2).sub(1)  # (N, C, H, W)
+            low, high = self.data_range
+            images = images.permute(0, 3, 1, 2).float().sub(low).div(high - low).mul(2).sub(1)  # (N, C, H, W)
         made = next(iter(self.translate(images, **self.condition).values()))
         if self.processing:
-            made = made.float().clamp(-1, 1).add(1).div(2).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1)
+            made = made.float().add(1).div(2).mul(high - low).add(low)
+            made = made.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
         return made
 
     def example(self) -> torch.Tensor:
@@ -103,7 +106,9 @@ class Program(nn.Module):
             before = after = "none, it is inside the program"
         else:
             layout = f"float32 (N, C, H, W) in [-1, 1]{colours}"
-            before, after = "x / 127.5 - 1 of 8-bit values", "round((clip(y, -1, 1) + 1) * 127.5) to 8-bit values"
+            low, high = self.data_range
+            before = f"2 * (x - low) / (high - low) - 1 with low = {low:g}, high = {high:g}"
+            after = f"(y + 1) / 2 * (high - low) + low with low = {low:g}, high = {high:g}, rounded and clipped"
         return {
             **{"input": layout, "output": layout, "preprocessing": before, "postprocessing": after, **inside},
             **{"input_channels": self.channels, "stride": self.multiple, "smallest_side": self.smallest_side},

@@ -88,10 +88,12 @@ def source_of(translator, condition, processing):
     import numpy as np
     import torch
 
-    target = condition.get("target")
+    low, high = translator.data_range() or (0, 255)
 
     def call(images):
-        return torch.from_numpy(np.stack([translator(image.numpy(), target=target) for image in images]))
+        values = (images.numpy().astype(np.float32) - low) / (high - low) * 2 - 1  # (N, H, W, C)
+        made = translator.translate_batch(torch.from_numpy(values.transpose(0, 3, 1, 2)), **condition).numpy()
+        return torch.from_numpy(np.clip(np.rint((made + 1) / 2 * (high - low) + low), 0, 255).transpose(0, 2, 3, 1))
 
     return call
 

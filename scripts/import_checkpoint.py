@@ -146,6 +146,9 @@ def companions(files):
 
 def import_run(options):
     """Write the run's folder; returns it."""
+    missing = [path for path in options.files if not os.path.isfile(path)]
+    if missing:
+        raise InputError(f"{missing[0]}: no such checkpoint file or folder of a run")
     files, flags = read_generators(options)
     others, of_discriminator = read_companions(files)
     where = ["--dataroot", ".", "--checkpoints_dir", options.checkpoints_dir, "--name", options.name, "--device", "cpu"]

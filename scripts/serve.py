@@ -97,6 +97,10 @@ class Runs:
             raise Refused(400, "choose what to translate to: an attribute or a domain")
         translator = self._translator(choice["run"], choice["epoch"], choice["direction"] or None)
         made = translator(path, target=choice["target"] or None)
+        if not isinstance(made, Image.Image):
+            raise Refused(
+                400, f"an image of the kind {made.dtype} {made.shape} has no picture; use scripts/translate.py"
+            )
         if made.mode == "F":
             made = made.point(lambda value: value * 255 + 0.5).convert("L")
         png = BytesIO()

@@ -13,6 +13,7 @@ from util.files import write_text
 NAME = "MODEL_CARD.md"
 LICENSE = re.compile(r"^license: *(.*)$", re.MULTILINE)
 UNKNOWN = "unknown  # fill in: the licence of these weights, which may depend on the data"
+NAMED = ("run", "epoch", "model", "format")  # named above the list of a program's input and output
 SHOWN = ("model", "netG", "ngf", "normG", "input_nc", "output_nc", "batch_size", "n_epochs", "n_epochs_decay",
          "n_iters", "n_iters_decay", "lr", "g_lr", "gan_mode", "precision", "ema", "seed")  # fmt: skip
 
@@ -43,10 +44,10 @@ def card(file: str, opt: Namespace, described: dict[str, Any], license: str = UN
             f"An image-to-image translation network of the run `{opt.name}` (checkpoint `{opt.epoch}`), trained with "
             f"Metamer as `--model {opt.model}` and exported as {described['format']}.",
             *("", "## Data", "", *_lines(_data(opt)), "", "## Options", ""),
-            *_lines({name: value for name, value in options.items() if value not in (None, "", [])}),
-            *("", "## Input and output", "", *_lines({k: v for k, v in described.items() if k != "limits"})),
+            *_lines({name: value for name, value in options.items() if value not in (None, "", [], 0)}),
+            *("", "## Input and output", "", *_lines({k: v for k, v in described.items() if k not in NAMED})),
             *("", "## Metrics", "", *_metrics(os.path.join(opt.checkpoints_dir, opt.name))),
-            *("", "## Limits", "", *(f"- {line}" for line in [*described.get("limits", ()), *_limits(opt)]), ""),
+            *("", "## Limits", "", *(f"- {line}" for line in _limits(opt)), ""),
         ]
     )
 
