@@ -9,7 +9,7 @@ import torch
 from models import fit_out, legacy, networks
 from models.batches import MicroBatches, SharedPasses
 from models.builders import NetworksOfModel, naming_unfit_images
-from models.legacy import ForOlderPlugins, RunFolder, loss_of, translate_by_forward
+from models.legacy import ForOlderPlugins, RunFolder, loss_of, scored_by_name, translate_by_forward
 from util.errors import InputError
 from util.numerics.finite import Updates
 from util.numerics.precision import Precision
@@ -87,6 +87,10 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         if condition:
             raise InputError(f"--model {self.opt.model}: its translate() takes images only, not {', '.join(condition)}")
         return translate_by_forward(self, images)
+
+    def _translation_pairs(self):
+        """scored_visuals; for a plug-in that declares none, the visuals with the names of the family."""
+        return self.scored_visuals or scored_by_name(self.visual_names)
 
     def data_dependent_initialize(self, data):
         """Called once with the first batch, before setup(), if a model overrides it: for networks sized by data."""

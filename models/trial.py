@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import models
-from models.legacy import scored_by_name
 from models.translator import Translator
 from util.errors import InputError
 from util.metrics import meter, table
@@ -109,7 +108,7 @@ def scoring_of(
     """
     opt = model.opt
     names = table.parse(metrics, flag, table.OF_PHOTOS) if metrics is not None else []
-    scored = list((model.scored_visuals or scored_by_name(model.visual_names)).items())
+    scored = list(model._translation_pairs().items())
     against = len(scored) > 1 and getattr(opt, "test_direction", None) not in (None, opt.direction)
     if names and not scored:
         raise InputError(f"{flag}: --model {opt.model} declares no scored_visuals, so nothing tells what to score")

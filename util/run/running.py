@@ -93,7 +93,7 @@ def build(opt, options, dataset, model, trial=None) -> Built:
     visualizer.set_optimizers(model.optimizers)
     watch = Watch(opt, model, progress, checkpoint.folder, visualizer.warn)
     checkpoint.before_save(watch.settle)
-    health = Health(visualizer.warn, getattr(model, "discriminator_losses", {}))
+    health = Health(visualizer.warn, getattr(model, "discriminator_losses", {}), model._translation_pairs())
     if progress.is_over():
         seen = f"{progress.total_iters:,} images seen"
         print(f"the run '{opt.name}' is finished ({seen}); to train it further, give {longer(opt, progress)}")

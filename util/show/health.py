@@ -20,14 +20,21 @@ SIZE = 32  # pictures are compared this small
 
 
 class Health(Listener):
-    """`warn` prints a line; `discriminator_losses`: {network: names of its losses on real and generated images}.
+    """Checks what a model declares; `warn` prints a line.
 
-    Models declare ``discriminator_losses``. Without a declaration, discriminators are not checked.
+    discriminator_losses    {network: names of its losses on real and generated images}
+    translations            {generated image: (its input, a real image of its domain or None)}, by the names of visuals
     """
 
-    def __init__(self, warn: Callable[[str], None], discriminator_losses: dict[str, tuple[str, ...]]):
+    def __init__(
+        self,
+        warn: Callable[[str], None],
+        discriminator_losses: dict[str, tuple[str, ...]],
+        translations: dict[str, tuple[str, str | None]],
+    ):
         self.warn = warn
-        self.discriminator_losses = discriminator_losses
+        self.discriminator_losses, self.translations = discriminator_losses, translations
+        self._real = {label for pair in translations.values() for label in pair}
         self._reported: set[str] = set()
         self._at_zero: dict[str, int] = {}  # discriminator -> printed points in a row
         self._before: dict = {}  # label -> small picture, as shown last
@@ -47,7 +54,7 @@ class Health(Listener):
     def images(self, visuals, data):
         now = {label: picture.detach() for label, picture in visuals.items() if is_batch(picture)}
         for label, picture in now.items():
-            if label.startswith("real") and (picture.amax((1, 2, 3)) == picture.amin((1, 2, 3))).any():
+            if label in self._real and (picture.amax((1, 2, 3)) == picture.amin((1, 2, 3))).any():
                 self._warn_once(
                     "flat",
                     f"{label} is one flat colour in a batch of {shown(paths_of(data))}; "
@@ -55,21 +62,18 @@ class Health(Listener):
                 )
         now = {label: small(picture) for label, picture in now.items()}
         before, self._before = self._before, now
-        inputs = [label for label in now if label.startswith("real")]
-        if inputs and all(differ(now, before, label, DIFFERENT) for label in inputs):
-            self._compare(now, before)
+        for label, (source, _) in self.translations.items():
+            if comparable(now, before, label) and differ(now, before, source, DIFFERENT):
+                self._compare(now, before, label)
 
-    def _compare(self, now, before):
-        for label in now:
-            if not label.startswith("fake") or label not in before or before[label].shape != now[label].shape:
-                continue
-            self._alike[label] = 0 if differ(now, before, label, NOTHING) else self._alike.get(label, 0) + 1
-            if self._alike[label] == PICTURES_IN_A_ROW:
-                self._warn_once(
-                    f"same {label}",
-                    f"{label} is the same picture for different inputs, {PICTURES_IN_A_ROW} times now: the generator "
-                    "has collapsed; try a lower --lr, or start anew with another --seed",
-                )
+    def _compare(self, now, before, label):
+        self._alike[label] = 0 if differ(now, before, label, NOTHING) else self._alike.get(label, 0) + 1
+        if self._alike[label] == PICTURES_IN_A_ROW:
+            self._warn_once(
+                f"same {label}",
+                f"{label} is the same picture for different inputs, {PICTURES_IN_A_ROW} times now: the generator "
+                "has collapsed; try a lower --lr, or start anew with another --seed",
+            )
 
     def _warn_once(self, key, text):
         if key not in self._reported:
@@ -95,7 +99,9 @@ def small(picture):
     return interpolate(picture[:1].float(), (SIZE, SIZE), mode="area")[0].cpu()
 
 
+def comparable(now, before, label):
+    return label in now and label in before and before[label].shape == now[label].shape
+
+
 def differ(now, before, label, least):
-    if label not in before or before[label].shape != now[label].shape:
-        return False
-    return bool((now[label] - before[label]).abs().mean() >= least)
+    return comparable(now, before, label) and bool((now[label] - before[label]).abs().mean() >= least)

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from test_programs import PIX2PIX, paired, train, weights  # noqa: F401
 
+from util.numerics import seeding
 from util.numerics.seeding import repeatable
 
 CPU = torch.device("cpu")
@@ -37,3 +39,22 @@ def test_operations_without_a_repeatable_form_are_named(capsys):
     with repeatable(True, torch.device("cuda")):
         pass
     assert "adaptive pooling" in capsys.readouterr().out
+
+
+SHORT = ("--seed", "5", "--n_epochs_decay", "0", "--save_latest_freq", "1")
+
+
+def test_asking_for_repeatable_operations_is_undone_afterwards(capsys):
+    with seeding.repeatable(True, torch.device("cuda", 0)):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.backends.cudnn.benchmark
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert "reflection" in capsys.readouterr().out
+
+
+def test_deterministic_trains_to_the_same_weights_on_the_cpu(paired, tmp_path, capsys):  # noqa: F811
+    words = (*PIX2PIX, *SHORT)
+    plain = weights(train(paired, tmp_path, *words, name="plain"), "G")
+    exact = weights(train(paired, tmp_path, *words, "--deterministic", name="exact"), "G")
+    assert all(torch.equal(plain[key], exact[key]) for key in plain)
+    assert "--deterministic: every operation on the CPU" in capsys.readouterr().out
