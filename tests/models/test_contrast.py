@@ -1,62 +1,19 @@
-"""CUT, FastCUT, DCLGAN, SimDCL: what a step costs and that saving changes nothing, and what used to crash."""
+"""What the contrastive models share: shared passes change no gradient; flags, optimizers, files and tests."""
 
 import copy
 import math
 
 import pytest
 import torch
+from small_models import SMALL, build, feed, options, train
 
-import models
 from models import create_model, networks, prepare
 from models.contrast import parse_layers
 from options.test_options import TestOptions
-from options.train_options import TrainOptions
 from util.errors import InputError
 from util.numerics import seeding
 
 NAMES = ("cut", "fastcut", "dclgan", "simdcl")
-SMALL = (*("--ngf", "2", "--ndf", "2", "--netG", "resnet_6blocks", "--load_size", "32", "--crop_size", "32"),
-         *("--netF_nc", "8", "--num_patches", "16", "--init_gain", "1", "--seed", "0"))  # fmt: skip
-
-
-def options(folder, *words, made=TrainOptions):
-    return made(["--dataroot", "none", "--checkpoints_dir", str(folder), "--device", "cpu", *words]).parse()
-
-
-def build(folder, *words):
-    opt = options(folder, *SMALL, *words)
-    torch.manual_seed(0)
-    model = create_model(opt)
-    prepare(model, [], opt)
-    return model
-
-
-def feed(model, batch=None, size_A=(32, 32), size_B=(32, 32), dtype=torch.float):
-    generator = torch.Generator().manual_seed(1)
-    batch = batch or model.opt.batch_size
-    for net in model.networks_by_name().values():
-        net.to(dtype)
-    sides = {
-        side: torch.rand(batch, 3, *size, generator=generator, dtype=dtype) * 2 - 1
-        for side, size in (("A", size_A), ("B", size_B))
-    }
-    model.set_input({**sides, "A_paths": ["a"] * batch, "B_paths": ["b"] * batch})
-    return model
-
-
-def train(model, steps=2, **fed):
-    for step in range(steps):
-        seeding.seed_step(0, step)
-        feed(model, **fed)
-        model.optimize_parameters()
-    losses = model.get_current_losses()
-    assert all(value == value and abs(value) < 1e6 for value in losses.values()), losses
-    for name, net in model.networks_by_name().items():
-        assert all(p.isfinite().all() for p in net.parameters()), name
-    return losses
-
-
-# --- the economies ---------------------------------------------------------------------------------------------------
 
 
 def generators_gradients(model, flipped, **fed):
@@ -98,6 +55,7 @@ EXACT = [
     ("--model simdcl --batch_size 2", False, 12, 16),
     ("--model simdcl --flip_equivariance", True, 8, 8),
 ]
+
 # Where one of them would not be exact, it is off by itself.
 SLOW = [
     ("--model cut --normG batch", False, 6, 6),
@@ -157,9 +115,6 @@ def test_images_of_two_sizes_are_translated_one_after_the_other(tmp_path):
         assert model.fake_B.shape[2:] == (32, 40)
 
 
-# --- options ---------------------------------------------------------------------------------------------------------
-
-
 def test_defaults_are_those_of_their_homes(tmp_path):
     cut, fast, dcl, sim = (options(tmp_path, "--model", name) for name in NAMES)
     for opt in (cut, fast, dcl, sim):
@@ -175,25 +130,6 @@ def test_defaults_are_those_of_their_homes(tmp_path):
     assert [opt.gan_mode for opt in (cut, fast, dcl, sim)] == ["lsgan", "lsgan", "hinge", "hinge"]
     assert cut.nce_layers == fast.nce_layers == "0,4,8,12,16" and dcl.nce_layers == sim.nce_layers == "4,8,12,16"
     assert (dcl.lambda_IDT, sim.lambda_IDT, sim.lambda_SIM) == (1.0, 1.0, 10.0)
-
-
-def test_fastcut_is_a_mode_of_cut_and_a_model(tmp_path):
-    one, other = (vars(options(tmp_path, *words.split(), "--seed", "1"))
-                  for words in ("--model fastcut", "--model cut --CUT_mode fastcut"))  # fmt: skip
-    assert {key: (one[key], other[key]) for key in one if one[key] != other[key]} == {
-        "model": ("fastcut", "cut"),
-        "CUT_mode": ("FastCUT", "fastcut"),
-    }
-    chosen = options(tmp_path, "--model", "fastcut", "--lambda_NCE", "3", "--n_epochs", "7")
-    assert (chosen.lambda_NCE, chosen.n_epochs, chosen.nce_idt) == (3.0, 7, False)
-
-
-def test_dcl_is_dclgan_and_said_so_once(tmp_path, capsys):
-    models.own_name.cache_clear()
-    opt = options(tmp_path, "--model", "dcl")
-    assert opt.model == "dclgan" and type(create_model(opt)).__name__ == "DCLGANModel"
-    assert capsys.readouterr().out.count("--model dcl is dclgan here") == 1
-    assert options(tmp_path, "--model", "dcl", "--DCL_mode", "DCL").model == "dclgan"
 
 
 REFUSED = [
@@ -233,9 +169,6 @@ def test_what_can_not_work_is_refused_in_one_line(words, says, tmp_path):
 @pytest.mark.parametrize("text", ["4", "0, 4,8", "-1"])
 def test_layers_are_read_from_text(text):
     assert parse_layers(text) == eval(f"[{text}]")
-
-
-# --- what crashed in the originals -----------------------------------------------------------------------------------
 
 
 WORKS = [
@@ -285,24 +218,6 @@ def test_a_projector_of_one_channel_stays_finite(name, tmp_path):
     assert all(math.isfinite(value) for value in losses.values())
 
 
-def test_channels_may_differ_where_no_loss_minds(tmp_path):
-    model = build(tmp_path, "--model", "dclgan", "--output_nc", "1", "--nce_idt", "no")
-    generator = torch.Generator().manual_seed(0)
-    A, B = torch.rand(1, 3, 32, 32, generator=generator), torch.rand(1, 1, 32, 32, generator=generator)
-    model.set_input({"A": A, "B": B, "A_paths": ["a"], "B_paths": ["b"]})
-    model.optimize_parameters()
-    assert model.fake_B.shape[1] == 1 and model.fake_A.shape[1] == 3
-    assert model.netF1.mlp_0[0].in_features == model.netF2.mlp_0[0].in_features
-
-
-def test_small_maps_are_enough_for_the_similarity(tmp_path):
-    losses = train(build(tmp_path, "--model", "simdcl", "--num_patches", "256"))  # the deep maps have 8 x 8
-    assert losses["Sim"] > 0
-
-
-# --- terms and optimizers --------------------------------------------------------------------------------------------
-
-
 def test_optimizers_exist_where_there_is_something_to_learn(tmp_path):
     def optimizers(*words):
         made = build(tmp_path, *words).optimizers[2:]
@@ -333,52 +248,6 @@ def test_reported_terms_add_up_to_what_is_optimised(name, total, tmp_path):
     losses = train(build(tmp_path, "--model", name, "--lambda_GAN", "0.7", "--lambda_NCE", "1.3"), 1)
     assert losses["G"] == pytest.approx(total(losses), rel=1e-5)
     assert all(value != 0 for value in losses.values())
-
-
-def test_identity_term_is_off_in_fastcut(tmp_path):
-    model = build(tmp_path, "--model", "fastcut")
-    train(model, 1)
-    assert "NCE_Y" not in model.loss_names and "idt_B" not in model.visual_names
-
-
-def test_reported_discriminator_losses_carry_the_released_weight(tmp_path):
-    plain, doubled = (
-        train(build(tmp_path, "--model", "dclgan", "--lambda_GAN", weight), 1) for weight in ("1", "2")
-    )  # of step 1, before anything moved
-    assert doubled["D_A"] == pytest.approx(2 * plain["D_A"], rel=1e-5)
-    one, other = (train(build(tmp_path, "--model", "simdcl", "--lambda_GAN", weight), 1) for weight in ("1", "2"))
-    assert other["D_A"] == pytest.approx(one["D_A"], rel=1e-5)
-
-
-def test_weight_of_the_contrast_is_a_flag_in_simdcl(tmp_path):
-    released, doubled = (train(build(tmp_path, "--model", "simdcl", *w), 1) for w in ((), ("--lambda_NCE", "2")))
-    assert doubled["NCE1"] == pytest.approx(2 * released["NCE1"], rel=1e-5)
-
-
-def test_without_a_weight_there_is_no_pass_through_the_discriminator(tmp_path):
-    model = build(tmp_path, "--model", "cut", "--lambda_GAN", "0")
-    feed(model)
-    model.forward()
-    model.netD.register_forward_hook(lambda *_: pytest.fail("asked"))
-    model.compute_G_loss().backward()
-    assert model.loss_G_GAN == 0 and model.netG.model[1].weight.grad.any()
-
-
-def test_coin_falls_both_ways_and_mirrors_the_translation_alone(tmp_path):
-    model = build(tmp_path, "--model", "fastcut")
-    torch.manual_seed(0)
-    assert {model.draw_flip() for _ in range(20)} == {True, False}
-    feed(model)
-    made = {}
-    for flipped in (False, True):
-        model.draw_flip = lambda flipped=flipped: flipped
-        model.forward()
-        made[flipped] = model.fake_B.detach()
-    assert torch.equal(made[True], model.netG(model.real_A.flip(3)).detach())
-    assert not torch.allclose(made[True], made[False])
-
-
-# --- tests, files ----------------------------------------------------------------------------------------------------
 
 
 NAMES_OF_FILES = {

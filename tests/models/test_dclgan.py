@@ -1,0 +1,35 @@
+"""DCLGAN: its alias, channels, and the reported losses of its discriminators."""
+
+import pytest
+import torch
+from small_models import build, options, train
+
+import models
+from models import create_model
+
+
+def test_dcl_is_dclgan_and_said_so_once(tmp_path, capsys):
+    models.own_name.cache_clear()
+    opt = options(tmp_path, "--model", "dcl")
+    assert opt.model == "dclgan" and type(create_model(opt)).__name__ == "DCLGANModel"
+    assert capsys.readouterr().out.count("--model dcl is dclgan here") == 1
+    assert options(tmp_path, "--model", "dcl", "--DCL_mode", "DCL").model == "dclgan"
+
+
+def test_channels_may_differ_where_no_loss_minds(tmp_path):
+    model = build(tmp_path, "--model", "dclgan", "--output_nc", "1", "--nce_idt", "no")
+    generator = torch.Generator().manual_seed(0)
+    A, B = torch.rand(1, 3, 32, 32, generator=generator), torch.rand(1, 1, 32, 32, generator=generator)
+    model.set_input({"A": A, "B": B, "A_paths": ["a"], "B_paths": ["b"]})
+    model.optimize_parameters()
+    assert model.fake_B.shape[1] == 1 and model.fake_A.shape[1] == 3
+    assert model.netF1.mlp_0[0].in_features == model.netF2.mlp_0[0].in_features
+
+
+def test_reported_discriminator_losses_carry_the_released_weight(tmp_path):
+    plain, doubled = (
+        train(build(tmp_path, "--model", "dclgan", "--lambda_GAN", weight), 1) for weight in ("1", "2")
+    )  # of step 1, before anything moved
+    assert doubled["D_A"] == pytest.approx(2 * plain["D_A"], rel=1e-5)
+    one, other = (train(build(tmp_path, "--model", "simdcl", "--lambda_GAN", weight), 1) for weight in ("1", "2"))
+    assert other["D_A"] == pytest.approx(one["D_A"], rel=1e-5)
