@@ -18,8 +18,7 @@ def main(cmd_line=None):
     opt = options.parse()
     if len(opt.gpu_ids) > 1 or distributed.launched_several():
         raise InputError("test.py works in one process: start it with python, and give one of the --gpu_ids")
-    # Imported when the flags are understood: torch takes seconds, and -h should not.
-    from data.outputs import ExactFiles, open_image
+    from data.outputs import ExactFiles, open_image  # imported late: torch takes seconds, and -h should not
     from models.translator import Translator
     from models.trial import scoring_of
     from util.numerics.memory import explaining_out_of_memory

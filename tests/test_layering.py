@@ -1,4 +1,4 @@
-"""Who may import whom: folders are layers, and imports only go down."""
+"""Who may import whom: folders are layers, and imports only go down. How long files and functions may be."""
 
 import ast
 from pathlib import Path
@@ -58,6 +58,10 @@ MAY_IMPORT = {
 OURS = ("models", "data", "util", "options", "train", "test", "datasets", "scripts")
 
 
+LONGEST_FILE, LONGEST_FUNCTION = 250, 50  # lines
+PAGES = {"train.py": 80, "test.py": 50, "models/stargan_model.py": 130}  # lines; the pages that people read first
+
+
 def project_files():
     for folder in ("models", "data", "util", "options"):
         yield from sorted((ROOT / folder).rglob("*.py"))
@@ -113,3 +117,20 @@ def test_tables_flags_and_lookups_come_without_torch():
     names = ", ".join(["models", "data", "models.tables", *flags])
     program = f"import sys, {names}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
+
+
+def lines_of(path):
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+@pytest.mark.parametrize("path", list(project_files()), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_and_functions_are_short(path):
+    assert lines_of(path) <= LONGEST_FILE
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert node.end_lineno - node.lineno < LONGEST_FUNCTION, node.name
+
+
+@pytest.mark.parametrize(("name", "most"), PAGES.items())
+def test_the_pages_that_people_read_first_are_shorter(name, most):
+    assert lines_of(ROOT / name) <= most
