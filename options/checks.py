@@ -22,7 +22,8 @@ from models.tables import (
     SCHEDULES,
     stride_of,
 )
-from options.flags import COMPILING, NAN_POLICIES, PRECISIONS
+from options.flags import NAN_POLICIES
+from options.machine_flags import COMPILING, PRECISIONS
 from options.old_flags import OLD_VALUES
 from options.parser import OptionParser
 from util.errors import InputError, nearest

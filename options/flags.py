@@ -7,12 +7,10 @@ import data
 import models
 from data.flags import PREPROCESS
 from models.tables import DISCRIMINATORS, GAN_MODES, GENERATORS, INITS, NORMS, SCHEDULES
-from options import evaluation_flags
+from options import evaluation_flags, machine_flags
 from options.parser import OptionParser
 from util.flags import SWITCH, Float, Int, count, data_range, size, words
 
-PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
-COMPILING = ("none", "default", "reduce-overhead", "max-autotune")
 OUTPUT_FORMATS = ("png", "tif", "npy", "npz", "jpg", "webp")
 NAN_POLICIES = ("stop", "skip", "rollback")
 
@@ -21,8 +19,8 @@ LR_SCALES = {"none": lambda times: 1.0, "linear": lambda times: times, "sqrt": l
 
 RUN, DATA, NETWORKS = "the run", "the data", "the model's networks"
 SCHEDULE, LOSSES, SAVING, SHOWING = "training schedule", "losses", "saving", "showing"
-MACHINE, PLUG_INS = "machine", "for plug-ins"
-TOPICS = (RUN, DATA, NETWORKS, SCHEDULE, LOSSES, SAVING, evaluation_flags.TOPIC, SHOWING, MACHINE, PLUG_INS)
+PLUG_INS = "for plug-ins"
+TOPICS = (RUN, DATA, NETWORKS, SCHEDULE, LOSSES, SAVING, evaluation_flags.TOPIC, SHOWING, machine_flags.TOPIC, PLUG_INS)
 
 PHASE = "which part of the data: the folders <phase>A, <phase>B or <phase>"
 
@@ -35,7 +33,7 @@ def add_both(parser: OptionParser) -> None:
     add_networks(parser)
     add_showing(parser)
     evaluation_flags.add_both(parser)
-    add_machine(parser)
+    machine_flags.add_both(parser)
     add_for_plug_ins(parser)
 
 
@@ -120,20 +118,6 @@ def add_showing(parser: OptionParser) -> None:
     flag("--use_tensorboard", **SWITCH, default=False, help="write TensorBoard event files into the run's folder")
 
 
-def add_machine(parser: OptionParser) -> None:
-    flag = parser.topic(MACHINE, scope="machine")
-    flag("--device", default=None, help="auto | cpu | cuda | cuda:N | mps (none given: auto)", common=True)
-    help = "the older form of --device: 0 = cuda:0, -1 = cpu; 0,1 = a process on each (none given: --device)"
-    flag("--gpu_ids", default=None, help=help, common=True)
-    # These change the numbers of a run, so all processes and a continued run share them; a test has its own.
-    flag = parser.topic(MACHINE, scope="training", restore=False)
-    precision = "numbers of the networks (none given: tf32 on CUDA, fp32 elsewhere and in tests)"
-    flag("--precision", default=None, help=f"{words(PRECISIONS)}: {precision}", common=True)
-    flag("--compile", default="none", help=f"{words(COMPILING)}: torch.compile the networks, in minutes")
-    help = "keep feature maps in memory as (N, H, W, C), the order for tensor cores"
-    flag("--channels_last", **SWITCH, default=False, help=help)
-
-
 def add_for_plug_ins(parser: OptionParser) -> None:
     """Flags of the original programs that no built-in model or data set reads."""
     flag = parser.topic(PLUG_INS)
@@ -149,7 +133,7 @@ def add_training(parser: OptionParser) -> None:
     add_saving(parser)
     evaluation_flags.add_training(parser)
     add_training_display(parser)
-    add_training_machine(parser)
+    machine_flags.add_training(parser)
     help = "read by plug-ins that evaluate"
     parser.topic(PLUG_INS)("--evaluation_freq", type=Int(1), default=5000, help=help, scope="training")
 
@@ -227,16 +211,6 @@ def add_training_display(parser: OptionParser) -> None:
     flag("--display_server", default="http://localhost", help="address of the visdom server")
     flag("--display_port", type=Int(1, 65535), default=8097, help="port of the visdom server")
     flag("--display_env", default=None, help="visdom environment (none given: the run's name)")
-
-
-def add_training_machine(parser: OptionParser) -> None:
-    flag = parser.topic(MACHINE, scope="training")
-    help = "one pass for two where results differ by rounding alone"
-    flag("--economies", **SWITCH, default=True, help=help)
-    help = "gradient checkpointing: less memory, more time"
-    flag("--grad_checkpoint", **SWITCH, default=False, help=help)
-    help = "use repeatable operations where PyTorch has them; slower"
-    flag("--deterministic", **SWITCH, default=False, help=help)
 
 
 def add_testing(parser: OptionParser) -> None:
