@@ -14,7 +14,7 @@ from util.errors import InputError
 from util.numerics.finite import Updates
 from util.numerics.precision import Precision
 from util.processes import distributed, gradients
-from util.run import states, warm_start, weights
+from util.run import warm_start, weights
 from util.util import source_side
 
 
@@ -200,21 +200,6 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
             self.average_weights(opt.ema)
         self.print_networks(opt.verbose)
         fit_out.after_loading(self.networks_by_name(), opt, self.device, self._precision)
-
-    def _load_weights(self, opt):
-        """From the exports; with --continue_train from a state where an export is missing or damaged.
-
-        In train.py the state of the whole run is loaded after setup() and decides; a user's own loop has only this.
-        """
-        try:
-            self.load_networks(weights.tag_of(opt))
-        except InputError as error:
-            named = opt.epoch != "latest" or opt.load_iter
-            found = states.newest_whole(self.save_dir, weights.tag_of(opt) if named else None)
-            if not self.isTrain or opt.pretrained_name or not found:
-                raise
-            print(f"{error}; the weights are taken from {found.path}")
-            states.load_networks(self, found.path)
 
     def parallelize(self):
         """Called after setup(); the originals wrapped networks here. Ours need no wrapper."""

@@ -9,7 +9,7 @@ import torch
 from models import networks
 from util.ema import WeightAverages
 from util.errors import InputError
-from util.run import weights
+from util.run import states, weights
 
 
 def adam(parameters, **settings):
@@ -113,6 +113,21 @@ class NetworksOfModel:
         for name, net in self.networks_by_name().items():
             state = averages.get(name) or weights.unwrap(theirs[name]).state_dict()
             weights.unwrap(net).load_state_dict(state)
+
+    def _load_weights(self, opt):
+        """From the exports; with --continue_train from a state where an export is missing or damaged.
+
+        In train.py the state of the whole run is loaded after setup() and decides; a user's own loop has only this.
+        """
+        try:
+            self.load_networks(weights.tag_of(opt))
+        except InputError as error:
+            named = opt.epoch != "latest" or opt.load_iter
+            found = states.newest_whole(self.save_dir, weights.tag_of(opt) if named else None)
+            if not self.isTrain or opt.pretrained_name or not found:
+                raise
+            print(f"{error}; the weights are taken from {found.path}")
+            states.load_networks(self, found.path)
 
     def average_weights(self, decay):
         """Average the generators' weights after each of their optimizer steps that is applied (--ema)."""
