@@ -11,12 +11,17 @@ A network may have these attributes, which models/fit_out.py and util/numerics r
 """
 
 import difflib
+import functools
 import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.nn import init
+from torch.optim import lr_scheduler
 
 from models import losses
 from models.architectures.layers import (
@@ -44,7 +49,10 @@ from models.schedules import get_scheduler
 from models.tables import DISCRIMINATORS, GENERATORS, NEVER_WORKED, PROJECTORS, Network, stylegan2_size
 from util.numerics.precision import full_precision
 
-__all__ = [
+# Modules that files of users get by ``from .networks import *``, as from the file of the original programs.
+__all__ = ["F", "functools", "init", "lr_scheduler", "nn", "np", "torch"]
+
+__all__ += [
     "CosinePatchNCELoss",
     "Downsample",
     "GANLoss",

@@ -16,7 +16,7 @@ from typing import Any
 import data
 import models
 from models.tables import stylegan2_size
-from options import checks, config, flags, hints, saved
+from options import checks, config, flags, hints, old_flags, saved
 from options.parser import HELP, HELP_ALL, OptionParser
 from util.errors import InputError
 from util.flags import Declaration
@@ -99,7 +99,7 @@ class BaseOptions:
             sys.exit(0)
         chosen = f"--model {model}{'' if 'model' in parser.given() or 'model' in trained else ' (the default)'}"
         parser.about_unknown = partial(hints.about_unknown, is_train=bool(self.isTrain), chosen=chosen)
-        return parser.parse_args()
+        return parser.parse_args(namespace=old_flags.Options())
 
     def finish(self, opt: argparse.Namespace, given: set[str]) -> None:
         """Set the options that follow from other options; TestOptions adds what a test forces."""

@@ -3,7 +3,8 @@
 docs/old_commands.md shows the table; scripts/make_options_doc.py writes it there.
 """
 
-from typing import NamedTuple
+import argparse
+from typing import Any, NamedTuple
 
 
 class Old(NamedTuple):
@@ -97,6 +98,26 @@ OLD_VALUES = {
     ("lr_policy", "lambda"): "linear",
     ("norm", "sync_batch"): "syncbatch",
 }
+
+
+# Options that files of 2017 to 2020 read -> the option here, from the rows with one flag.
+OLD_NAMES = {
+    flag[2:]: row.here.strip("`-")
+    for row in OLD_FLAGS
+    if "before 20" in row.source and "pix2pix" in row.source and " " not in row.here
+    for flag in row.flags
+}
+
+
+class Options(argparse.Namespace):
+    """The options of a program; ``opt.niter`` and the like are read as the options that have taken their place."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in OLD_NAMES:
+            return getattr(self, OLD_NAMES[name])
+        if name == "no_lsgan":
+            return self.gan_mode != "lsgan"
+        raise AttributeError(f"there is no option {name}")
 
 
 def hint(flag: str) -> str:

@@ -4,6 +4,7 @@ import textwrap
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from test_plugins import command, train
 
@@ -213,3 +214,136 @@ def test_a_model_that_needs_more_than_images_trains_without_fixed_samples(plugin
     line = "--display_samples: MineModel can't translate a sample by itself (KeyError('A')): none shown"
     assert capsys.readouterr().out.count(line) == 1
     assert "(epoch: 2, iters: 1," in (run / "loss_log.txt").read_text() and (run / "latest_net_G.pth").exists()
+
+
+def test_addresses_and_names_of_the_original_programs(plugin, photos, tmp_path):
+    from models import dcl_model, dclgan_model, fastcut_model, simdcl_model
+
+    assert dcl_model.DCLModel is dclgan_model.DCLGANModel is models.find_model_using_name("dcl")
+    assert simdcl_model.SIMDCLModel is simdcl_model.SimDCLModel
+    assert fastcut_model.FASTCUTModel is fastcut_model.FastCUTModel
+    names = {}
+    exec("from models.networks import *", names)
+    for name in ("nn", "functools", "init", "torch", "lr_scheduler", "F", "np", "define_G", "GANLoss", "ResnetBlock"):
+        assert name in names, name
+    assert options_of(photos, tmp_path, "--model", "dcl").model == "dclgan"
+    plugin("dcl_model", MINE.replace("MineModel", "DCLModel"))  # a user's file of that name is that model
+    models.own_name.cache_clear()
+    try:
+        model, opt = made(photos, tmp_path, "--model", "dcl")
+        assert opt.model == "dcl" and type(model).__module__ == "models.dcl_model"
+    finally:
+        models.own_name.cache_clear()
+
+
+# --- the families' defaults ------------------------------------------------------------------------------------------
+
+FIRST_BATCH = """
+    def data_dependent_initialize(self, data):
+        pass
+"""
+
+
+def flags_of_the_family(*flags):
+    adds = "".join(f'    parser.add_argument("--{flag}", default="x")\n    ' for flag in flags)
+    return f"""
+@staticmethod
+def modify_commandline_options(parser, is_train=True):
+    parser.add_argument("--nce_T", type=float, default=0.07)
+    parser.add_argument("--nce_includes_all_negatives_from_minibatch", default=False)
+{adds}
+    return parser
+"""
+
+
+@pytest.mark.parametrize(("name", "flags", "gan_mode", "loss"), [
+    ("cut", ["CUT_mode"], "lsgan", "PatchNCELoss"), ("dclgan", ["DCL_mode"], "hinge", "CosinePatchNCELoss"),
+    ("mine", ["lambda_IDT"], "hinge", "CosinePatchNCELoss"),
+])  # fmt: skip
+def test_a_file_of_the_contrastive_programs_has_their_defaults_whatever_its_name(
+    name, flags, gan_mode, loss, plugin, photos, tmp_path
+):
+    kind = {"cut": "CUTModel", "dclgan": "DCLGANModel", "mine": "MineModel"}[name]
+    plugin(f"{name}_model", mine(FIRST_BATCH, flags_of_the_family(*flags)).replace("MineModel", kind))
+    opt = options_of(photos, tmp_path, "--model", name)
+    assert (opt.init_type, opt.no_dropout, opt.no_antialias, opt.n_epochs, opt.n_epochs_decay) == (
+        "xavier", True, False, 200, 200,
+    )  # fmt: skip
+    assert opt.gan_mode == gan_mode
+    from models.patchnce import PatchNCELoss, PatchNCELoss2
+
+    assert type(PatchNCELoss(opt)).__name__ == loss and type(PatchNCELoss2(opt)).__name__ == "PatchNCELoss"
+
+
+def test_a_file_in_the_place_of_a_built_in_model_without_the_hook_has_the_usual_defaults(plugin, photos, tmp_path):
+    plugin("cut_model", MINE.replace("MineModel", "CUTModel"))
+    opt = options_of(photos, tmp_path, "--model", "cut")
+    assert (opt.init_type, opt.n_epochs) == ("normal", 100)
+
+
+# --- a loop of one's own ---------------------------------------------------------------------------------------------
+
+
+def test_setup_loads_in_a_training_loop_of_a_users_own(plugin, photos, tmp_path, capsys):
+    plugin("mine_model", MINE)
+    run = train(photos, tmp_path, "--model", "mine")
+    trained = torch.load(run / "latest_net_G.pth", weights_only=True)
+    for missing in (False, True):  # with and without the export, beside a state of the whole run
+        if missing:
+            (run / "latest_net_G.pth").unlink()
+        model, opt = made(photos, tmp_path, "--model", "mine", "--continue_train")
+        model.setup(opt)
+        assert all(torch.equal(value, trained[key]) for key, value in model.netG.state_dict().items())
+    assert "the weights are taken from" in capsys.readouterr().out
+    for path in run.glob("*_state.pth"):
+        path.unlink()
+    with pytest.raises(InputError, match=r"latest_net_G.pth: no such checkpoint"):
+        model.setup(opt)
+
+
+def test_an_optimizer_beside_the_list_is_named(plugin, photos, tmp_path, capsys):
+    plugin("mine_model", MINE.replace("self.optimizers.append(self.optimizer_G)", "pass"))
+    model, opt = made(photos, tmp_path, "--model", "mine")
+    model.setup(opt)
+    assert "MineModel: optimizer_G is not in self.optimizers, so its learning rate does not" in capsys.readouterr().out
+
+
+# --- files of 2018 ---------------------------------------------------------------------------------------------------
+
+OLD_HEAD = "def name(self):\n        return 'mine'\n\n    def initialize(self, opt):"
+OLD_SIZES = "self.sizes = opt.fineSize, opt.niter, opt.which_direction"
+MODEL_OF_2018 = MINE.replace("def __init__(self, opt):", OLD_HEAD)
+MODEL_OF_2018 = MODEL_OF_2018.replace("BaseModel.__init__(", f"{OLD_SIZES}\n        BaseModel.initialize(")
+DATA_OF_2018 = MASKS.replace("def __init__(self, opt):", OLD_HEAD)
+DATA_OF_2018 = DATA_OF_2018.replace("BaseDataset.__init__(self, opt)", "self.opt, self.root = opt, opt.dataroot")
+
+
+def test_files_of_2018_with_initialize_run(plugin, photos, tmp_path):
+    plugin("mine_model", MODEL_OF_2018)
+    plugin("masks_dataset", DATA_OF_2018)
+    image(photos / "masks" / "m.png")
+    run = train(photos, tmp_path, "--model", "mine", "--dataset_mode", "masks")
+    assert "(epoch: 2, iters: 1," in (run / "loss_log.txt").read_text() and (run / "latest_net_G.pth").exists()
+    model, opt = made(photos, tmp_path, "--model", "mine", "--name", "other", "--n_epochs", "7")
+    assert model.sizes == (32, 7, "AtoB")
+    assert not hasattr(opt, "no_such_option") and "niter" not in vars(opt)
+
+
+# --- StarGAN ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_image_folder_of_stargan_stands_for_the_data_root(tmp_path):
+    images = tmp_path / "celeba" / "images"
+    for number in range(12):
+        image(images / f"{number}.png")
+    rows = "".join(f"{number}.png {1 if number % 2 else -1} 1\n" for number in range(12))
+    (tmp_path / "celeba" / "list_attr_celeba.txt").write_text(f"12\nMale Young\n{rows}")
+    shared = ["--model", "stargan", "--checkpoints_dir", str(tmp_path), "--name", "x", "--device", "cpu"]
+    shared += ["--selected_attrs", "Male", "Young", "--image_size", "64", "--celeba_image_dir", str(images)]
+    for more in ([], ["--attr_path", str(tmp_path / "celeba" / "list_attr_celeba.txt")]):
+        opt = TrainOptions([*shared, *more]).parse()
+        assert len(data.create_dataset(opt).dataset) > 5
+    folders = tmp_path / "rafd"
+    image(folders / "happy" / "1.png"), image(folders / "sad" / "2.png")
+    opt = TrainOptions([*shared[:8], "--dataset_mode", "labelled_folders", "--rafd_image_dir", str(folders)]).parse()
+    assert opt.domains == ["happy", "sad"] and len(data.create_dataset(opt).dataset) == 2
