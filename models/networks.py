@@ -49,12 +49,11 @@ from models.schedules import get_scheduler
 from models.tables import DISCRIMINATORS, GENERATORS, NEVER_WORKED, PROJECTORS, Network, stylegan2_size
 from util.numerics.precision import full_precision
 
-# Modules that files of users get by ``from .networks import *``, as from the file of the original programs.
-__all__ = ["F", "functools", "init", "lr_scheduler", "nn", "np", "torch"]
-
-__all__ += [
+# With the modules that files of users get by ``from .networks import *``, as from the original file.
+__all__ = [
     "CosinePatchNCELoss",
     "Downsample",
+    "F",
     "GANLoss",
     "Identity",
     "MappingF",
@@ -82,14 +81,20 @@ __all__ += [
     "define_D",
     "define_F",
     "define_G",
+    "functools",
     "get_filter",
     "get_norm_layer",
     "get_pad_layer",
     "get_scheduler",
+    "init",
     "init_net",
     "init_weights",
+    "lr_scheduler",
+    "nn",
+    "np",
     "patch_nce",
     "r1_penalty",
+    "torch",
 ]
 
 # In full precision: gradients of gradients are too coarse in half precision, and torch.compile can't compute them.
