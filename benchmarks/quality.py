@@ -52,7 +52,9 @@ def quietly(function, *arguments):
 def seconds_of(words):
     """Processor seconds of a training in this process."""
     start = time.process_time()
-    quietly(train.main, words)
+    code = quietly(train.main, words)
+    if code:  # a signal, which a training answers by saving and leaving
+        sys.exit(code)
     return time.process_time() - start
 
 
