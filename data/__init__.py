@@ -11,8 +11,12 @@ from argparse import Namespace
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from util.factory import with_users_folder
+
 if TYPE_CHECKING:
     from data.loading.loader import CustomDatasetDataLoader
+
+__path__ = with_users_folder(__path__, "data")
 
 BUILT_IN = (
     *("unaligned", "aligned", "single", "colorization", "celeba", "labelled_folders", "celeba_and_folders"),

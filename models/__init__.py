@@ -10,6 +10,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from util.factory import with_users_folder
+
+__path__ = with_users_folder(__path__, "models")
+
 BUILT_IN = (
     *("pix2pix", "cycle_gan", "cut", "fastcut", "sincut", "dclgan", "simdcl", "stargan", "test", "colorization"),
     "template",

@@ -1,14 +1,28 @@
 """Name -> class, by file name: ``cut`` in models/ is the class CUTModel in models/cut_model.py."""
 
 import ast
+import contextlib
 import importlib
 import importlib.util
+import os
 import pkgutil
 from typing import Any
 
 from util.errors import InputError, nearest
 
 FLAGS = {"models": "--model", "data": "--dataset_mode"}
+
+
+def with_users_folder(path: list[str], package: str) -> list[str]:
+    """The folders of a package's files: its own, then <working directory>/<package> with files of the user.
+
+    An installed program can't be edited, so users keep such files beside their work. Ours come first.
+    """
+    with contextlib.suppress(OSError):  # the working directory may be gone
+        users = os.path.join(os.getcwd(), package)
+        if os.path.isdir(users) and not any(os.path.samefile(users, own) for own in path):
+            return [*path, users]
+    return path
 
 
 def available(package: str, suffix: str) -> list[str]:

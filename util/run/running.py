@@ -119,7 +119,8 @@ def finish(opt, built, stopping) -> None:
     words = ["--dataroot", opt.dataroot, "--name", opt.name]
     if opt.checkpoints_dir != "./checkpoints":
         words += ["--checkpoints_dir", opt.checkpoints_dir]
-    print(f"to test it: python test.py {shlex.join(words)}")
+    program = "metamer test" if "METAMER_COMMAND" in os.environ else "python test.py"
+    print(f"to test it: {program} {shlex.join(words)}")
 
 
 class LossesOnBar(Listener):
