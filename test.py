@@ -24,11 +24,12 @@ def main(cmd_line=None):
     from util.numerics.memory import explaining_out_of_memory
     from util.numerics.precision import backend_precision, backend_tuning
     from util.run.progress import batch_size, is_paired, samples
+    from util.show.bar import closing_bars
     from util.show.result_page import ResultPage
 
     dataset = create_dataset(opt)
     model = create_model(opt)
-    with backend_precision(opt.precision), backend_tuning(opt), explaining_out_of_memory(opt):
+    with backend_precision(opt.precision), backend_tuning(opt), explaining_out_of_memory(opt), closing_bars():
         prepare(model, dataset, opt)
         if opt.eval:
             model.eval()
@@ -41,8 +42,8 @@ def main(cmd_line=None):
             visuals, paths = translator.run_batch(batch)
             saved = page.add(visuals, paths, batch_size(batch), is_paired(batch))
             scoring.add_files(saved, paths, batch, page.image_path, open_image)
-    page.close(scoring.result())
-    return 0
+    page.close(scoring.result(), len(dataset.left_out))
+    return dataset.list_left_out()
 
 
 if __name__ == "__main__":

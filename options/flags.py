@@ -223,6 +223,8 @@ def add_testing(parser: OptionParser) -> None:
     help = "measure the norms' statistics on this many tiles: faster and less exact (none given: on all tiles)"
     flag("--tile_samples", type=Int(1), help=help)
     flag("--phase", default="test", help=PHASE, scope="data", restore=False, topic=DATA)
+    help = "leave out images that can't be read and list them at the end (exit code 1); no = stop at the first"
+    flag("--skip_bad_images", **SWITCH, default=True, help=help, scope="data", restore=False, topic=DATA)
     flag("--eval", **SWITCH, default=False, help="networks in eval mode: running statistics, no dropout")
     help = "test the weights averaged by --ema instead of the last ones (none given: where the run has them)"
     flag("--use_ema", **SWITCH, default=None, help=help)

@@ -113,7 +113,20 @@ class OptionsInTraining(TestOptions):
         self.training = training
         places = ["--dataroot", training.dataroot, "--checkpoints_dir", training.checkpoints_dir]
         phase = ["--phase", phase_to_evaluate(training.dataroot)]
-        super().__init__([*places, *phase, "--name", training.name, "--device", "cpu", "--num_threads", "0"])
+        super().__init__(
+            [
+                *places,
+                *phase,
+                "--name",
+                training.name,
+                "--device",
+                "cpu",
+                "--num_threads",
+                "0",
+                "--skip_bad_images",
+                "no",
+            ]
+        )
 
     def restore(self, parser: OptionParser) -> dict[str, Any]:
         self.trained = {name: value for name, value in saved.plain(self.training).items() if name != "gpu_ids"}

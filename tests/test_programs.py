@@ -1,6 +1,7 @@
 """train.py and test.py as a person runs them, on small made data."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -272,3 +273,31 @@ def test_options_come_after_the_checks_and_changed_ones_first(unpaired, tmp_path
     assert f"{'seed':>25}: {'5':<30}\t[default: None]" in lines[start + 1 : blank]
     assert not any("[default: " in line for line in lines[blank:])
     assert f"{'beta1':>25}: {'0.5':<30}" in lines[blank:]
+
+
+def test_images_that_cannot_be_read_are_left_out_and_listed(unpaired, tmp_path, capsys):
+    train(unpaired, tmp_path, *CYCLE_GAN)
+    (unpaired / "testA" / "1.png").write_text("no image")
+    words = [*where(unpaired / "testA", tmp_path), "--results_dir", str(tmp_path / "results")]
+    for more in (["--batch_size", "3"], ["--num_threads", "1"]):
+        assert test_program.main([*words, *more]) == 1
+        printed = capsys.readouterr()
+        assert "wrote 2 of 3 images" in printed.out
+        assert printed.err.count("not translated: ") == 1 and "1.png: not an image" in printed.err
+        made = {path.name for path in (tmp_path / "results" / "run" / "test_latest" / "images").iterdir()}
+        assert made == {f"{i}_{label}.png" for i in (0, 2) for label in ("real_A", "fake_B", "rec_A")}
+    with pytest.raises(InputError, match=r"1\.png: not an image"):
+        test_program.main([*words, "--skip_bad_images", "no"])
+    for i in (0, 2):
+        (unpaired / "testA" / f"{i}.png").write_text("no image")
+    with pytest.raises(InputError, match="no image could be read; the first of 3: "):
+        test_program.main(words)
+    assert len(list((tmp_path / "results" / "run").iterdir())) == 1  # the former results, and nothing beside them
+
+
+def test_waiting_threads_sleep_unless_the_user_chose():
+    program = "import os, util; print(os.environ['OMP_WAIT_POLICY'])"
+    for chosen, found in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+        env = {**{name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}, **chosen}
+        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True)
+        assert done.stdout.strip() == found

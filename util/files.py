@@ -57,9 +57,9 @@ def free_bytes(path):
         return f"its file system doesn't answer ({error.strerror})"
 
 
-def sweep(folder):
-    """Remove what a killed process left unfinished in a folder; for the one who owns it."""
-    for path in glob.glob(os.path.join(glob.escape(folder), glob.escape(UNFINISHED) + "*")):
+def sweep(folder, mark=UNFINISHED):
+    """Remove what a killed process left unfinished in a folder, under names with this beginning; for its owner."""
+    for path in glob.glob(os.path.join(glob.escape(folder), glob.escape(mark) + "*")):
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path, ignore_errors=True)
         else:

@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import math
 import os
+import sys
 import warnings
 import weakref
 
@@ -81,10 +82,11 @@ class CustomDatasetDataLoader:
             raise InputError(
                 f"--drop_last: {visits} images don't fill {describe(opt)}; make --batch_size {opt.batch_size} smaller"
             )
+        self._leaves_out = not opt.isTrain and getattr(opt, "skip_bad_images", False)
         self.sampler = PositionSampler(self.dataset, visits, size, opt.seed, opt.serial_batches, opt.drop_last)
         with any_number_of_workers():
             self.dataloader = DataLoader(
-                Positioned(self.dataset, opt.seed, getattr(opt, "skip_bad_images", False)),
+                Positioned(self.dataset, opt.seed, getattr(opt, "skip_bad_images", False), leave_out=self._leaves_out),
                 batch_sampler=self.sampler,
                 num_workers=opt.num_threads,
                 persistent_workers=opt.num_threads > 0,
@@ -94,6 +96,7 @@ class CustomDatasetDataLoader:
                 generator=torch.Generator(),  # its own, so that loading data doesn't move the training's random numbers
             )
         self._skip = 0
+        self.left_out = []  # why images could not be read, in a test
         self._running = []
         # By hand, and before multiprocessing's own exit, which waits for ever for processes that ignore SIGTERM.
         atexit.register(weakref.finalize(self, stop_workers, self._running, os.getpid()))
@@ -138,14 +141,26 @@ class CustomDatasetDataLoader:
         with any_number_of_workers():
             batches = iter(self.dataloader)
         self._running[:] = [batches] if self.opt.num_threads > 0 else []
-        replaced = []
+        replaced, any_image = [], False
         while (batch := self._next(batches)) is not None:
             if isinstance(batch, Replaced):
                 replaced += batch.texts
                 batch = batch.content
-            yield batch
-        if replaced:
+            if batch is not None:
+                any_image = True
+                yield batch
+        if not any_image and replaced:
+            raise InputError(f"no image could be read; the first of {len(replaced)}: {replaced[0]}")
+        if self._leaves_out:
+            self.left_out = replaced
+        elif replaced:
             say_replaced(replaced)
+
+    def list_left_out(self):
+        """Print the images that a test has left out; returns the exit code of the test: 1 if there are any."""
+        for text in self.left_out:
+            print(f"not translated: {text}", file=sys.stderr)
+        return 1 if self.left_out else 0
 
     def _next(self, batches):
         """The next batch, or None at the end of the epoch."""

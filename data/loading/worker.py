@@ -27,7 +27,7 @@ class Refusal:
 
 
 class Replaced:
-    """An item or batch that stands in for images which can't be read, with the lines that say why."""
+    """An item or batch that stands in for images which can't be read, with the reasons; None stands for no item."""
 
     def __init__(self, content, texts):
         self.content = content
@@ -37,13 +37,15 @@ class Replaced:
 class Positioned(Dataset):
     """A data set that is asked for (epoch, index) and makes the same item for it in any process at any time.
 
-    With `skip_bad` the next item that can be made stands in for one that can't, the same one every time.
+    With `skip_bad` the next item that can be made stands in for one that can't, the same one every time; with
+    `leave_out` nothing stands in for it, and its batch has an item less.
     """
 
-    def __init__(self, dataset, seed, skip_bad=False):
+    def __init__(self, dataset, seed, skip_bad=False, leave_out=False):
         self.dataset = dataset
         self.seed = seed
-        self.skip_bad = skip_bad
+        self.skip_bad = skip_bad and not leave_out
+        self.leave_out = leave_out
 
     def __getitem__(self, position):
         epoch, wanted = position
@@ -53,6 +55,8 @@ class Positioned(Dataset):
             if not isinstance(item, Refusal):
                 return Replaced(item, texts) if texts else item
             texts.append(item.text)
+        if self.leave_out:
+            return Replaced(None, texts)
         if not self.skip_bad:
             return item
         return Refusal(f"--skip_bad_images: {len(texts)} images in a row can't be read, the last one: {item.text}")
@@ -78,7 +82,7 @@ class Positioned(Dataset):
         if hasattr(getattr(dataset, "opt", None), "visualizer"):
             fields = {name: value for name, value in vars(dataset.opt).items() if name != "visualizer"}
             dataset.opt = argparse.Namespace(**fields)
-        return {"dataset": dataset, "seed": self.seed, "skip_bad": self.skip_bad}
+        return {**vars(self), "dataset": dataset}
 
 
 def collate(items):
@@ -88,7 +92,9 @@ def collate(items):
             return item
     texts = [text for item in items if isinstance(item, Replaced) for text in item.texts]
     if texts:
-        batch = collate([item.content if isinstance(item, Replaced) else item for item in items])
+        made = [item.content if isinstance(item, Replaced) else item for item in items]
+        made = [item for item in made if item is not None]
+        batch = collate(made) if made else None
         return batch if isinstance(batch, Refusal) else Replaced(batch, texts)
     try:
         return default_collate(items)

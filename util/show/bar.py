@@ -35,6 +35,10 @@ class Bar:
             self._stdout, sys.stdout = sys.stdout, _Above(sys.stdout, self._bar)
             _open.append(self)
 
+    @property
+    def on_terminal(self) -> bool:
+        return self._bar is not None
+
     def update(self, number: float = 1) -> None:
         """Count `number` more as done."""
         self.done += number

@@ -15,6 +15,7 @@ import math
 import os
 import shutil
 import tempfile
+import weakref
 from argparse import Namespace
 from typing import Any
 
@@ -23,6 +24,7 @@ from util.files import UNFINISHED, cannot_write, replacing, sweep, write_text
 from util.flags import Sides
 from util.html import HTML
 from util.metrics.report import write_scores
+from util.show.bar import Bar
 from util.show.page_files import FOLDER, DataFile, call, image_url, roles, write_page
 from util.show.results import Sample, write_samples
 
@@ -51,8 +53,9 @@ class ResultPage:
         try:
             parent = os.path.dirname(self.folder)
             os.makedirs(parent, exist_ok=True)
-            sweep(parent)
-            self._beside = tempfile.mkdtemp(dir=parent, prefix=UNFINISHED)
+            mark = f"{UNFINISHED}{os.path.basename(self.folder)}."  # another test of the run may be at work beside
+            sweep(parent, mark)
+            self._beside = tempfile.mkdtemp(dir=parent, prefix=mark)
         except OSError as error:
             raise InputError(cannot_write(self.folder, error)) from None
         os.chmod(self._beside, 0o755)
@@ -60,13 +63,15 @@ class ResultPage:
         self._html = HTML(self._beside, title, file="plain.html")
         write_page(self._beside, "results.html", f"{opt.name}: {opt.phase} {opt.epoch}")
         self._items = DataFile(self._beside, "items.js")
+        self._bar = Bar(self.wanted, "images")
+        weakref.finalize(self, shutil.rmtree, self._beside, ignore_errors=True)  # of a test that was stopped
         self._labels: list[str] = []
         self._paired = False
 
     def add(self, visuals: dict, paths: list, images: int, paired: bool = False) -> list[Sample]:
         """The pictures of a batch: name -> (N, C, H, W), the files that they were made from, N, and whether the data
         set has the true result of each image. Returns what was written."""
-        if self.done % EVERY == 0:
+        if self.done % EVERY == 0 and not self._bar.on_terminal:
             print(f"processing ({self.done:04d})-th image... {paths}")
         opt, written = self.opt, []
         try:
@@ -84,6 +89,7 @@ class ResultPage:
         except OSError as error:
             raise InputError(cannot_write(self.folder, error)) from error
         self.done += images
+        self._bar.update(images)
         return written
 
     def _add_sample(self, sample: Sample, paired: bool) -> None:
@@ -100,11 +106,13 @@ class ResultPage:
         """Where an image of add() lies until close()."""
         return os.path.join(self._html.get_image_dir(), name)
 
-    def close(self, scores: dict | None = None) -> None:
+    def close(self, scores: dict | None = None, left_out: int = 0) -> None:
         """Put the results in their place, with metrics.json if the translations were scored.
 
-        Raises InputError where a data set ended before its own length.
+        `left_out` images of the data set could not be read. Raises InputError where a data set ended before its own
+        length.
         """
+        self._bar.close()
         try:
             if scores is not None:
                 write_scores(os.path.join(self._beside, METRICS), scores)
@@ -116,7 +124,7 @@ class ResultPage:
         except OSError as error:
             raise InputError(cannot_write(self.folder, error)) from error
         print(f"wrote {self.done} of {self.available} images: {os.path.join(self.folder, 'index.html')}")
-        if self.done < self.wanted:
+        if self.done < min(self.wanted, self.available - left_out):
             raise InputError(f"only {self.done} of {self.wanted} images could be tested")
 
     def _page(self) -> dict[str, Any]:
