@@ -19,7 +19,7 @@ NETWORK = set(
 NOT_RESTORED = set(
     "config name checkpoints_dir dataroot suffix easy_label device gpu_ids verbose epoch load_iter phase num_threads "
     "batch_size drop_last serial_batches no_flip load_size max_dataset_size display_winsize "
-    "use_wandb use_tensorboard wandb_project_name "
+    "use_wandb use_tensorboard wandb_project_name skip_bad_images "
     "pairs attr_path celeba_image_dir rafd_image_dir precision compile channels_last metric_weights judge".split()
 )
 NOT_RESUMED = set(
