@@ -33,7 +33,6 @@ def main(cmd_line=None):
         prepare(model, dataset, opt)
         if opt.eval:
             model.eval()
-        options.show()
         options.save()
         translator = Translator(model)
         page = ResultPage(opt, len(dataset), dataset.roots(), ExactFiles(opt))

@@ -59,6 +59,11 @@ class TestOptions(BaseOptions):
         opt.no_flip = True
         opt.display_id = -1
 
+    def save(self) -> None:
+        """Print the options and write them; test.py does both when data and networks are known to fit."""
+        self.show()
+        super().save()
+
     def check_runs(self, opt: argparse.Namespace) -> None:
         checks.check_run_exists(opt, opt.name, self.trained)
 
