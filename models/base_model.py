@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 import torch
 
-from models import fit_out, legacy, networks
+from models import fit_out, legacy, networks, stability
 from models.batches import MicroBatches, SharedPasses
 from models.builders import NetworksOfModel, naming_unfit_images
 from models.legacy import ForOlderPlugins, RunFolder, loss_of, scored_by_name, translate_by_forward
@@ -52,6 +52,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         self.schedulers = []
         self.image_paths = []
         self.metric = 0  # what --lr_policy plateau follows
+        self._flags_read = set()  # see models/stability.py
         self._updates = Updates()
         self._averagings = gradients.Averagings()
         self._ema = None  # WeightAverages of the generators, with --ema
@@ -192,6 +193,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         if self.isTrain:
             self.schedulers = [networks.get_scheduler(optimizer, opt) for optimizer in self.optimizers]
             legacy.report_unlisted(self)
+            stability.report_unread(self)
         if not self.isTrain or opt.continue_train:
             self._load_weights(opt)
         elif getattr(opt, "init_from", None):

@@ -40,7 +40,7 @@ def naming_unfit_images(paths: Sequence[str]) -> Iterator[None]:
 
 
 class NetworksOfModel:
-    """Mixed into BaseModel, whose opt, device, gpu_ids, save_dir and model_names it reads."""
+    """Mixed into BaseModel, whose opt, device, gpu_ids, save_dir, model_names and _flags_read it uses."""
 
     def make_G(self, input_nc, output_nc):
         """The generator that --netG, --normG, --no_dropout and the antialias flags describe."""
@@ -76,10 +76,15 @@ class NetworksOfModel:
             opt=opt,
         )
 
-    def make_adam(self, *nets):
-        """Adam over the parameters of the networks, in their order, with --lr, --beta1 and --beta2."""
+    def make_adam(self, *nets, rate="lr"):
+        """Adam over the parameters of the networks, in their order, with --beta1 and --beta2.
+
+        `rate` names the flag of the learning rate, for example lr_D; where that is not given, it is --lr.
+        """
         parameters = [parameter for net in nets for parameter in net.parameters()]
-        return adam(parameters, lr=self.opt.lr, betas=(self.opt.beta1, self.opt.beta2))
+        self._flags_read.add(rate)
+        lr = getattr(self.opt, rate, None) or self.opt.lr
+        return adam(parameters, lr=lr, betas=(self.opt.beta1, self.opt.beta2))
 
     def gradient_penalty(self, netD, real, fake):
         """WGAN-GP's penalty (Gulrajani et al. 2017) weighted by --lambda_gp; 0 unless that is set, as released."""
@@ -106,14 +111,6 @@ class NetworksOfModel:
             print(f"loading the model from {path}")
             weights.load_weights(net, path)
 
-    def take_weights(self, trained):
-        """Copy the weights of the same model in training: its averaged weights where it has them (--ema)."""
-        theirs = trained.networks_by_name()
-        averages = trained._ema.averages if trained._ema is not None else {}
-        for name, net in self.networks_by_name().items():
-            state = averages.get(name) or weights.unwrap(theirs[name]).state_dict()
-            weights.unwrap(net).load_state_dict(state)
-
     def _load_weights(self, opt):
         """From the exports; with --continue_train from a state where an export is missing or damaged.
 
@@ -128,6 +125,14 @@ class NetworksOfModel:
                 raise
             print(f"{error}; the weights are taken from {found.path}")
             states.load_networks(self, found.path)
+
+    def take_weights(self, trained):
+        """Copy the weights of the same model in training: its averaged weights where it has them (--ema)."""
+        theirs = trained.networks_by_name()
+        averages = trained._ema.averages if trained._ema is not None else {}
+        for name, net in self.networks_by_name().items():
+            state = averages.get(name) or weights.unwrap(theirs[name]).state_dict()
+            weights.unwrap(net).load_state_dict(state)
 
     def average_weights(self, decay):
         """Average the generators' weights after each of their optimizer steps that is applied (--ema)."""

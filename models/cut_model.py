@@ -38,8 +38,8 @@ class CUTModel(contrast.Contrastive, BaseModel):
             self.netD = self.make_D(opt.output_nc)
             self.criterionGAN = networks.GANLoss(opt.gan_mode).to(self.device)
             self.criterionNCE = [networks.PatchNCELoss(opt) for _ in self.nce_layers]
-            self.optimizer_G = self.make_adam(self.netG)
-            self.optimizer_D = self.make_adam(self.netD)
+            self.optimizer_G = self.make_adam(self.netG, rate="lr_G")
+            self.optimizer_D = self.make_adam(self.netD, rate="lr_D")
             self.optimizer_F = self.make_adam_F(self.netF)
             self.optimizers = [each for each in (self.optimizer_G, self.optimizer_D, self.optimizer_F) if each]
 

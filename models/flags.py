@@ -128,6 +128,8 @@ def simdcl(parser: Parser, is_train: bool = True) -> Parser:
 
 STARGAN_INSTEAD = {
     "lr": "it has --g_lr and --d_lr",
+    "lr_G": "it has --g_lr",
+    "lr_D": "it has --d_lr",
     "ngf": "its generator's width is --g_conv_dim",
     "ndf": "its discriminator's width is --d_conv_dim",
     "netG": "its generator's depth is --g_repeat_num",

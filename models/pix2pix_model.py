@@ -32,8 +32,8 @@ class Pix2PixModel(BaseModel):
             self.netD = self.make_D(opt.input_nc + opt.output_nc)
             self.criterionGAN = networks.GANLoss(opt.gan_mode).to(self.device)
             self.criterionL1 = torch.nn.L1Loss()
-            self.optimizer_G = self.make_adam(self.netG)
-            self.optimizer_D = self.make_adam(self.netD)
+            self.optimizer_G = self.make_adam(self.netG, rate="lr_G")
+            self.optimizer_D = self.make_adam(self.netD, rate="lr_D")
             self.optimizers = [self.optimizer_G, self.optimizer_D]
 
     def set_input(self, input):

@@ -34,7 +34,7 @@ class TemplateModel(BaseModel):
         self.netG = self.make_G(opt.input_nc, opt.output_nc)
         if self.isTrain:
             self.criterionLoss = torch.nn.L1Loss()
-            self.optimizer = self.make_adam(self.netG)
+            self.optimizer = self.make_adam(self.netG, rate="lr_G")
             self.optimizers = [self.optimizer]  # their learning rates follow --lr_policy
 
     def set_input(self, input):

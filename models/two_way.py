@@ -30,8 +30,8 @@ class TwoWayModel(BaseModel):
             self.criterionGAN = networks.GANLoss(opt.gan_mode).to(self.device)
             self.fake_A_pool = ImagePool(opt.pool_size)
             self.fake_B_pool = ImagePool(opt.pool_size)
-            self.optimizer_G = self.make_adam(self.netG_A, self.netG_B)
-            self.optimizer_D = self.make_adam(self.netD_A, self.netD_B)
+            self.optimizer_G = self.make_adam(self.netG_A, self.netG_B, rate="lr_G")
+            self.optimizer_D = self.make_adam(self.netD_A, self.netD_B, rate="lr_D")
             self.optimizers = [self.optimizer_G, self.optimizer_D]
 
     def set_input(self, input):

@@ -22,10 +22,10 @@ from models.tables import (
     SCHEDULES,
     stride_of,
 )
-from options.flags import NAN_POLICIES
 from options.machine_flags import COMPILING, PRECISIONS
 from options.old_flags import OLD_VALUES
 from options.parser import OptionParser
+from options.training_flags import NAN_POLICIES
 from util.errors import InputError, nearest
 from util.flags import as_size, sides
 from util.metrics.table import OF_PHOTOS, need_judge, parse

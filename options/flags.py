@@ -6,21 +6,20 @@ Each flag has a scope (util/flags.py). ``common=True`` is for the flags that ``-
 import data
 import models
 from data.flags import PREPROCESS
-from models.tables import DISCRIMINATORS, GAN_MODES, GENERATORS, INITS, NORMS, SCHEDULES
-from options import evaluation_flags, machine_flags
+from models.tables import DISCRIMINATORS, GENERATORS, INITS, NORMS
+from options import evaluation_flags, machine_flags, training_flags
 from options.parser import OptionParser
 from util.flags import SWITCH, Float, Int, count, data_range, size, words
 
 OUTPUT_FORMATS = ("png", "tif", "npy", "npz", "jpg", "webp")
-NAN_POLICIES = ("stop", "skip", "rollback")
-
-# The factor of the learning rate under --scale_lr, from the images of a step in units of --batch_size.
-LR_SCALES = {"none": lambda times: 1.0, "linear": lambda times: times, "sqrt": lambda times: times**0.5}
 
 RUN, DATA, NETWORKS = "the run", "the data", "the model's networks"
-SCHEDULE, LOSSES, SAVING, SHOWING = "training schedule", "losses", "saving", "showing"
+SAVING, SHOWING = "saving", "showing"
 PLUG_INS = "for plug-ins"
-TOPICS = (RUN, DATA, NETWORKS, SCHEDULE, LOSSES, SAVING, evaluation_flags.TOPIC, SHOWING, machine_flags.TOPIC, PLUG_INS)
+TOPICS = (
+    *(RUN, DATA, NETWORKS, training_flags.SCHEDULE, training_flags.LOSSES, SAVING),
+    *(evaluation_flags.TOPIC, SHOWING, machine_flags.TOPIC, PLUG_INS),
+)
 
 PHASE = "which part of the data: the folders <phase>A, <phase>B or <phase>"
 
@@ -128,8 +127,8 @@ def add_for_plug_ins(parser: OptionParser) -> None:
 def add_training(parser: OptionParser) -> None:
     """The flags of train.py alone."""
     add_training_run(parser)
-    add_schedule(parser)
-    add_losses(parser)
+    training_flags.add_schedule(parser)
+    training_flags.add_losses(parser)
     add_saving(parser)
     evaluation_flags.add_training(parser)
     add_training_display(parser)
@@ -152,35 +151,6 @@ def add_training_run(parser: OptionParser) -> None:
     flag("--phase", default="train", help=PHASE, restore=False)
     help = "take the next image for an image that can't be read"
     flag("--skip_bad_images", **SWITCH, default=False, help=help)
-
-
-def add_schedule(parser: OptionParser) -> None:
-    flag = parser.topic(SCHEDULE, scope="training")
-    flag("--n_epochs", type=Int(0), default=100, help="epochs at the first learning rate", common=True)
-    help = "epochs over which it falls to zero (linear)"
-    flag("--n_epochs_decay", type=Int(0), default=100, help=help, common=True)
-    flag("--lr", type=Float(above=0), default=0.0002, help="first learning rate", common=True)
-    flag("--lr_policy", default="linear", help=words(SCHEDULES), common=True)
-    flag("--epoch_count", type=Int(1), default=1, help="number of the first epoch")
-    flag("--n_iters", type=Int(0), default=0, help="batches at the first learning rate, instead of --n_epochs")
-    flag("--n_iters_decay", type=Int(0), default=0, help="batches over which it falls to zero")
-    help = "batches between two updates of the rate (none given: up to 1000)"
-    flag("--lr_update_step", type=Int(1), help=help)
-    flag("--lr_decay_iters", type=Int(1), default=50, help="epochs between two steps, with --lr_policy step")
-    flag("--beta1", type=Float(low=0, high=0.999999), default=0.5, help="Adam's first momentum")
-    flag("--beta2", type=Float(low=0, high=0.999999), default=0.999, help="Adam's second momentum")
-    flag("--scale_lr", default="none", help=f"learning rate with the images of a step: {words(LR_SCALES)}")
-    help = "average the generators' weights with this decay, e.g. 0.999, and save them as <epoch>_net_<name>_ema.pth"
-    flag("--ema", type=Float(low=0, high=0.9999999), help=help)
-    flag("--accumulate", type=Int(1), default=1, help="parts of --batch_size images that make one step")
-    flag("--on_nan", default="stop", help=f"when a number is not finite: {words(NAN_POLICIES)}")
-
-
-def add_losses(parser: OptionParser) -> None:
-    flag = parser.topic(LOSSES, scope="training")
-    flag("--gan_mode", default="lsgan", help=words(GAN_MODES), common=True)
-    flag("--lambda_gp", type=Float(low=0), default=0.0, help="gradient penalty's weight, with --gan_mode wgangp")
-    flag("--pool_size", type=Int(0), default=50, help="generated images kept for the discriminators; 0 = none")
 
 
 def add_saving(parser: OptionParser) -> None:

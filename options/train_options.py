@@ -6,9 +6,9 @@ from typing import Any
 
 from options import checks, flags, saved
 from options.base_options import BaseOptions
-from options.flags import LR_SCALES
 from options.parser import OptionParser
 from options.test_options import OptionsInTraining
+from options.training_flags import LR_SCALES
 from util.errors import InputError, nearest
 from util.flags import Declaration
 from util.metrics.table import METRICS, followed
@@ -16,7 +16,7 @@ from util.processes import distributed
 from util.run import folder as run_folder
 
 OTHER_DEFAULTS = "the default of CUT's program was --model cut, that of DCLGAN's --model dclgan"
-RATES = ("lr", "lr_F", "g_lr", "d_lr")  # the flags that --scale_lr multiplies
+RATES = ("lr", "lr_G", "lr_D", "lr_F", "g_lr", "d_lr")  # the flags that --scale_lr multiplies
 
 
 class TrainOptions(BaseOptions):
@@ -87,7 +87,7 @@ def scale_rates(opt: argparse.Namespace) -> dict[str, float]:
         hint = nearest(opt.scale_lr, LR_SCALES)
         raise InputError(f"--scale_lr {opt.scale_lr}: choose {', '.join(LR_SCALES)};{hint}".rstrip(";"))
     opt.lr_scale = LR_SCALES[opt.scale_lr](distributed.step_size(opt) / opt.batch_size)
-    rates = {name: getattr(opt, name) for name in RATES if getattr(opt, name, None) is not None}
+    rates = {name: getattr(opt, name) for name in RATES if isinstance(getattr(opt, name, None), int | float)}
     for name, rate in rates.items():
         setattr(opt, name, rate * opt.lr_scale)
     return rates

@@ -25,11 +25,12 @@ MAY_IMPORT = {
     "models/legacy.py": ("util",),
     "models/batches.py": ("util",),
     "models/tiled_images.py": ("models.tiling", "data.conversion", "util"),
+    "models/stability.py": ("util",),
     "models/translator.py": ("models", "data.conversion", "data.pictures", "data.values", "util"),
     "models/program.py": ("models.translator", "util.errors"),
     "models/base_model.py": (
         *("models.fit_out", "models.networks", "models.builders", "models.batches"),
-        *("models.legacy", "util"),
+        *("models.legacy", "models.stability", "util"),
     ),
     "models/two_way.py": ("models.base_model", "models.legacy", "models.networks", "models.losses", "util"),
     "models/flags.py": ("models", "data.flags", "util"),

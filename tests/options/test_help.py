@@ -98,8 +98,8 @@ def parser_with(options, model):
 def test_help_shows_the_common_flags_and_those_of_the_choice_by_topic():
     text = help_of(TrainOptions, "--model", "cut", "-h")
     assert sections(text) == [
-        *(flags.RUN, flags.DATA, "--model cut", "--dataset_mode unaligned", flags.NETWORKS, flags.SCHEDULE),
-        *(flags.LOSSES, flags.SAVING, "evaluation", flags.SHOWING, "machine"),
+        *(flags.RUN, flags.DATA, "--model cut", "--dataset_mode unaligned", flags.NETWORKS, "training schedule"),
+        *("losses", flags.SAVING, "evaluation", flags.SHOWING, "machine"),
     ]
     assert {"dataroot", "name", "model", "netG", "lr", "batch_size", "CUT_mode", "nce_T", "finetune_crop"} <= shown(
         text
