@@ -6,16 +6,16 @@ from models import create_model, prepare
 from options.train_options import TrainOptions
 from util.numerics import seeding
 
-SMALL = (*("--ngf", "2", "--ndf", "2", "--netG", "resnet_6blocks", "--load_size", "32", "--crop_size", "32"),
-         *("--netF_nc", "8", "--num_patches", "16", "--init_gain", "1", "--seed", "0"))  # fmt: skip
+NETWORKS = "--ngf 2 --ndf 2 --netG resnet_6blocks --load_size 32 --crop_size 32 --init_gain 1 --seed 0".split()
+SMALL = ["--netF_nc", "8", "--num_patches", "16", *NETWORKS]  # of a contrastive model
 
 
 def options(folder, *words, made=TrainOptions):
     return made(["--dataroot", "none", "--checkpoints_dir", str(folder), "--device", "cpu", *words]).parse()
 
 
-def build(folder, *words):
-    opt = options(folder, *SMALL, *words)
+def build(folder, *words, small=SMALL):
+    opt = options(folder, *small, *words)
     torch.manual_seed(0)
     model = create_model(opt)
     prepare(model, [], opt)
