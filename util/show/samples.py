@@ -39,8 +39,12 @@ class FixedSamples(Listener):
         """`dataset` is that of the training, of a class of data/."""
         self.model, self.opt, self.visualizer = model, opt, visualizer
         folder = os.path.join(opt.checkpoints_dir, opt.name)
-        with seeding.restored():
-            self.items = find_items(opt, dataset, os.path.join(folder, FILE)) if opt.display_samples else []
+        self.items: list[dict] = []
+        try:
+            with seeding.restored():
+                self.items = find_items(opt, dataset, os.path.join(folder, FILE)) if opt.display_samples else []
+        except Exception as error:  # an image that cannot be read, a data set that needs flags of a test
+            visualizer.say(f"--display_samples: no sample could be read ({error!r}): none shown")
         if self.items:
             paths = ", ".join(dict.fromkeys(path for item in self.items for path in paths_of(item)[:1]))
             visualizer.say(f"--display_samples: {paths}")

@@ -76,3 +76,11 @@ def test_in_other_models(model, unpaired, tmp_path):  # noqa: F811
     words += ["--netF_nc", "8", "--nce_layers", "0,4"] if model == "cut" else ["--dataset_mode", "unaligned"]
     run = train(unpaired, tmp_path, *words)
     assert list(listed(run)[0][2]) == ["real_A", "fake_B" if model == "cut" else "output"]
+
+
+def test_an_image_that_cannot_be_read_costs_the_samples_only(unpaired, tmp_path, capsys):  # noqa: F811
+    for path in (unpaired / "testA").iterdir():
+        path.write_bytes(b"no image")
+    run = train(unpaired, tmp_path, *CYCLE_GAN, *SAMPLES, "--n_epochs_decay", "0")
+    assert (run / "latest_net_G_A.pth").exists()
+    assert stored(run)["phase"] == "train"  # the test images are of no use
