@@ -71,11 +71,25 @@ def from_pil(image: Image.Image, data_range: tuple[float, float] | None = None) 
         array = array.astype(np.uint16) if mode.startswith("I;") else array
         return of_array(array, data_range)._replace(mode=mode, notes=notes)
     alpha = "A" in image.getbands()
-    array = np.asarray(image.convert("L" if mode in ("L", "LA", "1") else "RGB"))
+    array = _pixels(image, "L" if mode in ("L", "LA", "1") else "RGB")
     array = array[:, :, None] if array.ndim == 2 else array
     if alpha:
         array = np.concatenate((array, np.asarray(image.getchannel("A"))[:, :, None]), axis=2)
     return of_array(array, data_range)._replace(mode=mode, alpha=alpha, notes=notes)
+
+
+ROWS = 1024  # that are converted at once, so that a large image is not held several times
+
+
+def _pixels(image: Image.Image, mode: str) -> np.ndarray:
+    """The array of an image in a mode of 8 bits."""
+    if image.height <= ROWS:
+        return np.asarray(image.convert(mode))
+    array = np.empty((image.height, image.width, 3) if mode == "RGB" else (image.height, image.width), np.uint8)
+    for top in range(0, image.height, ROWS):
+        strip = image.crop((0, top, image.width, min(top + ROWS, image.height)))
+        array[top : top + ROWS] = np.asarray(strip.convert(mode))
+    return array
 
 
 def of_array(array: np.ndarray, data_range: tuple[float, float] | None = None) -> Picture:

@@ -178,6 +178,16 @@ def test_a_missing_package_is_named(package, name, tmp_path, monkeypatch):
         read(tmp_path / name)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK"])
+def test_a_tall_image_is_converted_in_strips(mode):
+    from data.values import ROWS, from_pil
+
+    image = Image.fromarray(values(np.uint8, 4, 2 * ROWS + 5, 3), "RGBA").convert(mode)
+    plain = np.asarray(image.convert("L" if mode == "L" else "RGB"))
+    made = from_pil(image).array
+    assert np.array_equal(made[..., :3], plain[..., None] if mode == "L" else plain)
+
+
 # data sets
 
 
@@ -257,6 +267,8 @@ def test_a_test_with_an_identity_generator_returns_the_files_bit_for_bit(name, t
     monkeypatch.setattr(models.test_model.TestModel, "make_G", lambda self, *channels: torch.nn.Identity())
     monkeypatch.setattr(models.test_model.TestModel, "load_networks", lambda self, epoch: None)
     (tmp_path / "photos").mkdir()
+    (tmp_path / "runs" / "run").mkdir(parents=True)
+    (tmp_path / "runs" / "run" / "latest_net_G.pth").touch()  # replaced by the identity
     array = values(dtype, channels, 37, 50)
     write(tmp_path / "photos" / name, Picture(array, (0, 1)))
     nc = ("--input_nc", str(channels), "--output_nc", str(channels))
