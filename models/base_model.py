@@ -40,6 +40,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
     in_parts = False  # whether a step's batch may be cut by --accumulate: no loss compares samples
 
     def __init__(self, opt):
+        own = getattr(type(opt), "framework", opt)  # without the values of flags that a plug-in has redefined
         self.opt = opt
         self.isTrain = opt.isTrain
         self.device = opt.device
@@ -56,8 +57,8 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         self._updates = Updates()
         self._averagings = gradients.Averagings()
         self._ema = None  # WeightAverages of the generators, with --ema
-        self._precision = Precision(getattr(opt, "precision", "fp32"), opt.device)
-        self._passes = SharedPasses(getattr(opt, "economies", False))
+        self._precision = Precision(getattr(own, "precision", "fp32"), opt.device)
+        self._passes = SharedPasses(getattr(own, "economies", False))
         self._batch = None  # of the running step, with --accumulate
         self._micro_batches = None
 

@@ -99,7 +99,10 @@ class BaseOptions:
             sys.exit(0)
         chosen = f"--model {model}{'' if 'model' in parser.given() or 'model' in trained else ' (the default)'}"
         parser.about_unknown = partial(hints.about_unknown, is_train=bool(self.isTrain), chosen=chosen)
-        return parser.parse_args(namespace=old_flags.Options())
+        opt = parser.parse_args(namespace=old_flags.Options())
+        return opt.with_own(
+            {name: parser.redefined[name] for name in old_flags.NAMES_OF_OURS if name in parser.redefined}
+        )
 
     def finish(self, opt: argparse.Namespace, given: set[str]) -> None:
         """Set the options that follow from other options; TestOptions adds what a test forces."""

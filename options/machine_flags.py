@@ -18,7 +18,13 @@ def add_both(parser: OptionParser) -> None:
     flag = parser.topic(TOPIC, scope="training", restore=False)
     precision = "numbers of the networks (none given: tf32 on CUDA, fp32 elsewhere and in tests)"
     flag("--precision", default=None, help=f"{words(PRECISIONS)}: {precision}", common=True)
-    flag("--compile", default="none", help=f"{words(COMPILING)}: torch.compile the networks, in minutes")
+    flag(
+        "--compile",
+        nargs="?",
+        const="default",
+        default="none",
+        help=f"{words(COMPILING)}: torch.compile the networks, in minutes",
+    )
     help = "keep feature maps in memory as (N, H, W, C), the order for tensor cores"
     flag("--channels_last", **SWITCH, default=False, help=help)
 

@@ -100,6 +100,9 @@ OLD_VALUES = {
 }
 
 
+# Flags that the original programs do not have: a user's file may use these names for flags of another meaning.
+NAMES_OF_OURS = ("compile", "precision", "on_nan", "max_time", "channels_last", "economies", "ema")
+
 # Options that files of 2017 to 2020 read -> the option here, from the rows with one flag.
 OLD_NAMES = {
     flag[2:]: row.here.strip("`-")
@@ -118,6 +121,24 @@ class Options(argparse.Namespace):
         if name == "no_lsgan":
             return self.gan_mode != "lsgan"
         raise AttributeError(f"there is no option {name}")
+
+    def with_own(self, values: dict[str, Any]) -> "Options":
+        """The same options, in which flags that a user's file has redefined keep these values of ours.
+
+        Both objects share their dictionary, and their classes refer to each other: ``for_plug_ins`` and ``framework``.
+        """
+        if not values:
+            return self
+        held = dict(values)
+
+        def option(name):
+            return property(lambda _: held[name], lambda _, value: held.update({name: value}))
+
+        ours = type("Options", (Options,), {name: option(name) for name in held})()
+        theirs = type("Options", (Options,), {"framework": ours})()
+        ours.__dict__ = theirs.__dict__ = self.__dict__
+        type(ours).for_plug_ins = theirs
+        return ours
 
 
 def hint(flag: str) -> str:

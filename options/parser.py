@@ -30,6 +30,7 @@ class OptionParser(argparse.ArgumentParser):
         # A word such as -1000,3000 is a value, as -1000 is, and no flag.
         self._negative_number_matcher = re.compile(r"-\.?\d[\d.,eE+-]*$")
         self.declarations: dict[str, Declaration] = {}
+        self.redefined: dict[str, Any] = {}  # built-in flags that a user's file has defined anew: our default
         self.topics: list[str] = []  # order of the help
         self.own_topic = UNDECLARED.topic  # the topic of flags that are declared without a topic
         self.about_unknown: Callable = nearest  # (flag, known flags) -> a hint behind "no such flag here;", or ""
@@ -40,7 +41,11 @@ class OptionParser(argparse.ArgumentParser):
         A flag that is defined again without such settings keeps its earlier declaration.
         """
         declared = {key: settings.pop(key) for key in SETTINGS if key in settings}
+        before = dict(self.declarations) if self.own_topic != UNDECLARED.topic and not declared else {}
+        default = {name: self.get_default(name) for name in before}
         action = super().add_argument(*names, **settings)
+        if action.dest in before:
+            self.redefined[action.dest] = default[action.dest]
         if declared or action.dest not in self.declarations:
             self.declarations[action.dest] = declaration(**{"topic": self.own_topic, **declared})
         return action

@@ -347,3 +347,28 @@ def test_the_image_folder_of_stargan_stands_for_the_data_root(tmp_path):
     image(folders / "happy" / "1.png"), image(folders / "sad" / "2.png")
     opt = TrainOptions([*shared[:8], "--dataset_mode", "labelled_folders", "--rafd_image_dir", str(folders)]).parse()
     assert opt.domains == ["happy", "sad"] and len(data.create_dataset(opt).dataset) == 2
+
+
+def test_a_plug_in_may_use_names_of_our_flags_for_its_own(plugin, photos, tmp_path):
+    adds = """
+    @staticmethod
+    def modify_commandline_options(parser, is_train):
+        parser.add_argument("--compile", action="store_true")
+        parser.add_argument("--precision", type=int, default=16)
+        if is_train:
+            parser.add_argument("--on_nan", default="ignore")
+            parser.add_argument("--max_time", type=int, default=0)
+        return parser
+
+    def compute_visuals(self):
+        assert (self.opt.compile, self.opt.precision) == (True, 8)
+        assert not self.isTrain or (self.opt.on_nan, self.opt.max_time) == ("ignore", 0)
+    """
+    plugin("mine_model", mine(adds))
+    run = train(photos, tmp_path, "--model", "mine", "--compile", "--precision", "8")
+    assert "(epoch: 2, iters: 3," in (run / "loss_log.txt").read_text()
+    words = command(photos, tmp_path, "--results_dir", str(tmp_path / "results"), "--load_size", "32")
+    assert test_program.main([*words, "--compile", "--precision", "8"]) == 0
+    model, opt = made(photos, tmp_path, "--model", "mine", "--name", "other")
+    assert (opt.compile, opt.precision, opt.on_nan, opt.max_time) == ("none", "fp32", "stop", None)
+    assert (model.opt.compile, model.opt.precision, model.opt.on_nan, model.opt.max_time) == (False, 16, "ignore", 0)
