@@ -28,6 +28,7 @@ from options.flags import OUTPUT_FORMATS
 from options.parser import OptionParser
 from util.errors import InputError, clear_errors
 from util.flags import SWITCH, Int
+from util.show.bar import Bar
 
 
 class Job(NamedTuple):
@@ -111,7 +112,7 @@ def translate_all(translate, jobs, batch_size, condition):
     from data.pictures import write
 
     failed = []
-    with tqdm(total=len(jobs), unit="image", disable=None) as bar:
+    with Bar(len(jobs), "images") as bar:
         for start in range(0, len(jobs), batch_size):
             batch = jobs[start : start + batch_size]
             readable = [
