@@ -478,12 +478,12 @@ def test_files_that_a_plug_in_saves_beside_its_networks_are_kept_and_never_prune
 def test_overwrite_removes_checkpoints_and_leaves_files_of_a_plug_in(tmp_path):
     folder = tmp_path / "run"
     Run(folder).step().save("latest", "1")
-    for name in ("best_net_G_A.pth", "latest_optimizer_state.pth", "notes_manifest.json"):
+    for name in ("sharpest_net_G_A.pth", "latest_optimizer_state.pth", "notes_manifest.json"):
         (folder / name).write_text("not ours")
     run = Run(folder, continue_train=False, overwrite=True)
     run.checkpoint.begin(run.opt)
     assert {path.name for path in folder.iterdir()} == {
-        "best_net_G_A.pth",
+        "sharpest_net_G_A.pth",
         "latest_optimizer_state.pth",
         "notes_manifest.json",
     }
