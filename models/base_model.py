@@ -194,7 +194,6 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         if self.isTrain:
             self.schedulers = [networks.get_scheduler(optimizer, opt) for optimizer in self.optimizers]
             legacy.report_unlisted(self)
-            stability.report_unread(self)
         if not self.isTrain or opt.continue_train:
             self._load_weights(opt)
         elif getattr(opt, "init_from", None):
@@ -203,6 +202,8 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
             self.average_weights(opt.ema)
         self.print_networks(opt.verbose)
         fit_out.after_loading(self.networks_by_name(), opt, self.device, self._precision)
+        if self.isTrain:
+            stability.begin(self)
 
     def parallelize(self):
         """Called after setup(); the originals wrapped networks here. Ours need no wrapper."""

@@ -60,11 +60,14 @@ class NetworksOfModel:
             opt=opt,
         )
 
-    def make_D(self, input_nc):
-        """The discriminator that --netD, --n_layers_D and --normD describe."""
+    def make_D(self, *channels):
+        """The discriminator that --netD, --n_layers_D and --normD describe.
+
+        It judges images of so many channels; of several numbers, images that are concatenated in this order.
+        """
         opt = self.opt
-        return networks.define_D(
-            input_nc,
+        net = networks.define_D(
+            sum(channels),
             opt.ndf,
             opt.netD,
             n_layers_D=opt.n_layers_D,
@@ -75,6 +78,12 @@ class NetworksOfModel:
             gpu_ids=self.gpu_ids,
             opt=opt,
         )
+        return self.as_discriminator(net, *channels)
+
+    def as_discriminator(self, net, *channels):
+        """The network, prepared for --diffaugment; `channels` as in make_D()."""
+        net.judged_channels = channels
+        return net
 
     def make_adam(self, *nets, rate="lr"):
         """Adam over the parameters of the networks, in their order, with --beta1 and --beta2.

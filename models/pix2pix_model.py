@@ -29,7 +29,7 @@ class Pix2PixModel(BaseModel):
         self.model_names = ["G", "D"] if self.isTrain else ["G"]
         self.netG = self.make_G(opt.input_nc, opt.output_nc)
         if self.isTrain:
-            self.netD = self.make_D(opt.input_nc + opt.output_nc)
+            self.netD = self.make_D(opt.input_nc, opt.output_nc)
             self.criterionGAN = networks.GANLoss(opt.gan_mode).to(self.device)
             self.criterionL1 = torch.nn.L1Loss()
             self.optimizer_G = self.make_adam(self.netG, rate="lr_G")

@@ -46,7 +46,8 @@ class StarGANModel(MultiDomainModel):
 
     def discriminator(self):
         opt, domains = self.opt, len(self.labels.names)
-        return networks.StarGANDiscriminator(opt.image_size, opt.d_conv_dim, domains, opt.d_repeat_num, opt.input_nc)
+        net = networks.StarGANDiscriminator(opt.image_size, opt.d_conv_dim, domains, opt.d_repeat_num, opt.input_nc)
+        return self.as_discriminator(net, opt.input_nc)
 
     def set_input(self, input):
         super().set_input(input)

@@ -76,6 +76,7 @@ SAMPLERS = tuple(word for word, net in PROJECTORS.items() if net.features)  # th
 NORMS = ("instance", "batch", "syncbatch", "none")
 INITS = ("normal", "xavier", "kaiming", "orthogonal")
 GAN_MODES = ("vanilla", "lsgan", "wgangp", "nonsaturating", "hinge")
+AUGMENTATIONS = ("color", "translation", "cutout")
 SCHEDULES = ("linear", "step", "plateau", "cosine")
 
 # Values that the originals list and cannot build: refused with the reason, and not as typing errors.

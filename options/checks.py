@@ -3,7 +3,6 @@
 import argparse
 import os
 import re
-from collections.abc import Collection
 from typing import Any
 
 import data
@@ -22,11 +21,12 @@ from models.tables import (
     SCHEDULES,
     stride_of,
 )
+from options import loss_checks
 from options.machine_flags import COMPILING, PRECISIONS
 from options.old_flags import OLD_VALUES
 from options.parser import OptionParser
 from options.training_flags import NAN_POLICIES
-from util.errors import InputError, nearest
+from util.errors import InputError, check_word, nearest
 from util.flags import as_size, sides
 from util.metrics.table import OF_PHOTOS, need_judge, parse
 from util.run import folder as run_folder
@@ -65,6 +65,7 @@ def check(opt: argparse.Namespace, given: set[str]) -> None:
         check_sizes(opt, given)
         say_ignored(opt, given)
     if opt.isTrain:
+        loss_checks.check(opt, built_in)
         check_schedule(opt, built_in)
         check_evaluation(opt, built_in)
     elif opt.suffix:
@@ -83,11 +84,6 @@ def check_words(opt: argparse.Namespace) -> None:
         if (name, value) in OLD_VALUES:
             raise InputError(f"--{name} {value}: it is --{name} {OLD_VALUES[name, value]} here")
         check_word(name, value, allowed)
-
-
-def check_word(name: str, value: str, allowed: Collection[str]) -> None:
-    if value not in allowed:
-        raise InputError(f"--{name} {value}: choose {', '.join(allowed)};{nearest(value, allowed)}".rstrip(";"))
 
 
 def check_sizes(opt: argparse.Namespace, given: set[str]) -> None:
@@ -155,8 +151,6 @@ def check_schedule(opt: argparse.Namespace, built_in: bool) -> None:
         )
     if opt.lr_policy == "plateau" and built_in and opt.eval_metrics is None:
         raise InputError("--lr_policy plateau: it follows a metric; give --eval_freq N --eval_metrics A, or use linear")
-    if opt.lambda_gp and opt.gan_mode != "wgangp" and built_in:
-        raise InputError(f"--lambda_gp {opt.lambda_gp}: the penalty belongs to --gan_mode wgangp, not {opt.gan_mode}")
 
 
 def check_evaluation(opt: argparse.Namespace, built_in: bool) -> None:

@@ -1,6 +1,6 @@
 """The flags of the training schedule and of the losses that several models share. No function imports torch."""
 
-from models.tables import GAN_MODES, SCHEDULES
+from models.tables import AUGMENTATIONS, GAN_MODES, SCHEDULES
 from options.parser import OptionParser
 from util.flags import Float, Int, words
 
@@ -40,3 +40,5 @@ def add_losses(parser: OptionParser) -> None:
     flag("--gan_mode", default="lsgan", help=words(GAN_MODES), common=True)
     flag("--lambda_gp", type=Float(low=0), default=0.0, help="gradient penalty's weight, with --gan_mode wgangp")
     flag("--pool_size", type=Int(0), default=50, help="generated images kept for the discriminators; 0 = none")
+    help = "augment all images that a discriminator judges, differentiably (DiffAugment)"
+    flag("--diffaugment", metavar="A,B", help=f"{help}: {words(AUGMENTATIONS)}, joined by commas")

@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "models/legacy.py": ("util",),
     "models/batches.py": ("util",),
     "models/tiled_images.py": ("models.tiling", "data.conversion", "util"),
-    "models/stability.py": ("util",),
+    "models/augment.py": ("util.errors",),
+    "models/stability.py": ("models.augment", "util"),
     "models/translator.py": ("models", "data.conversion", "data.pictures", "data.values", "util"),
     "models/program.py": ("models.translator", "util.errors"),
     "models/base_model.py": (

@@ -75,6 +75,7 @@ OTHERS = {
     "sincut": ("unpaired", ("--model", "sincut", *UNPAIRED_SINCUT, *SMALL, *"--netF_nc 8 --ngf 1 --ndf 1".split())),
     "template": ("paired", ("--model", "template", "--netG", "resnet_4blocks", *SMALL)),
     "wgan-gp": ("unpaired", (*CYCLE_GAN, "--gan_mode", "wgangp", "--lambda_gp", "10")),
+    "diffaugment": ("unpaired", (*CYCLE_GAN, "--diffaugment", "color,translation,cutout")),
 }
 
 

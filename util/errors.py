@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import threading
+from collections.abc import Collection
 
 
 class InputError(ValueError):
@@ -74,3 +75,9 @@ def same_letters(word, words):
 
 def _letters(word):
     return re.sub(r"[-_\s]", "", str(word)).lower()
+
+
+def check_word(flag: str, value: str, allowed: Collection[str]) -> None:
+    """InputError if the value of a flag is not among the words that it offers."""
+    if value not in allowed:
+        raise InputError(f"--{flag} {value}: choose {', '.join(allowed)};{nearest(value, allowed)}".rstrip(";"))
