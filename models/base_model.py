@@ -53,14 +53,13 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         self.schedulers = []
         self.image_paths = []
         self.metric = 0  # what --lr_policy plateau follows
-        self._flags_read = set()  # see models/stability.py
+        self._flags_read, self._steps_begun = set(), 0  # see models/stability.py; run_forward() counts for lazy R1
         self._updates = Updates()
         self._averagings = gradients.Averagings()
         self._ema = None  # WeightAverages of the generators, with --ema
         self._precision = Precision(getattr(own, "precision", "fp32"), opt.device)
         self._passes = SharedPasses(getattr(own, "economies", False))
-        self._batch = None  # of the running step, with --accumulate
-        self._micro_batches = None
+        self._batch = self._micro_batches = None  # of the running step, with --accumulate
 
     # --- what a model writes ---------------------------------------------------------------------------------------
 
@@ -137,6 +136,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
     def run_forward(self) -> None:
         """forward(); with --accumulate, step() runs it for each micro-batch instead."""
         self._passes.clear()
+        self._steps_begun += 1
         if getattr(self.opt, "accumulate", 1) == 1:
             self.forward()
         elif self._batch is None:
@@ -202,8 +202,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
             self.average_weights(opt.ema)
         self.print_networks(opt.verbose)
         fit_out.after_loading(self.networks_by_name(), opt, self.device, self._precision)
-        if self.isTrain:
-            stability.begin(self)
+        stability.begin(self)
 
     def parallelize(self):
         """Called after setup(); the originals wrapped networks here. Ours need no wrapper."""

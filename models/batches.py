@@ -66,15 +66,16 @@ class SharedPasses:
 def is_per_sample(*nets: nn.Module) -> bool:
     """Whether a sample's output is the same in any batch and in any pass.
 
-    It is not with statistics over the batch, with dropout, with norms that count the batches they have seen, and with
-    layers that draw noise, which have a true attribute `draws_per_sample`.
+    It is not with statistics over the batch, with dropout, with norms that count the batches they have seen, with
+    layers that draw noise, which have a true attribute `draws_per_sample`, and with spectral norms, whose estimate
+    moves in each pass (`iterates_per_pass`).
     """
     return not any(_mixes_samples(module) for net in nets for module in net.modules())
 
 
 def _mixes_samples(module):
     mixing = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
-    own = any(getattr(module, name, False) for name in ("track_running_stats", "draws_per_sample"))
+    own = any(getattr(module, name, False) for name in ("track_running_stats", "draws_per_sample", "iterates_per_pass"))
     return own or isinstance(module, mixing)
 
 

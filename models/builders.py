@@ -81,8 +81,14 @@ class NetworksOfModel:
         return self.as_discriminator(net, *channels)
 
     def as_discriminator(self, net, *channels):
-        """The network, prepared for --diffaugment; `channels` as in make_D()."""
+        """The network with --spectral_norm, and prepared for --diffaugment; `channels` as in make_D()."""
         net.judged_channels = channels
+        self._flags_read.add("spectral_norm")
+        if getattr(self.opt, "spectral_norm", False) and not networks.normalise_spectrally(net):
+            raise InputError(
+                f"--spectral_norm: the layers of --netD {self.opt.netD} scale their weights themselves; choose another "
+                "--netD"
+            )
         return net
 
     def make_adam(self, *nets, rate="lr"):
@@ -96,8 +102,20 @@ class NetworksOfModel:
         return adam(parameters, lr=lr, betas=(self.opt.beta1, self.opt.beta2))
 
     def gradient_penalty(self, netD, real, fake):
-        """WGAN-GP's penalty (Gulrajani et al. 2017) weighted by --lambda_gp; 0 unless that is set, as released."""
-        return networks.cal_gradient_penalty(netD, real, fake, self.device, lambda_gp=self.opt.lambda_gp)[0]
+        """The penalties of the discriminator that flags ask for, 0 without any.
+
+        WGAN-GP's (Gulrajani et al. 2017) weighted by --lambda_gp, and R1 (Mescheder et al. 2018) by --lambda_r1.
+        """
+        penalty = networks.cal_gradient_penalty(netD, real, fake, self.device, lambda_gp=self.opt.lambda_gp)[0]
+        weight = getattr(self.opt, "lambda_r1", 0)
+        return penalty + self.lazy_r1(netD, real, weight, self.opt.lazy_r1) if weight else penalty
+
+    def lazy_r1(self, netD, real, weight, every):
+        """weight / 2 R1 in each `every`-th step; see models/losses.py."""
+        if every > 1 and self._steps_begun == 0:
+            name = type(self).__name__
+            raise InputError(f"--lazy_r1 {every}: optimize_parameters() of {name} must call self.run_forward()")
+        return networks.lazy_r1(netD, real, weight, every, max(0, self._steps_begun - 1))
 
     def save_networks(self, epoch):
         """Write ``<epoch>_net_<name>.pth`` for every network; `epoch` is a number, "latest" or "iter_<images>"."""

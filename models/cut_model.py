@@ -75,7 +75,9 @@ class CUTModel(contrast.Contrastive, BaseModel):
     def compute_D_loss(self):
         fake = self.fake_B.detach()
         of_fake, of_real = self.batched(self.netD, fake, self.real_B)
-        loss, self.loss_D_real, self.loss_D_fake = losses.discriminator_loss(self.criterionGAN, of_real, of_fake)
+        loss, self.loss_D_real, self.loss_D_fake = losses.discriminator_loss(
+            self.criterionGAN, of_real, of_fake, self.opt.label_smoothing
+        )
         self.loss_D = loss + self.gradient_penalty(self.netD, self.real_B, fake)
         return self.loss_D
 

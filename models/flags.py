@@ -96,6 +96,7 @@ SINCUT_TRAINING = {
 
 def sincut(parser: Parser, is_train: bool = True) -> Parser:
     """The flags of CUT, other defaults, and the weights of two more terms."""
+    refuse(parser, "--model sincut", lambda_r1="it has --lambda_R1", lazy_r1="it has --lazy_R1")
     parser = get_option_setter("cut")(parser, is_train)
     flag = declare(parser, scope="training")
     flag("--lambda_R1", type=Float(low=0), default=1.0, help="weight of R1, the gradient penalty at real images")
@@ -137,6 +138,8 @@ STARGAN_INSTEAD = {
     "n_layers_D": "its discriminator's depth is --d_repeat_num",
     **dict.fromkeys(("norm", "normG", "normD", "no_dropout"), "its norms are fixed, and there is no dropout"),
     **dict.fromkeys(("init_type", "init_gain"), "its networks start as PyTorch makes them"),
+    **dict.fromkeys(("lambda_r1", "lazy_r1"), "its discriminator has the penalty of --lambda_gp"),
+    "label_smoothing": "it is always WGAN, which has no labels",
     "gan_mode": "it is always WGAN with a gradient penalty",
     "pool_size": "its discriminator is trained on new images only",
     "direction": "it translates in all directions; a test names them with --targets",

@@ -46,18 +46,22 @@ class GANLoss(nn.Module):
         label = self.real_label if target_is_real else self.fake_label
         return label.to(prediction).expand_as(prediction)
 
-    def forward(self, prediction, target_is_real):
+    def forward(self, prediction, target_is_real, smoothing=0.0):
+        """`smoothing` is subtracted from the label."""
         if self.loss is None:
             return WITHOUT_LABELS[self.gan_mode](prediction, target_is_real)
-        return self.loss(prediction, self.get_target_tensor(prediction, target_is_real))
+        return self.loss(prediction, self.get_target_tensor(prediction, target_is_real) - smoothing)
 
 
-def discriminator_loss(criterion, of_real, of_fake):
+def discriminator_loss(criterion, of_real, of_fake, smoothing=0.0):
     """(loss, real part, fake part) from what the discriminator returned for real and for generated images.
 
-    The loss is half the sum of the two parts, so that the discriminator learns at the generator's pace.
+    The loss is half the sum of the two parts, so that the discriminator learns at the generator's pace. With
+    `smoothing`, the label of real images is 1 - smoothing, that of generated images stays 0: one-sided, because a
+    smoothed label of generated images would reward them (Salimans et al., NeurIPS 2016, section 3.4).
     """
-    loss_real, loss_fake = criterion(of_real, True).mean(), criterion(of_fake, False).mean()
+    smoothed = (smoothing,) if smoothing and isinstance(criterion, GANLoss) else ()  # not for a user's own criterion
+    loss_real, loss_fake = criterion(of_real, True, *smoothed).mean(), criterion(of_fake, False).mean()
     return 0.5 * (loss_real + loss_fake), loss_real, loss_fake
 
 
@@ -110,6 +114,16 @@ def r1_penalty(netD, real_data):
     x = real_data.detach().requires_grad_(True)
     gradients = torch.autograd.grad(netD(x).sum(), x, create_graph=True)[0].flatten(1)  # (N, C*H*W)
     return gradients.square().sum(1).mean()
+
+
+def lazy_r1(netD, real_data, weight, every, step):
+    """weight / 2 R1, computed in each `every`-th step only and counted `every` times there; 0.0 in between.
+
+    Mescheder et al., equation 9, with weight = gamma; lazy as in Karras et al., CVPR 2020, section 3.1.
+    """
+    if weight <= 0 or step % every:
+        return 0.0
+    return r1_penalty(netD, real_data) * (weight / 2 * every)
 
 
 def _penalty_points(real, fake, device, type):

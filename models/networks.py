@@ -33,6 +33,7 @@ from models.architectures.layers import (
     get_norm_layer,
     get_pad_layer,
     init_weights,
+    normalise_spectrally,
 )
 from models.architectures.patch_sampler import MappingF, Normalize, PatchSampleF, PoolingF, ReshapeF, StridedConvF
 from models.architectures.patchgan import NLayerDiscriminator, PixelDiscriminator
@@ -89,8 +90,10 @@ __all__ = [
     "init",
     "init_net",
     "init_weights",
+    "lazy_r1",
     "lr_scheduler",
     "nn",
+    "normalise_spectrally",
     "np",
     "patch_nce",
     "r1_penalty",
@@ -100,6 +103,7 @@ __all__ = [
 # In full precision: gradients of gradients are too coarse in half precision, and torch.compile can't compute them.
 cal_gradient_penalty = full_precision()(losses.cal_gradient_penalty)
 r1_penalty = full_precision()(losses.r1_penalty)
+lazy_r1 = full_precision()(losses.lazy_r1)
 
 
 def define_G(

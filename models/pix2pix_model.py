@@ -51,7 +51,9 @@ class Pix2PixModel(BaseModel):
         fake = torch.cat((self.real_A, self.fake_B), 1).detach()
         # The generated pair first: with batch norm the order decides which pass updates the running statistics last.
         of_fake, of_real = self.batched(self.netD, fake, real)
-        loss, self.loss_D_real, self.loss_D_fake = losses.discriminator_loss(self.criterionGAN, of_real, of_fake)
+        loss, self.loss_D_real, self.loss_D_fake = losses.discriminator_loss(
+            self.criterionGAN, of_real, of_fake, self.opt.label_smoothing
+        )
         self.loss_D = loss + self.gradient_penalty(self.netD, real, fake)
         return self.loss_D
 

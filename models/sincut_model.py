@@ -11,7 +11,7 @@ With --lazy_R1 N the R1 term is computed in every N-th step and counts N times (
 
 from torch.nn.functional import l1_loss
 
-from models import flags, networks
+from models import flags
 from models.cut_model import CUTModel
 from util.errors import InputError
 
@@ -21,7 +21,6 @@ class SinCUTModel(CUTModel):
 
     def __init__(self, opt):
         super().__init__(opt)
-        self.steps_made = 0
         if not self.isTrain:
             return
         self.loss_names += ["D_R1"] * (opt.lambda_R1 > 0) + ["idt"] * (opt.lambda_identity > 0)
@@ -43,9 +42,7 @@ class SinCUTModel(CUTModel):
         self.loss_D = super().compute_D_loss()
         if self.opt.lambda_R1 > 0:
             # Reported as optimised: 0 in steps without the term, so that a mean over steps is the mean of the term.
-            is_due = self.steps_made % self.opt.lazy_R1 == 0
-            weight = self.opt.lambda_R1 / 2 * self.opt.lazy_R1
-            self.loss_D_R1 = networks.r1_penalty(self.netD, self.real_B) * weight if is_due else 0.0
+            self.loss_D_R1 = self.lazy_r1(self.netD, self.real_B, self.opt.lambda_R1, self.opt.lazy_R1)
             self.loss_D = self.loss_D + self.loss_D_R1
         return self.loss_D
 
@@ -56,13 +53,9 @@ class SinCUTModel(CUTModel):
             self.loss_G = self.loss_G + self.loss_idt
         return self.loss_G
 
-    def optimize_parameters(self):
-        super().optimize_parameters()
-        self.steps_made += 1
-
     def state_dict(self):
         """For an exact resume: --lazy_R1 counts steps."""
-        return {"steps_made": self.steps_made}
+        return {"steps_made": self._steps_begun}
 
     def load_state_dict(self, state):
-        self.steps_made = state["steps_made"]
+        self._steps_begun = state["steps_made"]

@@ -75,6 +75,7 @@ SAMPLERS = tuple(word for word, net in PROJECTORS.items() if net.features)  # th
 
 NORMS = ("instance", "batch", "syncbatch", "none")
 INITS = ("normal", "xavier", "kaiming", "orthogonal")
+WITH_LABELS = ("vanilla", "lsgan")  # the modes that --label_smoothing works with
 GAN_MODES = ("vanilla", "lsgan", "wgangp", "nonsaturating", "hinge")
 AUGMENTATIONS = ("color", "translation", "cutout")
 SCHEDULES = ("linear", "step", "plateau", "cosine")

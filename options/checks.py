@@ -65,7 +65,7 @@ def check(opt: argparse.Namespace, given: set[str]) -> None:
         check_sizes(opt, given)
         say_ignored(opt, given)
     if opt.isTrain:
-        loss_checks.check(opt, built_in)
+        loss_checks.check(opt, built_in, given)
         check_schedule(opt, built_in)
         check_evaluation(opt, built_in)
     elif opt.suffix:

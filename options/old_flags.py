@@ -101,7 +101,10 @@ OLD_VALUES = {
 
 
 # Flags that the original programs do not have: a user's file may use these names for flags of another meaning.
-NAMES_OF_OURS = ("compile", "precision", "on_nan", "max_time", "channels_last", "economies", "ema")
+NAMES_OF_OURS = (
+    *("compile", "precision", "on_nan", "max_time", "channels_last", "economies", "ema", "lr_G", "lr_D"),
+    *("diffaugment", "lambda_r1", "lazy_r1", "label_smoothing", "spectral_norm"),
+)
 
 # Options that files of 2017 to 2020 read -> the option here, from the rows with one flag.
 OLD_NAMES = {

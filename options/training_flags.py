@@ -2,7 +2,7 @@
 
 from models.tables import AUGMENTATIONS, GAN_MODES, SCHEDULES
 from options.parser import OptionParser
-from util.flags import Float, Int, words
+from util.flags import SWITCH, Float, Int, words
 
 SCHEDULE, LOSSES = "training schedule", "losses"
 
@@ -42,3 +42,11 @@ def add_losses(parser: OptionParser) -> None:
     flag("--pool_size", type=Int(0), default=50, help="generated images kept for the discriminators; 0 = none")
     help = "augment all images that a discriminator judges, differentiably (DiffAugment)"
     flag("--diffaugment", metavar="A,B", help=f"{help}: {words(AUGMENTATIONS)}, joined by commas")
+    help = "weight of R1, the gradient penalty at real images, with any --gan_mode; 0 = none"
+    flag("--lambda_r1", type=Float(low=0), default=0.0, help=help)
+    help = "compute R1 in every N-th step, with N times its weight; 16 saves most of its time"
+    flag("--lazy_r1", type=Int(1), default=1, help=help)
+    help = "in the discriminator's loss the label of real images is 1 minus this, e.g. 0.1; one-sided"
+    flag("--label_smoothing", type=Float(low=0, high=0.5), default=0.0, help=help)
+    help = "divide the weights of the discriminators by their spectral norm"
+    flag("--spectral_norm", **SWITCH, default=False, help=help, scope="network")

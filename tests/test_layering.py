@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "models/batches.py": ("util",),
     "models/tiled_images.py": ("models.tiling", "data.conversion", "util"),
     "models/augment.py": ("util.errors",),
-    "models/stability.py": ("models.augment", "util"),
+    "models/stability.py": ("models.augment", "models.losses", "util"),
     "models/translator.py": ("models", "data.conversion", "data.pictures", "data.values", "util"),
     "models/program.py": ("models.translator", "util.errors"),
     "models/base_model.py": (

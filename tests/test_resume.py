@@ -75,6 +75,7 @@ OTHERS = {
     "sincut": ("unpaired", ("--model", "sincut", *UNPAIRED_SINCUT, *SMALL, *"--netF_nc 8 --ngf 1 --ndf 1".split())),
     "template": ("paired", ("--model", "template", "--netG", "resnet_4blocks", *SMALL)),
     "wgan-gp": ("unpaired", (*CYCLE_GAN, "--gan_mode", "wgangp", "--lambda_gp", "10")),
+    "spectral norm, lazy r1": ("unpaired", (*CYCLE_GAN, "--spectral_norm", *"--lambda_r1 1 --lazy_r1 3".split())),
     "diffaugment": ("unpaired", (*CYCLE_GAN, "--diffaugment", "color,translation,cutout")),
 }
 
@@ -107,6 +108,8 @@ def test_a_flag_that_contradicts_the_networks_is_refused(unpaired, tmp_path):  #
     train(unpaired, tmp_path, *CYCLE_GAN)
     with pytest.raises(InputError, match=r"--ngf 8.*--ngf 4"):
         train(unpaired, tmp_path, "--continue_train", "--ngf", "8")
+    with pytest.raises(InputError, match=r"--spectral_norm"):
+        train(unpaired, tmp_path, "--continue_train", "--spectral_norm")
 
 
 def test_schedule_and_rate_may_change(unpaired, tmp_path):  # noqa: F811

@@ -211,3 +211,17 @@ def run_with_features(modules, x, layers, stop):
         if stop and index == wanted[-1]:
             break
     return x, features
+
+
+def normalise_spectrally(net: nn.Module) -> bool:
+    """Divide the weights of all convolutions and linear layers by their spectral norm (Miyato et al., ICLR 2018).
+
+    The norm is estimated by one power iteration in each forward pass in training mode. A key ``x.weight`` of the state
+    dict becomes ``x.parametrizations.weight.original``, and the vectors of the iteration are beside it. False for a
+    network without such layers.
+    """
+    layers = [module for module in net.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+    for layer in layers:
+        nn.utils.parametrizations.spectral_norm(layer)
+    net.iterates_per_pass = True  # type: ignore[assignment]  # read by models/batches.py
+    return bool(layers)

@@ -4,10 +4,11 @@ import pytest
 import torch
 from distributed.cases import EQUAL, batch, parameters
 
-from models import augment, create_model, prepare
+from models import augment, create_model, losses, prepare
 from options.train_options import TrainOptions
 from util.errors import InputError
 from util.numerics import seeding
+from util.run import states
 
 NAMES = ("pix2pix", "cycle_gan", "cut", "fastcut", "sincut", "dclgan", "simdcl", "stargan")
 
@@ -161,3 +162,96 @@ def test_bad_words_of_diffaugment_and_models_without_a_discriminator_are_refused
         build("template", "--diffaugment", "cutout")
     with pytest.raises(InputError, match="not of 4"):
         augment.DiffAugment(["color"]).augment(torch.rand(1, 4, 8, 8), draws_of(1))
+
+
+def test_r1_is_the_gradient_of_the_logits_at_real_images():
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3, bias=False))
+    real = torch.rand(4, 3, 2, 2)
+    expected = net[1].weight.sum(0).square().sum()  # the gradient of the sum of logits is the same at every image
+    torch.testing.assert_close(losses.r1_penalty(net, real), expected)
+    torch.testing.assert_close(losses.lazy_r1(net, real, 3.0, 4, 8), 6 * expected)
+    assert losses.lazy_r1(net, real, 3.0, 4, 9) == losses.lazy_r1(net, real, 0.0, 1, 0) == 0.0
+    losses.lazy_r1(net, real, 3.0, 1, 0).backward()
+    torch.testing.assert_close(net[1].weight.grad, 3 * net[1].weight.detach().sum(0).expand(3, -1))
+
+
+def test_lazy_r1_is_due_in_each_nth_step_and_resumed(monkeypatch):
+    model, steps = build("cycle_gan", "--lambda_r1", "2", "--lazy_r1", "3"), []
+    original = losses.r1_penalty
+    monkeypatch.setattr(losses, "r1_penalty", lambda *given: steps.append(model._steps_begun) or original(*given))
+    run(model, 5)
+    assert steps == [1, 1, 4, 4]  # of two discriminators
+    state = states.model_state(model)
+    assert state["steps"] == 5
+    model = build("cycle_gan", "--lambda_r1", "2", "--lazy_r1", "3")
+    states.load_model_state(model, state, "here")
+    run(model, 2)
+    assert steps[4:] == [7, 7]
+
+
+@pytest.mark.parametrize("mode", ["vanilla", "lsgan"])
+def test_smoothing_changes_the_label_of_real_images_alone(mode):
+    criterion, real, fake = losses.GANLoss(mode), torch.randn(2, 1, 3, 3), torch.randn(2, 1, 3, 3)
+    _, plain_real, plain_fake = losses.discriminator_loss(criterion, real, fake)
+    _, smooth_real, smooth_fake = losses.discriminator_loss(criterion, real, fake, 0.1)
+    target = torch.full_like(real, 0.9)
+    form = torch.nn.functional.mse_loss if mode == "lsgan" else torch.nn.functional.binary_cross_entropy_with_logits
+    torch.testing.assert_close(smooth_real, form(real, target))
+    assert torch.equal(smooth_fake, plain_fake) and not torch.equal(smooth_real, plain_real)
+
+
+def test_spectral_norm_bounds_every_layer_and_learns():
+    model = build("cycle_gan", "--spectral_norm")
+    run(model, 3)
+    net = model.netD_A.eval()
+    for layer in net.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2).item() == pytest.approx(1, abs=0.1)
+    assert "model.0.parametrizations.weight.original" in net.state_dict()
+    assert not any("parametrizations" in key for key in model.netG_A.state_dict())
+
+
+STABLE = {
+    "r1": ("--lambda_r1", "1", "--lazy_r1", "2"),
+    "smoothing": ("--label_smoothing", "0.1", "--gan_mode", "lsgan"),
+    "spectral norm": ("--spectral_norm",),
+}
+REFUSED = {
+    ("stargan", "r1"): "has the penalty of --lambda_gp",
+    ("stargan", "smoothing"): "always WGAN",
+    ("sincut", "r1"): "it has --lambda_R1",
+    ("sincut", "spectral norm"): "scale their weights themselves",
+}
+
+
+@pytest.mark.parametrize("option", STABLE)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_of_each_model_with_each_option(name, option):
+    if (name, option) in REFUSED:
+        with pytest.raises(InputError, match=REFUSED[name, option]):
+            build(name, *STABLE[option])
+        return
+    plain = ("--gan_mode", "lsgan") if option == "smoothing" else ()
+    found, without = run(build(name, *STABLE[option]), 1), run(build(name, *plain), 1)
+    assert all(value.isfinite().all() for value in found.values())
+    kept = [key for key in found.keys() & without.keys() if key.startswith("D")]
+    assert any(not torch.equal(found[key], without[key]) for key in kept)
+
+
+def test_options_that_do_not_fit_are_refused_or_reported(capsys):
+    with pytest.raises(InputError, match=r"--label_smoothing 0.1: --gan_mode hinge has no labels; choose vanilla or"):
+        build("cycle_gan", "--label_smoothing", "0.1", "--gan_mode", "hinge")
+    with pytest.raises(InputError, match=r"--lazy_r1 4: .* give --lambda_r1"):
+        build("cycle_gan", "--lazy_r1", "4")
+    with pytest.raises(InputError, match="--label_smoothing"):
+        build("cycle_gan", "--label_smoothing", "0.7")
+    build("template", "--label_smoothing", "0.1", "--lambda_r1", "1", "--spectral_norm")
+    printed = capsys.readouterr().out
+    assert all(f"--{name}: TemplateModel" in printed for name in ("label_smoothing", "lambda_r1", "spectral_norm"))
+
+
+@pytest.mark.parametrize("more", ["--precision bf16", "--accumulate 2 --batch_size 1", "--ema 0.9"])
+def test_all_options_work_with_each_other_and_with_the_rest(more):
+    words = [word for option in STABLE.values() for word in option]
+    found = run(build("pix2pix", *words, "--lr_D", "0.001", "--diffaugment", ALL, *more.split()), 2)
+    assert all(value.isfinite().all() for value in found.values())

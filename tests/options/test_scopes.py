@@ -14,7 +14,7 @@ from util.flags import SCOPES, SWITCH, Int, declaration, declare
 NETWORK = set(
     "model netG netD ngf ndf n_layers_D norm normG normD no_dropout no_antialias no_antialias_up input_nc output_nc "
     "c_dim c2_dim selected_attrs domains g_conv_dim g_repeat_num d_conv_dim d_repeat_num "
-    "stylegan2_G_num_downsampling stylegan2_size D_patch_size".split()
+    "stylegan2_G_num_downsampling stylegan2_size D_patch_size spectral_norm".split()
 )
 NOT_RESTORED = set(
     "config name checkpoints_dir dataroot suffix easy_label device gpu_ids verbose epoch load_iter phase num_threads "

@@ -15,7 +15,8 @@ LICENSE = re.compile(r"^license: *(.*)$", re.MULTILINE)
 UNKNOWN = "unknown  # fill in: the licence of these weights, which may depend on the data"
 NAMED = ("run", "epoch", "model", "format")  # named above the list of a program's input and output
 SHOWN = ("model", "netG", "ngf", "normG", "input_nc", "output_nc", "batch_size", "n_epochs", "n_epochs_decay",
-         "n_iters", "n_iters_decay", "lr", "lr_G", "lr_D", "g_lr", "gan_mode", "precision", "ema", "seed")  # fmt: skip
+         "n_iters", "n_iters_decay", "lr", "lr_G", "lr_D", "g_lr", "gan_mode", "diffaugment",
+         "precision", "ema", "seed")  # fmt: skip
 
 
 def write(file: str, opt: Namespace, described: dict[str, Any]) -> str:

@@ -49,6 +49,8 @@ def model_state(model) -> dict:
         "pools": pool_states(model),
         "scalers": model._precision.state_dict(),
     }
+    if getattr(getattr(model, "opt", None), "lambda_r1", 0):  # --lazy_r1 counts steps
+        state["steps"] = model._steps_begun
     if getattr(model, "_ema", None) is not None:
         state["ema"] = model._ema.state_dict()
     if callable(getattr(model, "state_dict", None)):  # extras of a model: StarGAN's iteration, a plug-in's own state
@@ -102,6 +104,7 @@ def load_model_state(model, state, path):
         getattr(model, name).load_state_dict(own)
     model._precision.load_state_dict(state.get("scalers", {}))
     load_averages(model, state, path)
+    model._steps_begun = state.get("steps", 0)
     if "own" in state:
         model.load_state_dict(state["own"])
 
