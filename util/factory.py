@@ -95,7 +95,9 @@ def make(found: type, opt: Any) -> Any:
     """An instance of a model or data set; those of 2018 have an initialize(opt) instead of an __init__."""
     opt = getattr(type(opt), "for_plug_ins", opt)  # flags that the file has redefined have its values
     instance = found(opt)
-    first, fills = (next(kind for kind in found.__mro__ if name in vars(kind)) for name in ("__init__", "initialize"))
+    first, fills = (
+        next((kind for kind in found.__mro__ if name in vars(kind)), object) for name in ("__init__", "initialize")
+    )
     if first.__name__ in ("BaseModel", "BaseDataset") and issubclass(fills, first) and fills is not first:
         instance.initialize(opt)
     return instance
