@@ -13,6 +13,7 @@ if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parents[1])]
 
 import pytest
+import torch
 from parity_tools import uniform
 
 from models import create_model, prepare
@@ -50,17 +51,17 @@ def curve(name):
     found = {}
     for step in range(1, max(STEPS) + 1):
         seeding.seed_step(opt.seed, step)
-        model.set_input(batch(step, opt))
+        model.set_input(batch(step, opt, torch.float64))
         model.optimize_parameters()
         if step in STEPS:
             found[step] = {key: float(f"{value:.9g}") for key, value in model.get_current_losses().items()}
     return found
 
 
-def batch(step, opt):
+def batch(step, opt, dtype=torch.float32):
     size = (opt.batch_size, 3, 32, 32)
-    A, B = uniform(2 * step, size).double(), uniform(2 * step + 1, size).double()
-    label = (uniform(step, (opt.batch_size, 5)) > 0).double()
+    A, B = (uniform(number, size).to(dtype) for number in (2 * step, 2 * step + 1))
+    label = (uniform(step, (opt.batch_size, 5)) > 0).to(dtype)
     names = ["an image"] * opt.batch_size
     return {"A": A, "B": 0.5 * B - 0.3, "label": label, "A_paths": names, "B_paths": names}
 

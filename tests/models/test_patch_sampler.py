@@ -257,6 +257,12 @@ def test_mapping_takes_batches_and_other_sizes():
 
 
 def test_the_address_of_patchnce_for_old_models():
-    assert patchnce.PatchNCELoss is patchnce.PatchNCELoss2 is networks.PatchNCELoss
+    assert patchnce.PatchNCELoss2 is networks.PatchNCELoss
+    of_cut, of_dclgan = (
+        argparse.Namespace(nce_T=0.07, batch_size=1),
+        argparse.Namespace(nce_T=0.07, batch_size=1, DCL_mode="DCL"),
+    )
+    assert isinstance(patchnce.PatchNCELoss(of_cut), networks.PatchNCELoss)
+    assert isinstance(patchnce.PatchNCELoss(of_dclgan), networks.CosinePatchNCELoss)
     names = "Normalize PatchSampleF ReshapeF PoolingF StridedConvF MappingF define_F PatchNCELoss CosinePatchNCELoss"
     assert all(name in networks.__all__ for name in names.split())
