@@ -8,6 +8,7 @@ from argparse import Namespace
 
 import models
 from util.errors import InputError
+from util.flags import size
 from util.numerics import device as devices
 from util.run import folder as run_folder
 
@@ -26,7 +27,8 @@ def options_of(run: str | os.PathLike, epoch: str | int, device: str) -> Namespa
     trained = run_folder.read(checkpoints_dir, name)
     if trained is None:
         raise InputError(f"{os.fspath(run)}: {run_folder.no_run(checkpoints_dir, name)}")
-    opt = Namespace(**{**_defaults_at_test(trained), **trained, **AT_TEST})
+    sides = {name: size(trained[name]) for name in ("load_size", "crop_size") if name in trained}  # a rectangle is text
+    opt = Namespace(**{**_defaults_at_test(trained), **trained, **sides, **AT_TEST})
     opt.checkpoints_dir, opt.name, opt.epoch = checkpoints_dir, name, str(epoch)
     opt.device, opt.gpu_ids = devices.resolve(str(device), None)
     return opt

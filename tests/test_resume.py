@@ -142,7 +142,7 @@ def test_a_folder_with_checkpoints_is_not_trained_over_by_mistake(unpaired, tmp_
 
 
 def test_continuing_nothing_is_refused(unpaired, tmp_path):  # noqa: F811
-    with pytest.raises(InputError, match="no run folder|no such checkpoint"):
+    with pytest.raises(InputError, match="no such run folder"):
         train(unpaired, tmp_path, *CYCLE_GAN, "--continue_train")
 
 

@@ -258,10 +258,8 @@ def test_mapping_takes_batches_and_other_sizes():
 
 def test_the_address_of_patchnce_for_old_models():
     assert patchnce.PatchNCELoss2 is networks.PatchNCELoss
-    of_cut, of_dclgan = (
-        argparse.Namespace(nce_T=0.07, batch_size=1),
-        argparse.Namespace(nce_T=0.07, batch_size=1, DCL_mode="DCL"),
-    )
+    given = {"nce_T": 0.07, "batch_size": 1, "nce_includes_all_negatives_from_minibatch": False}
+    of_cut, of_dclgan = argparse.Namespace(**given), argparse.Namespace(**given, DCL_mode="DCL")
     assert isinstance(patchnce.PatchNCELoss(of_cut), networks.PatchNCELoss)
     assert isinstance(patchnce.PatchNCELoss(of_dclgan), networks.CosinePatchNCELoss)
     names = "Normalize PatchSampleF ReshapeF PoolingF StridedConvF MappingF define_F PatchNCELoss CosinePatchNCELoss"

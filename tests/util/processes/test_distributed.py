@@ -107,6 +107,8 @@ def test_a_test_in_many_processes_is_refused(monkeypatch, tmp_path):
 
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
+    (tmp_path / "experiment_name").mkdir()
+    (tmp_path / "experiment_name/latest_net_G.pth").touch()
     with pytest.raises(InputError, match="test.py works in one process"):
         test_program.main(["--dataroot", "none", "--device", "cpu", "--checkpoints_dir", str(tmp_path)])
 
