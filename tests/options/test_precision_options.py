@@ -31,7 +31,6 @@ test.__test__ = False  # the program, not a test
         (["--precision", "fp23"], ["--precision fp23", "fp32, tf32, bf16, fp16", "did you mean"]),
         (["--precision", "half"], ["--precision half", "bf16"]),
         (["--compile", "reduce_overhead"], ["--compile reduce_overhead", "did you mean 'reduce-overhead'"]),
-        (["--compile"], ["--compile"]),
     ],
 )
 def test_other_words_are_refused_with_the_nearest(options, words, must_say):

@@ -103,6 +103,7 @@ def test_weights_alone(tmp_path):
     assert all(torch.equal(tensors[f"G.{key}"], value) for key, value in state.items())
 
 
+@pytest.mark.slow
 def test_batch_norm_takes_the_statistics_of_each_image_and_dropout_is_off(tmp_path, capsys):
     run = make_run(tmp_path, *RESNET_BATCH_NORM)
     export.main([str(run), "--format", "torch_export", "--output", str(tmp_path / "run.pt2")])
@@ -115,6 +116,7 @@ def test_batch_norm_takes_the_statistics_of_each_image_and_dropout_is_off(tmp_pa
     assert torch.allclose(program(both)[1:], program(both[1:]), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["Male", pytest.param("Male=1+Young=0", marks=pytest.mark.slow)])
 def test_a_target_of_stargan_is_built_in(tmp_path, target):
     run = make_run(
