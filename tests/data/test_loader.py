@@ -48,6 +48,14 @@ class OldStyle(torch.utils.data.Dataset):
         return {"A": index}
 
 
+class Drawn(Numbers):
+    """Draws when it is created, before its items."""
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        self.drawn = [random.random(), np.random.rand(), torch.rand(1).item()]
+
+
 class Refusing(Numbers):
     def __getitem__(self, index):
         if index == 2:
@@ -254,6 +262,13 @@ def test_a_worker_survives_what_is_sent_to_the_whole_group(loader):
 @pytest.mark.parametrize("threads", [0, 1])
 def test_old_data_sets_work(loader, threads):
     assert sorted(visits(loader(OldStyle, num_threads=threads))) == [0, 1, 2, 3]
+
+
+def test_what_a_data_set_draws_when_it_is_created_depends_on_the_seed_alone(monkeypatch, tmp_path):
+    monkeypatch.setattr("data.loading.loader.find_dataset_using_name", lambda name: Drawn)
+    first, again, other = (create_dataset(make_opt(tmp_path, seed=seed)).dataset.drawn for seed in (1, 1, 2))
+    assert first == again
+    assert all(number != different for number, different in zip(first, other))
 
 
 @pytest.mark.parametrize("threads", [0, 2])
