@@ -69,7 +69,9 @@ def test_instance_norms_that_keep_statistics_get_them(tmp_path):
 def test_batch_norms_of_before_their_counter_load(tmp_path):
     net = generator(norm="batch")
     torch.save({k: v for k, v in net.state_dict().items() if "num_batches" not in k}, tmp_path / "w.pth")
-    weights.load_weights(generator(norm="batch", seed=1), tmp_path / "w.pth")
+    other = generator(norm="batch", seed=1)
+    weights.load_weights(other, tmp_path / "w.pth")
+    assert all(torch.equal(found, wanted) for found, wanted in zip(other.parameters(), net.parameters(), strict=True))
 
 
 @pytest.mark.parametrize(
