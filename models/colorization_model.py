@@ -1,6 +1,6 @@
 """Colorization: pix2pix from lightness to colour, in Lab (Zhang, Isola, Efros, ECCV 2016, posed as pix2pix).
 
-A is L in [-1, 1] = L*/50 - 1, B is (a*, b*)/110; the pages show both as RGB.
+A is L in [-1, 1] = L*/50 - 1, B is (a*, b*)/110. Result pages and dashboards show both as RGB.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ class ColorizationModel(Pix2PixModel):
         self.fake_B_rgb = self.lab2rgb(self.real_A, self.fake_B)
 
     def lab2rgb(self, L, AB):
-        """For the pages: (N, 3, H, W) RGB in [-1, 1]; an override may return an HWC image in 0 to 255."""
+        """The image to show: (N, 3, H, W) RGB in [-1, 1]; an override may return (H, W, 3) in 0 to 255."""
         return lab_to_rgb(L, AB)
 
 

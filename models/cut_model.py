@@ -1,13 +1,13 @@
 """CUT and FastCUT: contrastive learning for unpaired image-to-image translation.
 
-Park, Efros, Zhang, Zhu, ECCV 2020. A generator G: A -> B, a discriminator D on B, and a projector F, small networks
-on the features of G's first half. A patch of the translation is to be closer to the same patch of its source than
-to others:
+Park, Efros, Zhang, Zhu, ECCV 2020. A generator G: A -> B, a discriminator D on B, and a projector F that maps features
+of G's first half to one vector per patch. PatchNCE pulls the vector of a translated patch towards that of the source
+patch at the same place, and away from those of other patches:
 
     L = lambda_GAN GAN(G, D) + lambda_NCE (PatchNCE(G(a), a) + PatchNCE(G(b), b)) / 2      CUT
     L = lambda_GAN GAN(G, D) + lambda_NCE PatchNCE(G(a), a)                                FastCUT
 
-The paper writes a weight for each of the two NCE terms, both 1; the released code, and this page, take their mean.
+The paper gives each NCE term a weight of 1; the released code, followed here, takes their mean.
 """
 
 from models import contrast, flags, losses, networks
@@ -16,7 +16,7 @@ from util.errors import InputError
 
 
 class CUTModel(contrast.Contrastive, BaseModel):
-    in_parts = True  # see --accumulate
+    in_parts = True  # no loss compares samples, so --accumulate may split a batch; check_weights() has the exception
     generator_names = ("G",)
     scored_visuals = {"fake_B": ("real_A", "real_B")}
     discriminator_losses = {"D": ("D_real", "D_fake")}
@@ -27,7 +27,7 @@ class CUTModel(contrast.Contrastive, BaseModel):
         super().__init__(opt)
         self.with_identity = self.isTrain and opt.nce_idt and opt.lambda_NCE > 0
         self.compares_images = opt.nce_includes_all_negatives_from_minibatch
-        self.makes_identity = self.with_identity  # a model with other uses for idt_B sets it
+        self.makes_identity = self.with_identity  # a subclass with another loss on idt_B sets it to True
         self.loss_names = ["G_GAN", "D_real", "D_fake", "G", "NCE"] + ["NCE_Y"] * self.with_identity
         self.visual_names = ["real_A", "fake_B", "real_B"] + ["idt_B"] * self.with_identity
         self.model_names = ["G", "F", "D"] if self.isTrain else ["G"]
@@ -67,16 +67,16 @@ class CUTModel(contrast.Contrastive, BaseModel):
     def forward(self):
         self.flipped_for_equivariance = self.flips and self.draw_flip()
         if self.makes_identity:
-            # Also without economies one pass for both batches, as released: batch norm mixes them.
+            # One pass for both batches even with --economies no, as released: batch norm computes joint statistics.
             self.fake_B, self.idt_B = self.generate(self.netG, self.real_A, self.real_B, share=True)
         else:
             self.fake_B = self.generate(self.netG, self.real_A)
 
     def compute_D_loss(self):
         fake = self.fake_B.detach()
-        of_fake, of_real = self.batched(self.netD, fake, self.real_B)
+        pred_fake, pred_real = self.batched(self.netD, fake, self.real_B)
         loss, self.loss_D_real, self.loss_D_fake = losses.discriminator_loss(
-            self.criterionGAN, of_real, of_fake, self.opt.label_smoothing
+            self.criterionGAN, pred_real, pred_fake, self.opt.label_smoothing
         )
         self.loss_D = loss + self.gradient_penalty(self.netD, self.real_B, fake)
         return self.loss_D
@@ -90,8 +90,8 @@ class CUTModel(contrast.Contrastive, BaseModel):
             self.loss_NCE = self.calculate_NCE_loss(self.real_A, self.fake_B)
         if self.with_identity:
             self.loss_NCE_Y = self.calculate_NCE_loss(self.real_B, self.idt_B)
-        both = (self.loss_NCE + self.loss_NCE_Y) / 2 if self.with_identity else self.loss_NCE
-        self.loss_G = self.loss_G_GAN + both
+        mean_NCE = (self.loss_NCE + self.loss_NCE_Y) / 2 if self.with_identity else self.loss_NCE
+        self.loss_G = self.loss_G_GAN + mean_NCE
         return self.loss_G
 
     def calculate_NCE_loss(self, src, tgt):

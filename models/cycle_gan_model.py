@@ -17,7 +17,7 @@ from util.errors import InputError
 
 
 class CycleGANModel(TwoWayModel):
-    in_parts = True  # see --accumulate
+    in_parts = True  # no loss compares samples, so --accumulate may split a batch
 
     modify_commandline_options = staticmethod(flags.cycle_gan)
 
@@ -30,7 +30,7 @@ class CycleGANModel(TwoWayModel):
                 f"--input_nc {opt.input_nc} and --output_nc {opt.output_nc}: the identity loss feeds each generator "
                 "its own output's domain; make them equal or give --lambda_identity 0"
             )
-        # idt_B is G_B of a real A, so it stands in A's row
+        # idt_B = G_B(real_A), so it is shown in the row of real_A.
         row_A = ["real_A", "fake_B", "rec_A"] + ["idt_B"] * self.with_identity
         row_B = ["real_B", "fake_A", "rec_B"] + ["idt_A"] * self.with_identity
         self.visual_names = row_A + row_B
@@ -38,11 +38,11 @@ class CycleGANModel(TwoWayModel):
         self.criterionIdt = torch.nn.L1Loss()
 
     def forward(self):
-        # The identity images, which backward_G() asks for, share a pass with the translations where that is exact.
-        for_idt_A, for_idt_B = (self.real_B, self.real_A) if self.with_identity else (None, None)
-        self.fake_B = self.batched(self.netG_A, self.real_A, ahead=for_idt_A)
+        # The identity images of backward_G() share a pass with the translations where that is exact.
+        input_idt_A, input_idt_B = (self.real_B, self.real_A) if self.with_identity else (None, None)
+        self.fake_B = self.batched(self.netG_A, self.real_A, ahead=input_idt_A)
         self.rec_A = self.batched(self.netG_B, self.fake_B)
-        self.fake_A = self.batched(self.netG_B, self.real_B, ahead=for_idt_B)
+        self.fake_A = self.batched(self.netG_B, self.real_B, ahead=input_idt_B)
         self.rec_B = self.batched(self.netG_A, self.fake_A)
 
     @backward_verb
@@ -58,8 +58,8 @@ class CycleGANModel(TwoWayModel):
         self.loss_G_B = self.criterionGAN(self.netD_B(self.fake_A), True).mean()
         self.loss_cycle_A = self.criterionCycle(self.rec_A, self.real_A) * opt.lambda_A
         self.loss_cycle_B = self.criterionCycle(self.rec_B, self.real_B) * opt.lambda_B
-        both_ways = self.loss_G_A + self.loss_G_B + self.loss_cycle_A + self.loss_cycle_B
-        self.loss_G = both_ways + self.loss_idt_A + self.loss_idt_B
+        gan_and_cycle = self.loss_G_A + self.loss_G_B + self.loss_cycle_A + self.loss_cycle_B
+        self.loss_G = gan_and_cycle + self.loss_idt_A + self.loss_idt_B
         return self.loss_G
 
     def optimize_parameters(self):

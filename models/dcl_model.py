@@ -1,4 +1,4 @@
-"""The address of DCLGAN in the original program, for subclasses and imports; the page is models/dclgan_model.py."""
+"""The original program's address of DCLGAN, for subclasses and imports; the model is in models/dclgan_model.py."""
 
 from models.dclgan_model import DCLGANModel as DCLModel
 

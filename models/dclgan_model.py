@@ -8,7 +8,7 @@ G_B's through F2:
         + lambda_NCE (PatchNCE(F2 G_A(a), F1 a) + PatchNCE(F1 G_B(b), F2 b))
         + lambda_IDT (|G_A(b) - b| + |G_B(a) - a|) ) / 2
 
-The half is the released code's.
+The paper has no factor 1/2; the released code has.
 """
 
 import torch
@@ -20,18 +20,18 @@ from util.errors import InputError
 
 class DCLGANModel(contrast.Contrastive, TwoWayModel):
     mode = "dcl"
-    # As released: the projectors' Adam was given no settings, so it has Adam's own, five times the others' rate.
+    # As released: PyTorch's defaults, since the released code gives the projectors' Adam no settings.
     adam_F = {"lr": 1e-3, "betas": (0.9, 0.999)}
 
     modify_commandline_options = staticmethod(flags.dclgan)
 
     def __init__(self, opt):
         super().__init__(opt)
-        # As released, the reported losses of the discriminators carry a weight that the optimised losses do not.
+        # As released: lambda_GAN scales the reported losses of the discriminators, but not the optimised ones.
         self.reported_weight_D = opt.lambda_GAN
         self.with_identity = self.isTrain and opt.nce_idt and opt.lambda_IDT > 0
         self.loss_names = ["D_A", "G_A", "NCE1", "D_B", "G_B", "NCE2", "G"] + ["idt_B", "idt_A"] * self.with_identity
-        # idt_B is G_B of a real A, so it stands in A's row
+        # idt_B = G_B(real_A), so it is shown in the row of real_A.
         row_A = ["real_A", "fake_B"] + ["idt_B"] * self.with_identity
         row_B = ["real_B", "fake_A"] + ["idt_A"] * self.with_identity
         self.visual_names = row_A + row_B
@@ -57,7 +57,7 @@ class DCLGANModel(contrast.Contrastive, TwoWayModel):
             raise InputError("--lambda_GAN 0 and --lambda_NCE 0: there is nothing left to learn; set one of them")
 
     def make_projectors(self):
-        """The networks that the projectors' optimizer learns."""
+        """Create the projectors; returns the networks that optimizer_F updates."""
         self.netF1 = self.make_F(self.netG_A, self.opt.input_nc)
         self.netF2 = self.make_F(self.netG_B, self.opt.output_nc)
         return [self.netF1, self.netF2]
@@ -82,9 +82,9 @@ class DCLGANModel(contrast.Contrastive, TwoWayModel):
         if self.with_identity:
             self.loss_idt_A = self.criterionIdt(self.idt_A, self.seen(self.real_B)) * weight
             self.loss_idt_B = self.criterionIdt(self.idt_B, self.seen(self.real_A)) * weight
-        one_way = self.loss_G_A + self.loss_NCE1 + self.loss_idt_A
-        other_way = self.loss_G_B + self.loss_NCE2 + self.loss_idt_B
-        self.loss_G = (one_way + other_way) / 2
+        loss_AtoB = self.loss_G_A + self.loss_NCE1 + self.loss_idt_A
+        loss_BtoA = self.loss_G_B + self.loss_NCE2 + self.loss_idt_B
+        self.loss_G = (loss_AtoB + loss_BtoA) / 2
         return self.loss_G
 
     def calculate_NCE_loss1(self, src, tgt):

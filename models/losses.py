@@ -53,15 +53,15 @@ class GANLoss(nn.Module):
         return self.loss(prediction, self.get_target_tensor(prediction, target_is_real) - smoothing)
 
 
-def discriminator_loss(criterion, of_real, of_fake, smoothing=0.0):
-    """(loss, real part, fake part) from what the discriminator returned for real and for generated images.
+def discriminator_loss(criterion, pred_real, pred_fake, smoothing=0.0):
+    """(loss, real part, fake part) from the discriminator's outputs for real and for generated images.
 
     The loss is half the sum of the two parts, so that the discriminator learns at the generator's pace. With
     `smoothing`, the label of real images is 1 - smoothing, that of generated images stays 0: one-sided, because a
     smoothed label of generated images would reward them (Salimans et al., NeurIPS 2016, section 3.4).
     """
     smoothed = (smoothing,) if smoothing and isinstance(criterion, GANLoss) else ()  # not for a user's own criterion
-    loss_real, loss_fake = criterion(of_real, True, *smoothed).mean(), criterion(of_fake, False).mean()
+    loss_real, loss_fake = criterion(pred_real, True, *smoothed).mean(), criterion(pred_fake, False).mean()
     return 0.5 * (loss_real + loss_fake), loss_real, loss_fake
 
 

@@ -4,7 +4,7 @@ Isola, Zhu, Zhou, Efros, CVPR 2017. A generator G: A -> B and a discriminator D 
 
     G* = arg min_G max_D  cGAN(G, D) + lambda_L1 |b - G(a)|                                        (eq. 4)
 
-The noise of the paper is dropout in G, in training and test alike.
+The paper's noise z is the dropout in G, which also a test applies (unless --eval is given).
 """
 
 import torch
@@ -15,7 +15,7 @@ from models.legacy import backward_verb
 
 
 class Pix2PixModel(BaseModel):
-    in_parts = True  # see --accumulate
+    in_parts = True  # no loss compares samples, so --accumulate may split a batch
     generator_names = ("G",)
     scored_visuals = {"fake_B": ("real_A", "real_B")}
     discriminator_losses = {"D": ("D_real", "D_fake")}
@@ -49,10 +49,10 @@ class Pix2PixModel(BaseModel):
     def backward_D(self):
         real = torch.cat((self.real_A, self.real_B), 1)
         fake = torch.cat((self.real_A, self.fake_B), 1).detach()
-        # The generated pair first: with batch norm the order decides which pass updates the running statistics last.
-        of_fake, of_real = self.batched(self.netD, fake, real)
+        # The generated pair comes first, as released: batch norm weights the last pass most in its running statistics.
+        pred_fake, pred_real = self.batched(self.netD, fake, real)
         loss, self.loss_D_real, self.loss_D_fake = losses.discriminator_loss(
-            self.criterionGAN, of_real, of_fake, self.opt.label_smoothing
+            self.criterionGAN, pred_real, pred_fake, self.opt.label_smoothing
         )
         self.loss_D = loss + self.gradient_penalty(self.netD, real, fake)
         return self.loss_D

@@ -1,12 +1,11 @@
-"""SimDCL: DCLGAN, and translations that look like their target domain by the sum of their patches.
+"""SimDCL: DCLGAN with a similarity loss between the real and the generated images of each domain.
 
-Han, Shoeiby, Petersson, Armin, CVPR workshops 2021. The vectors that F1 and F2 give for an image's patches go through
-four more networks, to one vector per image; those of A's real images and translations are to be alike, and those
-of B's:
+Han, Shoeiby, Petersson, Armin, CVPR workshops 2021. The networks F3 to F6 map the patch vectors of an image, made by
+F1 or F2, to one vector per image. The loss is the distance of these vectors within A and within B:
 
     L = L_DCLGAN + lambda_SIM ( |F3(a) - F6(G_B(b))| + |F4(G_A(a)) - F5(b)| )
 
-|.| is a mean, as released: the code asks for a sum in a place where PyTorch reads something else.
+|.| is the mean absolute difference, as released: in the released L1Loss("sum") the argument is not the reduction.
 """
 
 import torch
@@ -18,15 +17,15 @@ from util.errors import InputError
 
 class SimDCLModel(DCLGANModel):
     mode = "sim"
-    adam_F = None  # as released: unlike DCLGAN's it follows --lr, --beta1 and --beta2
-    learns_keys = True  # the similarity loss has no detached side
+    adam_F = None  # as released: the projectors' Adam follows --lr, --beta1 and --beta2, unlike in DCLGAN
+    learns_keys = True  # gradients of the similarity loss reach the vectors of real images, too
 
     modify_commandline_options = staticmethod(flags.simdcl)
 
     def __init__(self, opt):
         super().__init__(opt)
         self.loss_names.insert(self.loss_names.index("G") + 1, "Sim")
-        # As released, the identity images stand beside what they look like.
+        # As released: idt_A = G_A(real_B) is shown beside fake_B, the other output of G_A, and idt_B beside fake_A.
         self.visual_names = [{"idt_A": "idt_B", "idt_B": "idt_A"}.get(name, name) for name in self.visual_names]
         self.patches = []
         self.criterionSim = torch.nn.L1Loss()
@@ -36,10 +35,11 @@ class SimDCLModel(DCLGANModel):
         super().check_weights()
         opt = self.opt
         if opt.netF != "mlp_sample":
-            raise InputError(f"--netF {opt.netF}: simdcl compares vectors of all layers, so it needs mlp_sample")
+            raise InputError(f"--netF {opt.netF}: simdcl stacks the vectors of all layers, so it needs mlp_sample")
         if min(opt.netF_nc, opt.num_patches) < 3:
             raise InputError(
-                f"--netF_nc {opt.netF_nc} --num_patches {opt.num_patches}: simdcl looks at 3x3 of them, so 3 or more"
+                f"--netF_nc {opt.netF_nc} --num_patches {opt.num_patches}: simdcl applies 3x3 convolutions to the map "
+                "of patches and channels; give 3 or more for both"
             )
 
     def uses_patches(self):
@@ -55,12 +55,12 @@ class SimDCLModel(DCLGANModel):
         return [*super().make_projectors(), self.netF3, self.netF4, self.netF5, self.netF6]
 
     def nce(self, netF_q, queries, netF_k, keys):
-        """As in DCLGAN, and keeps the keys' vectors and some of the queries at places of their own."""
+        """PatchNCE as in DCLGAN. For the similarity loss it keeps the keys, and queries at other random places."""
         number = self.opt.num_patches
         k, ids = netF_k(keys, number)
-        own = netF_q.draw(queries, number)
+        other_ids = netF_q.draw(queries, number)
         # One pass of the projector for both sets of places.
-        joint, _ = netF_q(queries, number, [torch.cat(pair) for pair in zip(ids, own)])
+        joint, _ = netF_q(queries, number, [torch.cat(pair) for pair in zip(ids, other_ids)])
         halves = [vectors.unflatten(0, (len(self.real_A), 2, -1)) for vectors in joint]  # (B, 2, P, nc)
         self.patches.append((k, [half[:, 1].flatten(0, 1) for half in halves]))
         return self.compare([half[:, 0].flatten(0, 1) for half in halves], k)
@@ -73,14 +73,14 @@ class SimDCLModel(DCLGANModel):
         return self.loss_G
 
     def calculate_Sim_loss_all(self):
-        """lambda_SIM times the two distances, of the patches that nce() kept."""
+        """lambda_SIM times the sum of both distances, from the vectors that nce() kept."""
         (real_A, fake_B), (real_B, fake_A) = (map(self.stack, pair) for pair in self.patches)
         in_A = self.criterionSim(self.netF3(real_A), self.netF6(fake_A))
         in_B = self.criterionSim(self.netF4(fake_B), self.netF5(real_B))
         return (in_A + in_B) * self.opt.lambda_SIM
 
     def stack(self, patches):
-        """The vectors of all layers: (B, layers, P, nc), P being what the smallest of the maps has."""
+        """The vectors of all layers as (B, layers, P, nc); P is the number of patches of the smallest feature map."""
         images = len(self.real_A)
         number = min(len(vectors) for vectors in patches) // images
         return torch.stack([vectors.unflatten(0, (images, -1))[:, :number] for vectors in patches], 1)

@@ -1,12 +1,12 @@
-"""SinCUT: CUT trained on one image of each domain, from patches of them.
+"""SinCUT: CUT trained on a single image of each domain.
 
-Park, Efros, Zhang, Zhu, ECCV 2020, section 4.4. Small patches of the two images, at random scales, are the training
-set; StyleGAN2's networks (Karras et al., CVPR 2020) are G and D. A test translates the whole image at its full size.
+Park, Efros, Zhang, Zhu, ECCV 2020, section 4.4. The training set consists of patches of the two images at random
+scales; G and D are StyleGAN2's networks (Karras et al., CVPR 2020). A test translates the whole image at full size.
 
     L_G = L_CUT + lambda_identity |G(b) - b|
     L_D = GAN(D) + lambda_R1 / 2 E_b |grad_b D(b)|^2        R1 (Mescheder et al., ICML 2018, equation 9)
 
-With --lazy_R1 N the R1 term is computed in every N-th step and counts N times (StyleGAN2, section 3.1).
+With --lazy_R1 N the R1 term is computed in every N-th step, with N times its weight (StyleGAN2, section 3.1).
 """
 
 from torch.nn.functional import l1_loss
@@ -41,7 +41,7 @@ class SinCUTModel(CUTModel):
     def compute_D_loss(self):
         self.loss_D = super().compute_D_loss()
         if self.opt.lambda_R1 > 0:
-            # Reported as optimised: 0 in steps without the term, so that a mean over steps is the mean of the term.
+            # 0 in the steps without the term: the mean over the steps is then the mean of R1.
             self.loss_D_R1 = self.lazy_r1(self.netD, self.real_B, self.opt.lambda_R1, self.opt.lazy_R1)
             self.loss_D = self.loss_D + self.loss_D_R1
         return self.loss_D

@@ -7,8 +7,8 @@ discriminator D has two outputs: D_src, real or generated, and D_cls, the domain
           + lambda_cls CE(D_cls(x), c)                                                           (eqs. 5, 2, 8)
     L_G = -E D_src(G(x, c')) + lambda_cls CE(D_cls(G(x, c')), c') + lambda_rec |x - G(G(x, c'), c)|  (eqs. 6, 3, 4)
 
-c are the domains of x, c' those of another image of the batch, x^ lies between x and G(x, c'). G is updated in every
-n_critic-th iteration. The reported terms are without their weights, as released.
+c are the domains of x, c' those of another image of the batch, x^ is a random mixture of x and G(x, c'). G is updated
+in every n_critic-th iteration. The reported terms are without their weights, as released.
 """
 
 import warnings
@@ -24,7 +24,7 @@ from util.numerics.precision import full_precision
 
 
 class StarGANModel(MultiDomainModel):
-    in_parts = True  # see --accumulate
+    in_parts = True  # no loss compares samples, so --accumulate may split a batch
     generator_names = ("G",)
     discriminator_losses = {"D": ("D/loss_real", "D/loss_fake")}
 
@@ -36,7 +36,7 @@ class StarGANModel(MultiDomainModel):
         self.iteration = 0
         self.loss_names = ["D/loss_real", "D/loss_fake", "D/loss_cls", "D/loss_gp"]
         self.model_names = ["G", "D"] if self.isTrain else ["G"]
-        # Both keep PyTorch's own initialisation, as released.
+        # Both networks keep PyTorch's own initialisation, as released.
         self.netG = networks.StarGANGenerator(opt.g_conv_dim, self.labels.width, opt.g_repeat_num, opt.input_nc)
         self.netD = self.discriminator() if self.isTrain else None
         if self.isTrain:
@@ -62,39 +62,39 @@ class StarGANModel(MultiDomainModel):
         self.fake_B = self.netG(self.real_A, self.c_trg)
 
     def discriminator_loss(self):
-        (real, domains), (fake, _) = self.batched(self.netD, self.real_A, self.fake_B.detach())
-        self.loss_D_loss_real, self.loss_D_loss_fake = -real.mean(), fake.mean()
+        (src_real, domains), (src_fake, _) = self.batched(self.netD, self.real_A, self.fake_B.detach())
+        self.loss_D_loss_real, self.loss_D_loss_fake = -src_real.mean(), src_fake.mean()
         self.loss_D_loss_cls = self.labels.classification_loss(domains, self.label_org)
         loss = self.loss_D_loss_real + self.loss_D_loss_fake + self.opt.lambda_cls * self.loss_D_loss_cls
         return loss if self.opt.separate_gp else loss + self.penalty_loss()
 
     def penalty_loss(self):
         alpha = self.draw_gp_alpha(len(self.real_A))
-        between = (alpha * self.real_A + (1 - alpha) * self.fake_B.detach()).requires_grad_()
+        x_hat = (alpha * self.real_A + (1 - alpha) * self.fake_B.detach()).requires_grad_()
         with full_precision():
-            self.loss_D_loss_gp = losses.slope_penalty(self.netD(between)[0], between)
+            self.loss_D_loss_gp = losses.slope_penalty(self.netD(x_hat)[0], x_hat)
         penalty = self.opt.lambda_gp * self.loss_D_loss_gp
         if self.opt.separate_gp:
-            # The slope does not depend on the biases. Their gradients are 0 instead of None, so that Adam's momentum
-            # moves them, as released.
+            # The penalty does not depend on the biases. This term makes their gradients 0 instead of None, so that
+            # Adam's momentum moves them, as released.
             penalty = penalty + 0 * sum(p.sum() for name, p in self.netD.main.named_parameters() if "bias" in name)
         return penalty
 
     def generator_loss(self):
-        fake, domains = self.netD(self.fake_B)
+        src_fake, domains = self.netD(self.fake_B)
         rec_A = self.netG(self.fake_B, self.c_org)
-        self.loss_G_loss_fake = -fake.mean()
+        self.loss_G_loss_fake = -src_fake.mean()
         self.loss_G_loss_rec = l1_loss(rec_A, self.real_A)
         self.loss_G_loss_cls = self.labels.classification_loss(domains, self.label_trg)
-        if "G/loss_fake" not in self.loss_names:  # the first update; later the last values remain reported
+        if "G/loss_fake" not in self.loss_names:  # from the first update on, the last values are reported
             self.loss_names += ["G/loss_fake", "G/loss_rec", "G/loss_cls"]
         weighted = self.opt.lambda_rec * self.loss_G_loss_rec + self.opt.lambda_cls * self.loss_G_loss_cls
         return self.loss_G_loss_fake + weighted
 
     def optimize_parameters(self):
         updates_G = self.iteration % self.opt.n_critic == 0
-        # The original generates this image a second time for the generator's step. It would be equal, since only D
-        # has changed; the running statistics of the norms count it twice, to be equal to the original's.
+        # The original runs G again for its own update. Only D has changed by then, so the images would be the same;
+        # counted() updates the running statistics of G's norms twice, as two passes do.
         with torch.set_grad_enabled(updates_G), networks.counted(self.netG, 2 if updates_G else 1):
             self.run_forward()
         self.step([self.optimizer_D], self.discriminator_loss)
@@ -105,12 +105,12 @@ class StarGANModel(MultiDomainModel):
 
     def update_learning_rate(self):
         with warnings.catch_warnings():
-            # In the first n_critic iterations the generator has no update yet; its learning rate need not wait for it.
+            # G has no update in the first n_critic iterations, and PyTorch warns of a schedule that is stepped before.
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
             super().update_learning_rate()
 
     def eval(self):
-        """Nothing: in eval mode the norms would use running statistics, and the images would differ from training's."""
+        """Does nothing, as released: in eval mode the norms would use their running statistics."""
 
     def state_dict(self):
         return {**super().state_dict(), "iteration": self.iteration}

@@ -14,7 +14,7 @@ from util.flags import Float
 
 
 class TemplateModel(BaseModel):
-    in_parts = True  # see --accumulate
+    in_parts = True  # no loss compares samples, so --accumulate may split a batch
     generator_names = ("G",)  # the networks that generate images
     scored_visuals = {"output": ("data_A", "data_B")}  # translation -> (its input, a real image of its domain)
 
@@ -29,7 +29,7 @@ class TemplateModel(BaseModel):
     def __init__(self, opt):
         super().__init__(opt)
         self.loss_names = ["G"]  # self.loss_G: printed, logged, plotted
-        self.visual_names = ["data_A", "data_B", "output"]  # self.data_A, ...: shown on pages and dashboard
+        self.visual_names = ["data_A", "data_B", "output"]  # self.data_A, ...: on result pages and dashboards
         self.model_names = ["G"]  # self.netG: saved, loaded, moved to the device
         self.netG = self.make_G(opt.input_nc, opt.output_nc)
         if self.isTrain:

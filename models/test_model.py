@@ -29,7 +29,7 @@ class TestModel(BaseModel):
         setattr(self, "netG" + suffix, self.netG)
 
     def _find_suffix(self):
-        """ "" if there is a net_G; else _A or _B, whichever goes in the direction that was asked for."""
+        """The suffix of the generator's file: none if there is a net_G, else _A or _B by --direction."""
         opt = self.opt
         tag = weights.tag_of(opt)
         names = {name for name in ("G", "G_A", "G_B") if os.path.exists(self.save_dir / f"{tag}_net_{name}.pth")}

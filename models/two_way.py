@@ -1,4 +1,4 @@
-"""Two generators and two discriminators: what two-sided models share. The losses of G belong to their pages."""
+"""What two-sided models share: two generators, two discriminators and the losses of the discriminators."""
 
 from models import losses, networks
 from models.base_model import BaseModel
@@ -8,16 +8,16 @@ from util.image_pool import ImagePool
 
 
 class TwoWayModel(BaseModel):
-    """G_A: A -> B, judged by D_A among real B; G_B: B -> A, judged by D_B among real A.
+    """G_A: A -> B with D_A, a discriminator on B; G_B: B -> A with D_B, a discriminator on A.
 
-    At test one side may be absent (a folder with only testA): the model then makes only that side's translation.
+    At test one side may be missing (a folder with only testA); only the other side is then translated.
     """
 
     generator_names = ("G_A", "G_B")
     scored_visuals = {"fake_B": ("real_A", "real_B"), "fake_A": ("real_B", "real_A")}
     discriminator_losses = {"D_A": ("D_A",), "D_B": ("D_B",)}
     pool_names = ("fake_A_pool", "fake_B_pool")
-    reported_weight_D = 1  # factor between the optimised and the reported losses of the discriminators
+    reported_weight_D = 1  # reported loss of a discriminator / its optimised loss
 
     def __init__(self, opt):
         super().__init__(opt)
@@ -38,7 +38,7 @@ class TwoWayModel(BaseModel):
         self.real_A, self.real_B = self.sides(input)
 
     def translate(self, images, direction=None):
-        """By G_A in the direction of the run, which None stands for; by G_B in the other direction."""
+        """G_A translates in the direction of the run (None or --direction), G_B in the other direction."""
         if direction not in (None, "AtoB", "BtoA"):
             raise InputError(f"direction {direction}: choose AtoB or BtoA")
         if direction in (None, self.opt.direction):
@@ -49,8 +49,8 @@ class TwoWayModel(BaseModel):
     def backward_D_basic(self, netD, real, fake):
         """The mean of the losses on real and on generated images, plus the gradient penalty of --lambda_gp."""
         fake = fake.detach()
-        of_real, of_fake = self.batched(netD, real, fake)
-        loss, _, _ = losses.discriminator_loss(self.criterionGAN, of_real, of_fake, self.opt.label_smoothing)
+        pred_real, pred_fake = self.batched(netD, real, fake)
+        loss, _, _ = losses.discriminator_loss(self.criterionGAN, pred_real, pred_fake, self.opt.label_smoothing)
         return loss + self.gradient_penalty(netD, real, fake)
 
     @backward_verb
