@@ -1,6 +1,6 @@
 """How well the models translate after the same processor time, and what settings change: errors against a known truth.
 
-    python benchmarks/quality.py --seconds 12                               # all models; averaged weights; bf16
+    python benchmarks/quality.py --seconds 12         # all models; averaged weights; bf16; DiffAugment on 50 images
     python benchmarks/quality.py --run "plain=--economies no" --run "half=--precision bf16" --seconds 60
     python benchmarks/quality.py --dataroot ./datasets/facades --run "pix2pix=--model pix2pix --direction BtoA" \\
         --base "--load_size 64 --crop_size 64" --seconds 600
@@ -30,14 +30,18 @@ from data.pictures import open_image
 from datasets import make_shapes
 from scripts import run_curve
 from util.evaluation import Images, Settings, evaluate
+from util.files import replacing
 from util.metrics.pixels import mean_image
 
 SMALL = "--netG resnet_6blocks --ngf 8 --ndf 8 --norm instance --no_dropout --load_size {size} --crop_size {size}"
 RUNS = {
     **{name: f"--model {name}" for name in ("pix2pix", "cycle_gan", "cut", "fastcut", "dclgan", "simdcl")},
     "cycle_gan, bf16": "--model cycle_gan --precision bf16",
-    "pix2pix, 8 pairs": "--model pix2pix --max_dataset_size 8",
 }
+DIFFAUGMENT = " --diffaugment color,translation,cutout"
+for name, flags in (("pix2pix, 50 pairs", "--model pix2pix"), ("cycle_gan, 50 images", "--model cycle_gan")):
+    RUNS[name] = f"{flags} --max_dataset_size 50"
+    RUNS[f"{name}, DiffAugment"] = RUNS[name] + DIFFAUGMENT
 PAIRED = ("pix2pix",)
 EVALUATIONS = 6
 VARIANTS = ("last", "averaged", "best")
@@ -80,7 +84,7 @@ class Bench:
 
     def iterations(self, flags):
         """Iterations that fit into --seconds: from two short trainings, whose difference is that of the steps."""
-        few, more = 4, 16
+        few, more = 4, 64 if self.options.seconds >= 10 else 16
         spent = [seconds_of([*self.words(flags, 0, "short"), "--n_iters", str(count)]) for count in (few, few, more)]
         return max(EVALUATIONS, round(self.options.seconds * (more - few) / max(1e-3, spent[2] - spent[1])))
 
@@ -92,7 +96,8 @@ class Bench:
         words = self.words(flags, seed)
         spent = seconds_of([*words, *schedule, *scored])
         curve = (self.folder / "run/metrics.jsonl").read_text().splitlines()
-        found = {"seconds": spent, "curve": [json.loads(line) for line in curve], "iterations": iterations}
+        found = {"seed": seed, "seconds": spent, "curve": [json.loads(line) for line in curve]}
+        found["iterations"] = iterations
         for variant, (tag, averaged) in {
             "last": ("latest", "no"),
             "averaged": ("latest", "yes"),
@@ -136,15 +141,26 @@ def show(found, simple):
         seconds = f"{statistics.mean(run['seconds'] for run in runs):.1f}"
         lines.append([name, seconds, str(runs[0]["iterations"]), *cells, *others])
     table(["", "s", "iterations", "l1, last", "l1, averaged", "l1, best", "ssim", "edges"], lines)
-    runs = [run for each in found.values() for run in each]
-    earlier = [run for run in runs if run["best"]["l1"] < run["averaged"]["l1"]]
-    print(f"\nthe best checkpoint was not the last in {len(earlier)} of {len(runs)} runs")
+    print()
+    runs = [(name, run, *best_and_last(run)) for name, each in found.items() for run in each]
+    earlier = [(name, run, best, last) for name, run, best, last in runs if best is not last]
+    for name, run, best, last in earlier:
+        values = [f"l1 {line['metrics']['l1']:.4f} after {line['images_seen']} images" for line in (best, last)]
+        print(f"{name}, seed {run['seed']}: best {values[0]}, last {values[1]}")
+    print(f"the best evaluation was not the last in {len(earlier)} of {len(runs)} runs")
+
+
+def best_and_last(run):
+    """Of the evaluations of a run, lines of its metrics.jsonl."""
+    return min(run["curve"], key=lambda line: line["metrics"]["l1"]), run["curve"][-1]
 
 
 def save(options, simple, found):
+    """Write --json, so that a benchmark that is stopped keeps the runs that have ended."""
     if options.json:
         content = {"machine": machine(), "runs": options.runs, "seeds": options.seeds, "simple": simple, "found": found}
-        Path(options.json).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        with replacing(options.json) as file:
+            file.write((json.dumps(content, indent=1) + "\n").encode())
 
 
 def spread(values):
@@ -165,6 +181,8 @@ def read_options():
     parser.add_argument("--device", default=["--device", "cpu"], type=lambda word: ["--device", word])
     parser.add_argument("--json", metavar="FILE", help="write all numbers there")
     options = parser.parse_args()
+    if options.json and not Path(options.json).absolute().parent.is_dir():
+        parser.error(f"--json {options.json}: its folder does not exist")
     options.runs = dict(text.split("=", 1) for text in options.run) if options.run else RUNS
     return options
 
