@@ -77,4 +77,4 @@ def train(opt, dataset, model, stopping, progress, averages, checkpoint, visuali
 
 if __name__ == "__main__":
     with clear_errors():
-        sys.exit(main())
+        distributed.leave(main())

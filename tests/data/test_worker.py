@@ -76,7 +76,8 @@ def test_a_killed_worker_is_one_line_within_seconds(unpaired, tmp_path):  # noqa
     assert process.returncode == 2, said
     assert time.monotonic() - start < 15
     assert said.strip().count("\n") == 0, said
-    assert "a data worker died (Killed)" in said
+    # The cause is unknown when the worker died while it handed over a batch.
+    assert "a data worker died (Killed)" in said or "a data worker died (it exited unexpectedly)" in said
     assert "memory" in said
 
 

@@ -269,6 +269,27 @@ def test_a_killed_process_ends_the_job_or_it_starts_again_from_the_last_checkpoi
     assert [line[2] for line in records(runs / "run")] == list(range(2, 97, 2))  # no point twice, none missing
 
 
+def test_a_launched_program_ends_with_its_code_whatever_its_objects_do_at_the_end(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import atexit, os, sys\n"
+        "from util.processes import distributed\n"
+        "class Aborts:\n"
+        "    def __del__(self): os.abort()\n"
+        "kept = Aborts()\n"
+        "atexit.register(print, 'exit handlers ran')\n"
+        "print('written', end=' ')\n"
+        "distributed.leave(int(sys.argv[1]))\n"
+    )
+    launched = {**environment(), "RANK": "0", "WORLD_SIZE": "1"}
+    for code in (0, 143):
+        done = subprocess.run([sys.executable, program, str(code)], env=launched, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (code, "written exit handlers ran\n")
+    with pytest.raises(SystemExit) as left:
+        distributed.leave(3)
+    assert left.value.code == 3
+
+
 def test_our_own_launcher_returns_what_the_processes_return(tmp_path):
     program = tmp_path / "program.py"
     program.write_text("import os, sys; sys.exit(int(sys.argv[1]) if os.environ['RANK'] == '1' else 0)")

@@ -4,10 +4,12 @@
 process all functions return what a world size of 1 gives, without importing torch.
 """
 
+import atexit
 import contextlib
 import datetime
 import inspect
 import os
+import sys
 import uuid
 
 from util.errors import InputError
@@ -60,6 +62,20 @@ def launch(number, command):
     except SignalException as error:  # the processes received the signal too, and have saved
         return EXIT_CODES.get(error.sigval.name, 1)
     return 0
+
+
+def leave(code):
+    """End the program with an exit code.
+
+    A process that a launcher started ends as soon as its exit handlers have run: native threads of torch can abort a
+    process while Python destroys their objects, and the launcher would count a finished run as failed.
+    """
+    if launched():
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def world_size():
