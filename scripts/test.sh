@@ -26,4 +26,5 @@ fi
 ruff check .
 ruff format --check .
 mypy
-exec python -m pytest -m "$marker" ${words[@]+"${words[@]}"}
+# A worker for each core; the tests of a file stay in one worker, which makes their fixtures once. -n 0: in one process.
+exec python -m pytest -m "$marker" -n logical --maxprocesses 8 --dist loadfile ${words[@]+"${words[@]}"}

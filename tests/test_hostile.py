@@ -285,7 +285,10 @@ def bad_values(action):
         yield "inf"
 
 
-@pytest.mark.parametrize("model", ["cycle_gan", "dclgan", "stargan"])
+@pytest.mark.parametrize(
+    "model",
+    ["cycle_gan", pytest.param("dclgan", marks=pytest.mark.slow), pytest.param("stargan", marks=pytest.mark.slow)],
+)
 def test_every_numeric_flag_refuses_what_is_no_such_number(model, capsys):
     counted, tried = set(), 0
     for mode, options in BOTH.items():

@@ -49,7 +49,8 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("steps", [1, 2, 5])  # inside the first epoch; at the end of one or inside; inside the second
+# Steps: inside the first epoch; at the end of an epoch or inside; inside the second epoch.
+@pytest.mark.parametrize("steps", [1, 2, pytest.param(5, marks=pytest.mark.slow)])
 def test_stopped_and_continued_equals_straight(case, steps, request, tmp_path, monkeypatch):
     data, words = CASES[case]
     data = request.getfixturevalue(data)
@@ -164,7 +165,7 @@ def harm_it(path, harm):
     path.write_bytes(whole[:middle] if harm == "truncated" else flipped)
 
 
-@pytest.mark.parametrize("harm", ["truncated", "flipped"])
+@pytest.mark.parametrize("harm", [pytest.param("truncated", marks=pytest.mark.slow), "flipped"])
 def test_a_damaged_state_is_named_and_the_one_before_is_used(harm, unpaired, tmp_path, monkeypatch, capsys):  # noqa: F811
     words = (*CYCLE_GAN, "--save_epoch_freq", "1", "--n_epochs_decay", "2", "--seed", "1")
     straight = train(unpaired, tmp_path, *words, name="straight")

@@ -147,7 +147,7 @@ def test_logits_are_never_computed_in_half_precision(dtype):
 # --- PatchSampleF ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("batch", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("made", [{}, {"no_antialias": True}, {"norm": "batch"}], ids=str)
 def test_gradients_through_encoder_and_sampler_are_right(batch, made):
     # At batch 1 PyTorch's instance norm gets gradients wrong on a CPU if their memory is laid out channels last.

@@ -81,7 +81,7 @@ def example(name, images=2):
     return make(), [torch.rand(images, *each) if isinstance(each, tuple) else each for each in inputs]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", NETS)
 def test_every_network_is_one_graph_with_the_same_numbers(name, precision, tracing):
     net, inputs = example(name)
