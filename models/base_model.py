@@ -40,8 +40,8 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
     in_parts = False  # whether a step's batch may be cut by --accumulate: no loss compares samples
 
     def __init__(self, opt):
-        own = getattr(type(opt), "framework", opt)  # without the values of flags that a plug-in has redefined
         self.opt = opt
+        self._own = own = getattr(type(opt), "framework", opt)  # with our values of flags that a plug-in has redefined
         self.isTrain = opt.isTrain
         self.device = opt.device
         self.gpu_ids = opt.gpu_ids

@@ -40,7 +40,7 @@ def naming_unfit_images(paths: Sequence[str]) -> Iterator[None]:
 
 
 class NetworksOfModel:
-    """Mixed into BaseModel, whose opt, device, gpu_ids, save_dir, model_names and _flags_read it uses."""
+    """Mixed into BaseModel, whose opt, _own, device, gpu_ids, save_dir, model_names and _flags_read it uses."""
 
     def make_G(self, input_nc, output_nc):
         """The generator that --netG, --normG, --no_dropout and the antialias flags describe."""
@@ -61,11 +61,12 @@ class NetworksOfModel:
         )
 
     def make_D(self, *channels):
-        """The discriminator that --netD, --n_layers_D and --normD describe.
+        """The discriminator that --netD, --n_layers_D, --normD and --num_D describe.
 
         It judges images of so many channels; of several numbers, images that are concatenated in this order.
         """
         opt = self.opt
+        self._flags_read.add("num_D")
         net = networks.define_D(
             sum(channels),
             opt.ndf,
@@ -77,6 +78,7 @@ class NetworksOfModel:
             no_antialias=opt.no_antialias,
             gpu_ids=self.gpu_ids,
             opt=opt,
+            num_D=getattr(self._own, "num_D", 1),
         )
         return self.as_discriminator(net, *channels)
 
@@ -84,7 +86,7 @@ class NetworksOfModel:
         """The network with --spectral_norm, and prepared for --diffaugment; `channels` as in make_D()."""
         net.judged_channels = channels
         self._flags_read.add("spectral_norm")
-        if getattr(self.opt, "spectral_norm", False) and not networks.normalise_spectrally(net):
+        if getattr(self._own, "spectral_norm", False) and not networks.normalise_spectrally(net):
             raise InputError(
                 f"--spectral_norm: the layers of --netD {self.opt.netD} scale their weights themselves; choose another "
                 "--netD"
@@ -107,8 +109,8 @@ class NetworksOfModel:
         WGAN-GP's (Gulrajani et al. 2017) weighted by --lambda_gp, and R1 (Mescheder et al. 2018) by --lambda_r1.
         """
         penalty = networks.cal_gradient_penalty(netD, real, fake, self.device, lambda_gp=self.opt.lambda_gp)[0]
-        weight = getattr(self.opt, "lambda_r1", 0)
-        return penalty + self.lazy_r1(netD, real, weight, self.opt.lazy_r1) if weight else penalty
+        weight = getattr(self._own, "lambda_r1", 0)
+        return penalty + self.lazy_r1(netD, real, weight, self._own.lazy_r1) if weight else penalty
 
     def lazy_r1(self, netD, real, weight, every):
         """weight / 2 R1 in each `every`-th step; see models/losses.py."""

@@ -76,7 +76,7 @@ class CUTModel(contrast.Contrastive, BaseModel):
         fake = self.fake_B.detach()
         pred_fake, pred_real = self.batched(self.netD, fake, self.real_B)
         loss, self.loss_D_real, self.loss_D_fake = losses.discriminator_loss(
-            self.criterionGAN, pred_real, pred_fake, self.opt.label_smoothing
+            self.criterionGAN, pred_real, pred_fake, self._own.label_smoothing
         )
         self.loss_D = loss + self.gradient_penalty(self.netD, self.real_B, fake)
         return self.loss_D

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from data.flags import add_domain_flags
 from models import CONTRASTIVE_DEFAULTS, CONTRASTIVE_TRAINING, get_option_setter
-from models.tables import SAMPLERS
+from models.tables import PERCEPTUAL, SAMPLERS
 from util.errors import InputError
 from util.flags import SWITCH, Float, Int, declare, refuse, words
 
@@ -22,7 +22,20 @@ def pix2pix(parser: Parser, is_train: bool = True) -> Parser:
     if is_train:
         parser.set_defaults(pool_size=0, gan_mode="vanilla")
         flag("--lambda_L1", type=Float(low=0), default=100.0, help="weight of the L1 loss")
+        add_paired(flag)
     return parser
+
+
+def add_paired(flag: Callable) -> None:
+    """The flags of models/paired.py."""
+    help = "weight of feature matching: G(A) and B in the feature maps of the discriminators, e.g. 10; 0 = none"
+    flag("--lambda_feat", type=Float(low=0), default=0.0, help=help)
+    help = "weight of the perceptual loss: G(A) and B in features of a trained classifier, e.g. 10; 0 = none"
+    flag("--lambda_perceptual", type=Float(low=0), default=0.0, help=help)
+    help = f"{words(PERCEPTUAL)}: L1 of features of VGG-19, or the distance of the package lpips on VGG-16"
+    flag("--perceptual", default="vgg", help=help)
+    help = "file, or folder of files, with the weights of the classifier (none given: PyTorch's cache)"
+    flag("--perceptual_weights", metavar="PATH", help=help, scope="machine", resume=True)
 
 
 def colorization(parser: Parser, is_train: bool = True) -> Parser:
@@ -140,6 +153,7 @@ STARGAN_INSTEAD = {
     **dict.fromkeys(("init_type", "init_gain"), "its networks start as PyTorch makes them"),
     **dict.fromkeys(("lambda_r1", "lazy_r1"), "its discriminator has the penalty of --lambda_gp"),
     "label_smoothing": "it is always WGAN, which has no labels",
+    "num_D": "its discriminator also recognises domains, at one scale",
     "gan_mode": "it is always WGAN with a gradient penalty",
     "pool_size": "its discriminator is trained on new images only",
     "direction": "it translates in all directions; a test names them with --targets",
@@ -198,28 +212,6 @@ def add_stargan_training(parser: Parser) -> None:
     flag("--separate_gp", **SWITCH, default=False, help=help)
     help = "lower the learning rates as released: by 0.1 percent in all"
     flag("--original_lr_decay", **SWITCH, default=False, help=help)
-
-
-def check_stargan(opt: argparse.Namespace) -> None:
-    """Refuse numbers of domains that differ from their names, and images that do not fit the networks' strides."""
-    sizes = {"c_dim": opt.selected_attrs or opt.domains}
-    if opt.selected_attrs and opt.domains:
-        sizes["c2_dim"] = opt.domains
-    for flag, names in sizes.items():
-        if getattr(opt, flag) != len(names):
-            raise InputError(
-                f"--{flag} {getattr(opt, flag)}: the data has {len(names)} domains ({', '.join(names) or 'none'}); "
-                "leave the flag out"
-            )
-    if opt.input_nc != opt.output_nc:
-        raise InputError(f"--output_nc {opt.output_nc}: StarGAN needs as many channels as --input_nc {opt.input_nc}")
-    if opt.image_size % 4:
-        raise InputError(f"--image_size {opt.image_size}: needs a multiple of 4; try {opt.image_size // 4 * 4 + 4}")
-    if opt.isTrain and opt.image_size < 2**opt.d_repeat_num:
-        raise InputError(
-            f"--image_size {opt.image_size}: the discriminator halves it {opt.d_repeat_num} times; make it at least "
-            f"{2**opt.d_repeat_num}, or --d_repeat_num smaller"
-        )
 
 
 def test(parser: Parser, is_train: bool = True) -> Parser:

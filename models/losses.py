@@ -47,7 +47,9 @@ class GANLoss(nn.Module):
         return label.to(prediction).expand_as(prediction)
 
     def forward(self, prediction, target_is_real, smoothing=0.0):
-        """`smoothing` is subtracted from the label."""
+        """`smoothing` is subtracted from the label. The terms of a list, of --num_D discriminators, are summed."""
+        if isinstance(prediction, list):
+            return sum(self(each, target_is_real, smoothing).mean() for each in prediction)
         if self.loss is None:
             return WITHOUT_LABELS[self.gan_mode](prediction, target_is_real)
         return self.loss(prediction, self.get_target_tensor(prediction, target_is_real) - smoothing)
@@ -63,6 +65,14 @@ def discriminator_loss(criterion, pred_real, pred_fake, smoothing=0.0):
     smoothed = (smoothing,) if smoothing and isinstance(criterion, GANLoss) else ()  # not for a user's own criterion
     loss_real, loss_fake = criterion(pred_real, True, *smoothed).mean(), criterion(pred_fake, False).mean()
     return 0.5 * (loss_real + loss_fake), loss_real, loss_fake
+
+
+def feature_matching(of_fake, of_real):
+    """sum_k sum_i mean |D_k^i(fake) - D_k^i(real)| over the feature maps i of the discriminators k, given as two lists.
+
+    Wang et al., CVPR 2018, section 3.2: the maps of real images are targets, through which no gradient goes.
+    """
+    return sum(F.l1_loss(fake, real.detach()) for fake, real in zip(of_fake, of_real, strict=True))
 
 
 def classification_loss(logits, label):
@@ -95,25 +105,33 @@ def cal_gradient_penalty(netD, real_data, fake_data, device, type="mixed", const
 
         lambda_gp E_x (|grad_x D(x)| - constant)^2,   x = real, fake, or alpha real + (1 - alpha) fake when mixed
 
-    gradients: (N, C*H*W). The penalty trains D alone: no gradient reaches the maker of the data.
+    gradients: (N, C*H*W), of the first discriminator where netD has several (--num_D); their penalties are summed.
+    The penalty trains D alone: no gradient reaches the maker of the data.
     """
     if lambda_gp <= 0:
         return 0.0, None
     x = _penalty_points(real_data.detach(), fake_data.detach(), device, type).requires_grad_(True)
-    gradients = torch.autograd.grad(netD(x).sum(), x, create_graph=True)[0].flatten(1)  # (N, C*H*W)
+    slopes = _slopes(netD, x)
     # Where D is flat the norm has no derivative; the tiny offset gives it one.
-    penalty = lambda_gp * ((gradients + 1e-16).norm(2, dim=1) - constant).square().mean()
-    return penalty, gradients
+    penalty = sum(lambda_gp * ((slope + 1e-16).norm(2, dim=1) - constant).square().mean() for slope in slopes)
+    return penalty, slopes[0]
 
 
 def r1_penalty(netD, real_data):
     """R1 without its weight (Mescheder et al., ICML 2018, equation 9): mean_n |grad_x D(x_n)|^2 at real images.
 
-    The squares are summed over C*H*W; for a map of logits, D(x_n) is their sum. The penalty trains D alone.
+    The squares are summed over C*H*W; for a map of logits, D(x_n) is their sum. The penalty trains D alone. Of several
+    discriminators (--num_D) the penalties are summed.
     """
-    x = real_data.detach().requires_grad_(True)
-    gradients = torch.autograd.grad(netD(x).sum(), x, create_graph=True)[0].flatten(1)  # (N, C*H*W)
-    return gradients.square().sum(1).mean()
+    slopes = _slopes(netD, real_data.detach().requires_grad_(True))
+    return sum(slope.square().sum(1).mean() for slope in slopes)
+
+
+def _slopes(netD, x):
+    """The gradient of the sum of logits at x, (N, C*H*W), of each discriminator that netD consists of (--num_D)."""
+    logits = netD(x)
+    maps = logits if isinstance(logits, list) else [logits]
+    return [torch.autograd.grad(each.sum(), x, create_graph=True)[0].flatten(1) for each in maps]
 
 
 def lazy_r1(netD, real_data, weight, every, step):

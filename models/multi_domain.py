@@ -151,3 +151,25 @@ class MultiDomainModel(BaseModel):
 
     def load_state_dict(self, state):
         self.shown = state["shown"] and tuple(each.to(self.device) for each in state["shown"])
+
+
+def check_stargan(opt):
+    """Refuse numbers of domains that differ from their names, and images that do not fit the networks' strides."""
+    sizes = {"c_dim": opt.selected_attrs or opt.domains}
+    if opt.selected_attrs and opt.domains:
+        sizes["c2_dim"] = opt.domains
+    for flag, names in sizes.items():
+        if getattr(opt, flag) != len(names):
+            raise InputError(
+                f"--{flag} {getattr(opt, flag)}: the data has {len(names)} domains ({', '.join(names) or 'none'}); "
+                "leave the flag out"
+            )
+    if opt.input_nc != opt.output_nc:
+        raise InputError(f"--output_nc {opt.output_nc}: StarGAN needs as many channels as --input_nc {opt.input_nc}")
+    if opt.image_size % 4:
+        raise InputError(f"--image_size {opt.image_size}: needs a multiple of 4; try {opt.image_size // 4 * 4 + 4}")
+    if opt.isTrain and opt.image_size < 2**opt.d_repeat_num:
+        raise InputError(
+            f"--image_size {opt.image_size}: the discriminator halves it {opt.d_repeat_num} times; make it at least "
+            f"{2**opt.d_repeat_num}, or --d_repeat_num smaller"
+        )

@@ -36,7 +36,7 @@ from models.architectures.layers import (
     normalise_spectrally,
 )
 from models.architectures.patch_sampler import MappingF, Normalize, PatchSampleF, PoolingF, ReshapeF, StridedConvF
-from models.architectures.patchgan import NLayerDiscriminator, PixelDiscriminator
+from models.architectures.patchgan import MultiScaleDiscriminator, NLayerDiscriminator, PixelDiscriminator
 from models.architectures.resnet import ResnetBlock, ResnetGenerator
 from models.architectures.stargan import StarGANDiscriminator, StarGANGenerator, counted
 from models.architectures.stylegan2 import (
@@ -58,6 +58,7 @@ __all__ = [
     "GANLoss",
     "Identity",
     "MappingF",
+    "MultiScaleDiscriminator",
     "NLayerDiscriminator",
     "Normalize",
     "PatchNCELoss",
@@ -146,16 +147,19 @@ def define_D(
     no_antialias: bool | Sequence[int] = True,
     gpu_ids: Sequence[int] = (),
     opt=None,
+    num_D: int = 1,
 ) -> nn.Module:
     """The discriminator for a value of --netD, initialised, on the GPU of `gpu_ids`, or else on ``opt.device``.
 
     The eighth argument is no_antialias, as in CUT; a list there is gpu_ids, as in pytorch-CycleGAN-and-pix2pix.
+    With `num_D` above 1, discriminators for so many scales of the image, which return a list of maps of logits.
     """
     no_antialias, gpu_ids = _tell_apart(no_antialias, gpu_ids)
     row = _look_up("netD", netD, DISCRIMINATORS)
     flags: dict[str, Any] = {"n_layers": n_layers_D, "no_antialias": no_antialias}
     flags |= {"size": stylegan2_size(opt), "tile": getattr(opt, "D_patch_size", None)}
-    net = _build(row, flags, input_nc, ndf=ndf, norm_layer=get_norm_layer(norm))
+    nets = [_build(row, flags, input_nc, ndf=ndf, norm_layer=get_norm_layer(norm)) for _ in range(num_D)]
+    net = nets[0] if num_D == 1 else MultiScaleDiscriminator(nets)
     return _place(init_weights(net, init_type, init_gain), gpu_ids, opt)
 
 

@@ -4,7 +4,8 @@ Isola, Zhu, Zhou, Efros, CVPR 2017. A generator G: A -> B and a discriminator D 
 
     G* = arg min_G max_D  cGAN(G, D) + lambda_L1 |b - G(a)|                                        (eq. 4)
 
-The paper's noise z is the dropout in G, which also a test applies (unless --eval is given).
+The paper's noise z is the dropout in G, which also a test applies (unless --eval is given). --lambda_feat and
+--lambda_perceptual add terms that compare G(a) with b in features of D and of a trained classifier (models/paired.py).
 """
 
 import torch
@@ -12,9 +13,10 @@ import torch
 from models import flags, losses, networks
 from models.base_model import BaseModel
 from models.legacy import backward_verb
+from models.paired import Paired
 
 
-class Pix2PixModel(BaseModel):
+class Pix2PixModel(Paired, BaseModel):
     in_parts = True  # no loss compares samples, so --accumulate may split a batch
     generator_names = ("G",)
     scored_visuals = {"fake_B": ("real_A", "real_B")}
@@ -24,7 +26,7 @@ class Pix2PixModel(BaseModel):
 
     def __init__(self, opt):
         super().__init__(opt)
-        self.loss_names = ["G_GAN", "G_L1", "D_real", "D_fake"]
+        self.loss_names = ["G_GAN", "G_L1", *self.paired_terms, "D_real", "D_fake"]
         self.visual_names = ["real_A", "fake_B", "real_B"]
         self.model_names = ["G", "D"] if self.isTrain else ["G"]
         self.netG = self.make_G(opt.input_nc, opt.output_nc)
@@ -52,17 +54,17 @@ class Pix2PixModel(BaseModel):
         # The generated pair comes first, as released: batch norm weights the last pass most in its running statistics.
         pred_fake, pred_real = self.batched(self.netD, fake, real)
         loss, self.loss_D_real, self.loss_D_fake = losses.discriminator_loss(
-            self.criterionGAN, pred_real, pred_fake, self.opt.label_smoothing
+            self.criterionGAN, pred_real, pred_fake, self._own.label_smoothing
         )
         self.loss_D = loss + self.gradient_penalty(self.netD, real, fake)
         return self.loss_D
 
     @backward_verb
     def backward_G(self):
-        fake = torch.cat((self.real_A, self.fake_B), 1)
-        self.loss_G_GAN = self.criterionGAN(self.netD(fake), True).mean()
+        of_fake = self.judge(self.netD, fake=(self.real_A, self.fake_B), real=(self.real_A, self.real_B))
+        self.loss_G_GAN = self.criterionGAN(of_fake, True).mean()
         self.loss_G_L1 = self.criterionL1(self.fake_B, self.real_B) * self.opt.lambda_L1
-        self.loss_G = self.loss_G_GAN + self.loss_G_L1
+        self.loss_G = self.with_terms(self.loss_G_GAN + self.loss_G_L1, self.fake_B, self.real_B)
         return self.loss_G
 
     def optimize_parameters(self):

@@ -18,6 +18,8 @@ def begin(model: Any) -> None:
     for name, off in READ_IN_BUILDING.items():
         if getattr(opt, name, off) != off and name not in model._flags_read:
             print(f"--{name}: {type(model).__name__} is built without it: no effect unless the model reads it")
+    check_scales(model, opt)
+    watch_terms(model, opt)
     for name in ("lambda_r1", "label_smoothing"):
         if getattr(opt, name, 0) and not model.discriminator_losses:
             print(f"--{name}: {type(model).__name__} declares no discriminator: no effect unless the model reads it")
@@ -26,6 +28,44 @@ def begin(model: Any) -> None:
         print(f"--label_smoothing: {type(model).__name__} has no GANLoss as criterionGAN: no effect")
     if getattr(opt, "diffaugment", None) is not None:
         augment(model, opt.diffaugment.split(","))
+
+
+def check_scales(model: Any, opt: Any) -> None:
+    """Refuse --num_D for a model that builds its discriminators itself, or has a loss for one map of logits only."""
+    number, kind = getattr(opt, "num_D", 1), type(model).__name__
+    if number > 1 and "num_D" not in model._flags_read:
+        raise InputError(f"--num_D {number}: {kind} does not build its discriminators by make_D(); leave it out")
+    if number > 1 and not isinstance(getattr(model, "criterionGAN", None), GANLoss):
+        raise InputError(
+            f"--num_D {number}: {kind} has no GANLoss as criterionGAN, which adds up the losses of the scales; leave "
+            "the flag out"
+        )
+
+
+def watch_terms(model: Any, opt: Any) -> None:
+    """After the generators' first update, refuse --lambda_feat and --lambda_perceptual if an override lacks them."""
+    terms = [name for name in ("lambda_feat", "lambda_perceptual") if getattr(opt, name, 0) > 0]
+    if not terms:
+        return
+    nets = model.networks_by_name()
+    generated = {id(parameter) for name in model.generator_names for parameter in nets[name].parameters()}
+
+    def check(optimizer, args, kwargs):
+        for handle in handles:
+            handle.remove()
+        for name in terms:
+            if name not in model._flags_read:
+                raise InputError(
+                    f"--{name} {getattr(opt, name)}: the generator's loss of {type(model).__name__} lacks the term; "
+                    "call judge() and with_terms() as in models/pix2pix_model.py, or leave the flag out"
+                )
+
+    updating = [each for each in model.optimizers if not generated.isdisjoint(map(id, _parameters(each)))]
+    handles = [optimizer.register_step_post_hook(check) for optimizer in updating]
+
+
+def _parameters(optimizer: Any) -> list:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def augment(model: Any, kinds: list[str]) -> None:

@@ -18,8 +18,7 @@ from torch.nn.functional import l1_loss
 
 from models import flags, losses, networks
 from models.builders import adam
-from models.flags import check_stargan
-from models.multi_domain import MultiDomainModel
+from models.multi_domain import MultiDomainModel, check_stargan
 from util.numerics.precision import full_precision
 
 

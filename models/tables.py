@@ -20,7 +20,9 @@ class Network(NamedTuple):
     stride: int = 1  # height and width of the input must be a multiple of it ...
     halvings: str = ""  # ... or of 2 to the power of this flag; see stride_of
     takes: tuple = ()  # the optional constructor arguments that come from flags, see define_G, define_D, define_F
-    features: bool = False  # generator: forward() can return feature maps; projector: takes them and patch ids
+    # generator and discriminator: forward() can return feature maps; projector: forward() takes them and patch ids.
+    # --num_D works with the discriminators that have features.
+    features: bool = False
     ignores: tuple = ()  # flags about networks that have no effect on it; giving one of them prints a line
 
 
@@ -46,9 +48,9 @@ GENERATORS = {
 NORMS_OF_D: dict[str, Any] = {"ignores": ("norm", "normD", "n_layers_D")}
 
 DISCRIMINATORS = {
-    "basic": Network("patchgan.NLayerDiscriminator", {"n_layers": 3}, takes=("no_antialias",)),
-    "n_layers": Network("patchgan.NLayerDiscriminator", {}, takes=("n_layers", "no_antialias")),
-    "pixel": Network("patchgan.PixelDiscriminator", {}),
+    "basic": Network("patchgan.NLayerDiscriminator", {"n_layers": 3}, takes=("no_antialias",), features=True),
+    "n_layers": Network("patchgan.NLayerDiscriminator", {}, takes=("n_layers", "no_antialias"), features=True),
+    "pixel": Network("patchgan.PixelDiscriminator", {}, features=True),
     "stylegan2": Network("stylegan2.StyleGAN2Discriminator", {}, takes=("size",), **NORMS_OF_D),
     "tilestylegan2": Network("stylegan2.StyleGAN2Discriminator", {}, takes=("size", "tile"), **NORMS_OF_D),
     "patchstylegan2": Network("stylegan2.PatchStyleGAN2Discriminator", {}, takes=("size",), **NORMS_OF_D),
@@ -78,6 +80,7 @@ INITS = ("normal", "xavier", "kaiming", "orthogonal")
 WITH_LABELS = ("vanilla", "lsgan")  # the modes that --label_smoothing works with
 GAN_MODES = ("vanilla", "lsgan", "wgangp", "nonsaturating", "hinge")
 AUGMENTATIONS = ("color", "translation", "cutout")
+PERCEPTUAL = ("vgg", "lpips")
 SCHEDULES = ("linear", "step", "plateau", "cosine")
 
 # Values that the originals list and cannot build: refused with the reason, and not as typing errors.
@@ -94,6 +97,13 @@ def stride_of(opt) -> int:
     """Height and width of the input of the generator that ``opt.netG`` names must be multiples of this number."""
     row = GENERATORS[opt.netG]
     return 2 ** getattr(opt, row.halvings, 1) if row.halvings else row.stride
+
+
+def smallest_for_D(opt) -> int:
+    """Side of the smallest image that leaves the PatchGAN of ``opt.netD`` a logit at each of --num_D scales."""
+    row = DISCRIMINATORS[opt.netD]
+    halvings = opt.n_layers_D if "n_layers" in row.takes else row.arguments.get("n_layers")
+    return (3 * 2**halvings if halvings else 1) * 2 ** (opt.num_D - 1)
 
 
 def stylegan2_size(opt) -> int:

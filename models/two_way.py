@@ -50,7 +50,7 @@ class TwoWayModel(BaseModel):
         """The mean of the losses on real and on generated images, plus the gradient penalty of --lambda_gp."""
         fake = fake.detach()
         pred_real, pred_fake = self.batched(netD, real, fake)
-        loss, _, _ = losses.discriminator_loss(self.criterionGAN, pred_real, pred_fake, self.opt.label_smoothing)
+        loss, _, _ = losses.discriminator_loss(self.criterionGAN, pred_real, pred_fake, self._own.label_smoothing)
         return loss + self.gradient_penalty(netD, real, fake)
 
     @backward_verb

@@ -107,6 +107,8 @@ def check_sizes(opt: argparse.Namespace, given: set[str]) -> None:
         raise InputError(f"{flag} {size}: --netG {opt.netG} needs a multiple of {stride}; try {mend}")
     if opt.isTrain and opt.netD in FIXED_SIZE:
         check_size_of_D(opt, size, flag)
+    if opt.isTrain and size is not None:
+        loss_checks.check_scales(opt, size, flag)
 
 
 def check_size_of_D(opt: argparse.Namespace, size: Any, flag: str) -> None:

@@ -93,6 +93,8 @@ def add_networks(parser: OptionParser) -> None:
     flag("--input_nc", type=Int(1), default=3, help="channels of the input images: 3 colour, 1 gray", common=True)
     flag("--output_nc", type=Int(1), default=3, help="channels of the output images: 3 colour, 1 gray", common=True)
     flag("--n_layers_D", type=Int(1, 8), default=3, help="depth of the discriminator, with --netD n_layers")
+    help = "discriminators of the same kind that judge the image at scales 1, 1/2, 1/4, ..., with a PatchGAN --netD"
+    flag("--num_D", type=Int(1, 5), default=1, help=help)
     flag("--normG", default=None, help="normalisation of the generator (none given: --norm)")
     flag("--normD", default=None, help="normalisation of the discriminator (none given: --norm)")
     flag("--no_dropout", **SWITCH, default=False, help="no dropout in the generator")

@@ -8,6 +8,10 @@ from options import flags, old_flags
 from options.parser import OptionParser
 from util.errors import InputError, nearest, same_letters
 
+# Why only some models have a flag.
+OF_PAIRS = ("--lambda_feat", "--lambda_perceptual", "--perceptual", "--perceptual_weights")
+REASONS = dict.fromkeys(OF_PAIRS, "; it compares a translation with its true image, which only paired data has")
+
 CHOICES = {"--model": models.flags.BY_NAME, "--dataset_mode": data.flags.BY_NAME}
 
 
@@ -22,7 +26,7 @@ def about_unknown(flag: str, known: Collection[str], is_train: bool, chosen: str
         return f" {end}."
     program, other = ("train.py", "test.py") if is_train else ("test.py", "train.py")
     if owners := owners_of(flag, is_train):
-        return f" it is a flag of {' and '.join(owners)}, and this is {chosen}."
+        return f" it is a flag of {' and '.join(owners)}, and this is {chosen}{REASONS.get(flag, '')}."
     if same_letters(flag, flags_of(not is_train)) or owners_of(flag, not is_train):
         restored = "" if is_train else "; a test takes what it needs from the trained run"
         return f" it is a flag of {other}, not of {program}{restored}."

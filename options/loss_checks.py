@@ -1,10 +1,12 @@
-"""Checks of the flags of the losses: words of --diffaugment, and terms that do not fit the --gan_mode."""
+"""Checks of the flags of the losses and of --num_D: terms that do not fit the --gan_mode or the networks."""
 
 import argparse
+from typing import Any
 
 import models
-from models.tables import AUGMENTATIONS, WITH_LABELS
+from models.tables import AUGMENTATIONS, DISCRIMINATORS, PERCEPTUAL, WITH_LABELS, smallest_for_D
 from util.errors import InputError, check_word
+from util.flags import sides
 
 
 def check(opt: argparse.Namespace, built_in: bool, given: set[str]) -> None:
@@ -20,12 +22,46 @@ def check(opt: argparse.Namespace, built_in: bool, given: set[str]) -> None:
         )
     if "lazy_r1" in given and not opt.lambda_r1 and built_in:
         raise InputError(f"--lazy_r1 {opt.lazy_r1}: there is no R1 without a weight; give --lambda_r1, for example 10")
+    if built_in:
+        check_discriminator(opt)
+        check_perceptual(opt, given)
     say_unread(opt, given)
+
+
+def check_discriminator(opt: argparse.Namespace) -> None:
+    """Refuse several scales, and feature matching, for a discriminator without feature maps."""
+    able = [word for word, row in DISCRIMINATORS.items() if row.features]
+    for name, wanted in (("num_D", opt.num_D > 1), ("lambda_feat", getattr(opt, "lambda_feat", 0) > 0)):
+        if wanted and opt.netD not in able:
+            raise InputError(
+                f"--{name} {getattr(opt, name)}: --netD {opt.netD} is not a PatchGAN, whose feature maps and scales it "
+                f"needs; choose --netD {', '.join(able)}, or leave it out"
+            )
+
+
+def check_scales(opt: argparse.Namespace, size: Any, flag: str) -> None:
+    """Refuse images so small that the last of --num_D scales leaves the discriminator no logit."""
+    if opt.num_D > 1 and DISCRIMINATORS[opt.netD].features and min(sides(size)) < smallest_for_D(opt):
+        raise InputError(
+            f"--num_D {opt.num_D}: {flag} {size} is too small for so many scales, it must be at least "
+            f"{smallest_for_D(opt)}; lower --num_D, or take larger images"
+        )
+
+
+def check_perceptual(opt: argparse.Namespace, given: set[str]) -> None:
+    if not hasattr(opt, "lambda_perceptual"):  # a model without true images
+        return
+    check_word("perceptual", opt.perceptual, PERCEPTUAL)
+    for name in sorted(given & {"perceptual", "perceptual_weights"}):
+        if not opt.lambda_perceptual:
+            value = getattr(opt, name)
+            raise InputError(f"--{name} {value}: the perceptual loss has no weight; give --lambda_perceptual")
 
 
 def say_unread(opt: argparse.Namespace, given: set[str]) -> None:
     """A plug-in's loss may be its own: whether it reads a flag of a loss can't be seen from outside."""
-    flags = sorted(given & {"lambda_r1", "label_smoothing"})
+    # A flag that the plug-in has defined anew has its default here.
+    flags = sorted(name for name in given & {"lambda_r1", "label_smoothing"} if getattr(opt, name))
     if flags and not models.is_built_in(opt.model):
         print(
             f"{', '.join(f'--{name}' for name in flags)}: --model {opt.model} is not built in; no effect unless its "

@@ -104,6 +104,7 @@ OLD_VALUES = {
 NAMES_OF_OURS = (
     *("compile", "precision", "on_nan", "max_time", "channels_last", "economies", "ema", "lr_G", "lr_D"),
     *("diffaugment", "lambda_r1", "lazy_r1", "label_smoothing", "spectral_norm"),
+    *("num_D", "lambda_feat", "lambda_perceptual", "perceptual", "perceptual_weights"),
 )
 
 # Options that files of 2017 to 2020 read -> the option here, from the rows with one flag.

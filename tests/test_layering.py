@@ -26,6 +26,8 @@ MAY_IMPORT = {
     "models/batches.py": ("util",),
     "models/tiled_images.py": ("models.tiling", "data.conversion", "util"),
     "models/augment.py": ("util.errors",),
+    "models/perceptual.py": ("models.fit_out", "models.networks", "util"),
+    "models/paired.py": ("models.losses", "models.perceptual", "util"),
     "models/stability.py": ("models.augment", "models.losses", "util"),
     "models/translator.py": ("models", "data.conversion", "data.pictures", "data.values", "util"),
     "models/program.py": ("models.translator", "util.errors"),

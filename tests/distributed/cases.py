@@ -31,6 +31,12 @@ STARGAN = "--image_size 32 --g_conv_dim 4 --d_conv_dim 4 --d_repeat_num 4 --n_cr
 # Of each model at batch size 1 a process, against one process with all of the batch.
 EQUAL = {
     "pix2pix": ["--model", "pix2pix", *NETS],
+    "pix2pix features": [
+        "--model",
+        "pix2pix",
+        *NETS,
+        *"--num_D 2 --lambda_feat 10 --netD n_layers --n_layers_D 1".split(),
+    ],
     "cycle_gan": ["--model", "cycle_gan", *NETS],
     "cycle_gan wgangp": ["--model", "cycle_gan", *NETS, "--gan_mode", "wgangp", "--lambda_gp", "10"],
     "cut": ["--model", "cut", *PATCHES],

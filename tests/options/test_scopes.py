@@ -12,15 +12,16 @@ from options.train_options import TrainOptions
 from util.flags import SCOPES, SWITCH, Int, declaration, declare
 
 NETWORK = set(
-    "model netG netD ngf ndf n_layers_D norm normG normD no_dropout no_antialias no_antialias_up input_nc output_nc "
-    "c_dim c2_dim selected_attrs domains g_conv_dim g_repeat_num d_conv_dim d_repeat_num "
+    "model netG netD ngf ndf n_layers_D num_D norm normG normD no_dropout no_antialias no_antialias_up "
+    "input_nc output_nc c_dim c2_dim selected_attrs domains g_conv_dim g_repeat_num d_conv_dim d_repeat_num "
     "stylegan2_G_num_downsampling stylegan2_size D_patch_size spectral_norm".split()
 )
 NOT_RESTORED = set(
     "config name checkpoints_dir dataroot suffix easy_label device gpu_ids verbose epoch load_iter phase num_threads "
     "batch_size drop_last serial_batches no_flip load_size max_dataset_size display_winsize "
     "use_wandb use_tensorboard wandb_project_name skip_bad_images "
-    "pairs attr_path celeba_image_dir rafd_image_dir precision compile channels_last metric_weights judge".split()
+    "pairs attr_path celeba_image_dir rafd_image_dir precision compile channels_last "
+    "metric_weights perceptual_weights judge".split()
 )
 NOT_RESUMED = set(
     "config name checkpoints_dir suffix device gpu_ids verbose epoch load_iter continue_train overwrite max_time "
@@ -28,7 +29,7 @@ NOT_RESUMED = set(
 )
 MAY_DIFFER = set(
     "device gpu_ids dataroot checkpoints_dir num_threads pairs attr_path celeba_image_dir rafd_image_dir "
-    "metric_weights judge".split()
+    "metric_weights perceptual_weights judge".split()
 )
 
 LABELLED = ("celeba", "labelled_folders", "celeba_and_folders")

@@ -71,7 +71,8 @@ FILES = {
     "alex": Published(
         "alexnet-owt-7be5be79.pth", "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
     ),
-    "vgg": Published("vgg16-397923af.pth", "https://download.pytorch.org/models/vgg16-397923af.pth"),
+    "vgg16": Published("vgg16-397923af.pth", "https://download.pytorch.org/models/vgg16-397923af.pth"),
+    "vgg19": Published("vgg19-dcbb9e9d.pth", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"),
     "squeeze": Published(
         "squeezenet1_1-b8a52dc0.pth", "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth"
     ),
@@ -83,22 +84,23 @@ def cache_folder() -> str:
     return os.path.join(torch.hub.get_dir(), "checkpoints")
 
 
-def find(network: str, given: str | None = None) -> str:
+def find(network: str, given: str | None = None, flag: str = "--metric_weights", any_name: bool = False) -> str:
     """Path of the weights of `network`: in `given` (a folder, or the file itself), else in PyTorch's cache.
 
+    `flag` is the flag that gave the path. With `any_name`, a given file is taken whatever its name.
     Raises Unavailable that names the file, its address and the place to put it.
     """
     published = FILES[network]
     if given is not None and not os.path.exists(given):
-        raise InputError(f"--metric_weights {given}: there is no such file or folder")
+        raise InputError(f"{flag} {given}: there is no such file or folder")
     places = [cache_folder()] if given is None else [given, cache_folder()]
     for place in places:
-        if os.path.isfile(place) and os.path.basename(place) == published.file:
+        if os.path.isfile(place) and (any_name or os.path.basename(place) == published.file):
             return place
         path = os.path.join(place, published.file)
         if os.path.isfile(path):
             return path
     raise Unavailable(
         f"the weights {published.file} are missing: download {published.url} to {cache_folder()}, "
-        f"or to a folder that --metric_weights names"
+        f"or to a folder that {flag} names"
     )

@@ -117,12 +117,12 @@ def test_weights_that_are_missing_or_wrong(tmp_path, monkeypatch):
 
 def test_weights_are_found_in_the_cache_and_by_their_own_path(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    path = tmp_path / "checkpoints" / provenance.FILES["vgg"].file
+    path = tmp_path / "checkpoints" / provenance.FILES["vgg16"].file
     path.parent.mkdir()
     path.touch()
     assert (
-        provenance.find("vgg")
-        == provenance.find("vgg", str(path))
-        == provenance.find("vgg", str(path.parent))
+        provenance.find("vgg16")
+        == provenance.find("vgg16", str(path))
+        == provenance.find("vgg16", str(path.parent))
         == str(path)
     )

@@ -1,0 +1,54 @@
+"""Terms that compare a translation with its true image: feature matching (--lambda_feat) and the perceptual term."""
+
+import torch
+
+from models import losses, perceptual
+from util.errors import InputError
+from util.numerics import seeding
+
+
+class Paired:
+    """Mixed into a page before its BaseModel, for models whose translations have true images.
+
+    Its generator's loss calls judge() and with_terms(); ``paired_terms`` are the loss_names of the terms in use.
+    """
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        own = self._own
+        self._lambda_feat = getattr(own, "lambda_feat", 0) if self.isTrain else 0
+        self._lambda_perceptual = getattr(own, "lambda_perceptual", 0) if self.isTrain else 0
+        self.paired_terms = ["G_feat"] * (self._lambda_feat > 0) + ["G_perceptual"] * (self._lambda_perceptual > 0)
+        if self._lambda_perceptual > 0:
+            if opt.output_nc not in (1, 3):
+                raise InputError(
+                    f"--lambda_perceptual {self._lambda_perceptual}: its classifier takes images of 3 channels, or of "
+                    f"1 for gray, and --output_nc is {opt.output_nc}; leave the flag out"
+                )
+            kind, path = own.perceptual, own.perceptual_weights
+            self._perceptual = perceptual.make(kind, path, opt, self.device, self._precision)
+
+    def judge(self, netD, fake, real):
+        """What netD returns for the generated images; `fake` and `real`: tuples of batches, joined by channels.
+
+        With --lambda_feat it also sets loss_G_feat, over the feature maps i of the discriminators k (--num_D):
+
+            lambda_feat sum_k sum_i mean |D_k^i(fake) - D_k^i(real)|         (Wang et al., CVPR 2018, section 3.2)
+        """
+        if self._lambda_feat == 0:
+            return netD(torch.cat(fake, 1))
+        self._flags_read.add("lambda_feat")
+        with seeding.restored(), torch.no_grad():  # --diffaugment draws the same for the real and the generated images
+            _, of_real = netD(torch.cat(real, 1), features=True)
+        logits, of_fake = netD(torch.cat(fake, 1), features=True)
+        self.loss_G_feat = losses.feature_matching(of_fake, of_real) * self._lambda_feat
+        return logits
+
+    def with_terms(self, loss, fake, real):
+        """The loss plus the terms in use; with --lambda_perceptual sets loss_G_perceptual, see models/perceptual.py."""
+        if self._lambda_perceptual > 0:
+            self._flags_read.add("lambda_perceptual")
+            self.loss_G_perceptual = self._perceptual(fake, real) * self._lambda_perceptual
+        for name in self.paired_terms:
+            loss = loss + getattr(self, f"loss_{name}")
+        return loss
