@@ -113,6 +113,7 @@ def create_model(opt):
 
 def prepare(model, dataset, opt):
     """Make a new model ready for the loop: first-batch hook, setup, parallelize, the order that plug-ins expect."""
+    from models import captured_step
     from util.processes import agreement, distributed
 
     if opt.isTrain:
@@ -124,3 +125,5 @@ def prepare(model, dataset, opt):
         distributed.run_on_all_ranks(lambda: agreement.check_norms(model))
         agreement.share_weights(model)
     model.parallelize()
+    if opt.isTrain:
+        captured_step.begin(model)

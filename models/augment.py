@@ -12,11 +12,13 @@ on every device, and the same whether two batches share a pass or not.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import nn
 
 from util.errors import InputError
+from util.numerics.capturing import drawn
 
 SHIFT = 1 / 8  # translation: of the image's side, in each direction
 HOLE = 1 / 2  # cutout: of the image's side
@@ -42,11 +44,14 @@ class DiffAugment:
 
     def __call__(self, net: nn.Module, inputs: tuple) -> tuple:
         images, *rest = inputs
-        return (self.augment(images, torch.rand(len(images), DRAWS)), *rest)
+        make = partial(torch.rand, len(images), DRAWS)
+        # On the CPU, dropout and penalties draw from the same generator, in the order of the step.
+        draws = make() if images.device.type == "cpu" else drawn(make, images.device)
+        return (self.augment(images, draws), *rest)
 
     def augment(self, images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
         """The augmented images; `draws`: (N, DRAWS), uniform in [0, 1)."""
-        draws = draws.to(images.device, non_blocking=True)
+        draws = draws.to(images.device)
         if "color" in self.kinds:
             parts = images.split(self._parts(images.shape[1]), 1)
             images = torch.cat([color(part, draws[:, :3]) if part.shape[1] == 3 else part for part in parts], 1)

@@ -3,10 +3,11 @@
 import os
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from collections.abc import Hashable
 
 import torch
 
-from models import fit_out, legacy, networks, stability
+from models import fit_out, legacy, networks, schedules, stability
 from models.batches import MicroBatches, SharedPasses
 from models.builders import NetworksOfModel, naming_unfit_images
 from models.legacy import ForOlderPlugins, RunFolder, loss_of, scored_by_name, translate_by_forward
@@ -38,6 +39,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
     scored_visuals: dict[str, tuple[str, str | None]] = {}  # translation -> (its input, a real image of its domain)
     pool_names: tuple[str, ...] = ()  # attributes that are an ImagePool
     in_parts = False  # whether a step's batch may be cut by --accumulate: no loss compares samples
+    captures: tuple[str, ...] = ()  # for --capture: the tensors of set_input() that a step reads; not inherited
 
     def __init__(self, opt):
         self.opt = opt
@@ -60,6 +62,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         self._precision = Precision(getattr(own, "precision", "fp32"), opt.device)
         self._passes = SharedPasses(getattr(own, "economies", False))
         self._batch = self._micro_batches = None  # of the running step, with --accumulate
+        self._decided = None  # what decide() returned ahead of the running step, with --capture
 
     # --- what a model writes ---------------------------------------------------------------------------------------
 
@@ -79,6 +82,13 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
     @abstractmethod
     def optimize_parameters(self):
         """One step: losses, gradients, updates."""
+
+    def decide(self) -> dict[str, Hashable]:
+        """What the host chooses for the next step, by name: the choices that change which operations a step makes.
+
+        A step reads them by decided(). With --capture each combination of choices is a CUDA graph.
+        """
+        return self.decide_penalties()
 
     def translate(self, images: torch.Tensor, **condition) -> dict[str, torch.Tensor]:
         """A batch (N, C, H, W) in [-1, 1] -> its translations by name. Needs no set_input() and writes no attribute.
@@ -133,6 +143,10 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         results = self._passes.run(net, batches, ahead)
         return results if len(results) > 1 else results[0]
 
+    def decided(self, name: str) -> Hashable:
+        """A choice of decide(), made ahead of the step with --capture, and otherwise now."""
+        return (self.decide() if self._decided is None else self._decided)[name]
+
     def run_forward(self) -> None:
         """forward(); with --accumulate, step() runs it for each micro-batch instead."""
         self._passes.clear()
@@ -180,12 +194,6 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
             averages.finish()
         return distributed.mean_over_ranks(total)
 
-    def set_requires_grad(self, nets, requires_grad=False):
-        """Switch gradients of one network or several; None among them is passed over."""
-        for net in nets if isinstance(nets, (list, tuple)) else [nets]:
-            if net is not None:
-                net.requires_grad_(requires_grad)
-
     # --- what the loop calls ---------------------------------------------------------------------------------------
 
     def setup(self, opt):
@@ -218,16 +226,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
 
     def update_learning_rate(self):
         """At the end of an epoch, where a change is printed; in a run of iterations after each --lr_update_step."""
-        before = self.optimizers[0].param_groups[0]["lr"]
-        for scheduler in self.schedulers:
-            if self.opt.lr_policy != "plateau":
-                scheduler.step()
-            elif self.metric is not None:  # None: this epoch had no evaluation
-                scheduler.step(self.metric)
-        after = self.optimizers[0].param_groups[0]["lr"]
-        by_iteration = getattr(self.opt, "n_iters", 0) + getattr(self.opt, "n_iters_decay", 0)  # see the loss lines
-        if after != before and not by_iteration:
-            print(f"learning rate {before:.7f} -> {after:.7f}")
+        schedules.advance(self.schedulers, self.optimizers[0], self.opt, self.metric)
 
     def get_current_visuals(self):
         """Name -> image tensor or array, in the order of visual_names; without those that a test could not make."""

@@ -103,6 +103,17 @@ class NetworksOfModel:
         lr = getattr(self.opt, rate, None) or self.opt.lr
         return adam(parameters, lr=lr, betas=(self.opt.beta1, self.opt.beta2))
 
+    def set_requires_grad(self, nets, requires_grad=False):
+        """Switch gradients of one network or several; None among them is passed over."""
+        for net in nets if isinstance(nets, (list, tuple)) else [nets]:
+            if net is not None:
+                net.requires_grad_(requires_grad)
+
+    def decide_penalties(self):
+        """For decide(): whether the next step has the R1 penalty."""
+        lazy = getattr(self.opt, "lambda_r1", 0) and self.opt.lazy_r1 > 1
+        return {"with_r1": self._steps_begun % self.opt.lazy_r1 == 0} if lazy else {}
+
     def gradient_penalty(self, netD, real, fake):
         """The penalties of the discriminator that flags ask for, 0 without any.
 

@@ -12,6 +12,7 @@ from util.errors import InputError
 
 
 class ColorizationModel(Pix2PixModel):
+    captures = Pix2PixModel.captures  # see BaseModel
     scored_visuals = {"fake_B_rgb": ("real_A", "real_B_rgb")}
 
     modify_commandline_options = staticmethod(flags.colorization)

@@ -13,7 +13,7 @@ from models.batches import run_batches
 from models.builders import adam
 from models.tables import GENERATORS
 from util.errors import InputError
-from util.numerics import seeding
+from util.numerics import capturing, seeding
 from util.processes import distributed
 
 
@@ -51,6 +51,7 @@ class Contrastive:
         init = {"init_type": opt.init_type, "init_gain": opt.init_gain}
         netF = networks.define_F(input_nc, opt.netF, **init, gpu_ids=self.gpu_ids, opt=opt, widths=widths)
         netF.generator = seeding.shared  # the same places for all images of a step
+        netF.drawn = capturing.drawn
         netG.returns_half_features = (
             True  # features stay in half precision: the projectors read only a few vectors of them
         )
@@ -75,6 +76,9 @@ class Contrastive:
         if opt.lr_F is None and self.adam_F:
             settings = {**self.adam_F, "lr": self.adam_F["lr"] * getattr(opt, "lr_scale", 1)}
         return adam(parameters, **settings) if parameters and self.uses_patches() else None
+
+    def decide(self):
+        return {**super().decide(), "flipped": self.flips and self.draw_flip()}
 
     def draw_flip(self):
         """Random choice of --flip_equivariance: whether this step's images are translated mirrored."""

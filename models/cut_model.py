@@ -17,6 +17,7 @@ from util.errors import InputError
 
 class CUTModel(contrast.Contrastive, BaseModel):
     in_parts = True  # no loss compares samples, so --accumulate may split a batch; check_weights() has the exception
+    captures = ("real_A", "real_B")  # the tensors that a captured step reads (--capture)
     generator_names = ("G",)
     scored_visuals = {"fake_B": ("real_A", "real_B")}
     discriminator_losses = {"D": ("D_real", "D_fake")}
@@ -65,7 +66,7 @@ class CUTModel(contrast.Contrastive, BaseModel):
         return {"fake_B": self.netG(images)}
 
     def forward(self):
-        self.flipped_for_equivariance = self.flips and self.draw_flip()
+        self.flipped_for_equivariance = self.decided("flipped")
         if self.makes_identity:
             # One pass for both batches even with --economies no, as released: batch norm computes joint statistics.
             self.fake_B, self.idt_B = self.generate(self.netG, self.real_A, self.real_B, share=True)

@@ -18,6 +18,7 @@ from util.errors import InputError
 
 class CycleGANModel(TwoWayModel):
     in_parts = True  # no loss compares samples, so --accumulate may split a batch
+    captures = ("real_A", "real_B")  # the tensors that a captured step reads (--capture)
 
     modify_commandline_options = staticmethod(flags.cycle_gan)
 

@@ -19,6 +19,7 @@ from util.errors import InputError
 
 
 class DCLGANModel(contrast.Contrastive, TwoWayModel):
+    captures = ("real_A", "real_B")  # see BaseModel
     mode = "dcl"
     # As released: PyTorch's defaults, since the released code gives the projectors' Adam no settings.
     adam_F = {"lr": 1e-3, "betas": (0.9, 0.999)}
@@ -63,7 +64,7 @@ class DCLGANModel(contrast.Contrastive, TwoWayModel):
         return [self.netF1, self.netF2]
 
     def forward(self):
-        self.flipped_for_equivariance = self.flips and self.draw_flip()
+        self.flipped_for_equivariance = self.decided("flipped")
         if self.with_identity:
             self.fake_B, self.idt_A = self.generate(self.netG_A, self.real_A, self.real_B)
             self.fake_A, self.idt_B = self.generate(self.netG_B, self.real_B, self.real_A)

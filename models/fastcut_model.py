@@ -8,6 +8,8 @@ from models.cut_model import CUTModel
 
 
 class FastCUTModel(CUTModel):
+    captures = CUTModel.captures  # see BaseModel
+
     modify_commandline_options = staticmethod(flags.fastcut)
 
 

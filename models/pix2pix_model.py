@@ -18,6 +18,7 @@ from models.paired import Paired
 
 class Pix2PixModel(Paired, BaseModel):
     in_parts = True  # no loss compares samples, so --accumulate may split a batch
+    captures = ("real_A", "real_B")  # the tensors that a captured step reads (--capture)
     generator_names = ("G",)
     scored_visuals = {"fake_B": ("real_A", "real_B")}
     discriminator_losses = {"D": ("D_real", "D_fake")}

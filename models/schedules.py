@@ -91,3 +91,18 @@ def get_scheduler(optimizer: torch.optim.Optimizer, opt) -> lr_scheduler.LRSched
     if opt.lr_policy != "plateau" and getattr(opt, "n_iters", 0) + getattr(opt, "n_iters_decay", 0):
         return _by_iteration(optimizer, opt)
     return POLICIES[opt.lr_policy](optimizer, opt)
+
+
+def advance(schedulers, optimizer: torch.optim.Optimizer, opt, metric: float | None) -> None:
+    """Step the schedulers, and print a change of the optimizer's rate. `metric` is what opt.lr_policy plateau follows;
+    None where an epoch had no evaluation."""
+    before = optimizer.param_groups[0]["lr"]
+    for scheduler in schedulers:
+        if opt.lr_policy != "plateau":
+            scheduler.step()
+        elif metric is not None:
+            scheduler.step(metric)
+    after = optimizer.param_groups[0]["lr"]
+    by_iteration = getattr(opt, "n_iters", 0) + getattr(opt, "n_iters_decay", 0)  # see the loss lines
+    if after != before and not by_iteration:
+        print(f"learning rate {before:.7f} -> {after:.7f}")

@@ -16,6 +16,7 @@ from util.errors import InputError
 
 
 class SimDCLModel(DCLGANModel):
+    captures = DCLGANModel.captures  # see BaseModel
     mode = "sim"
     adam_F = None  # as released: the projectors' Adam follows --lr, --beta1 and --beta2, unlike in DCLGAN
     learns_keys = True  # gradients of the similarity loss reach the vectors of real images, too

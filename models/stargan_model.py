@@ -24,6 +24,13 @@ from util.numerics.precision import full_precision
 
 class StarGANModel(MultiDomainModel):
     in_parts = True  # no loss compares samples, so --accumulate may split a batch
+    captures = (
+        "real_A",
+        "label_org",
+        "label_trg",
+        "c_org",
+        "c_trg",
+    )  # the tensors that a captured step reads (--capture)
     generator_names = ("G",)
     discriminator_losses = {"D": ("D/loss_real", "D/loss_fake")}
 
@@ -90,8 +97,11 @@ class StarGANModel(MultiDomainModel):
         weighted = self.opt.lambda_rec * self.loss_G_loss_rec + self.opt.lambda_cls * self.loss_G_loss_cls
         return self.loss_G_loss_fake + weighted
 
+    def decide(self):
+        return {**super().decide(), "updates_G": self.iteration % self.opt.n_critic == 0}
+
     def optimize_parameters(self):
-        updates_G = self.iteration % self.opt.n_critic == 0
+        updates_G = self.decided("updates_G")
         # The original runs G again for its own update. Only D has changed by then, so the images would be the same;
         # counted() updates the running statistics of G's norms twice, as two passes do.
         with torch.set_grad_enabled(updates_G), networks.counted(self.netG, 2 if updates_G else 1):

@@ -22,7 +22,7 @@ from models.tables import (
     stride_of,
 )
 from options import loss_checks
-from options.machine_flags import COMPILING, PRECISIONS
+from options.machine_flags import CAPTURING, COMPILING, PRECISIONS
 from options.old_flags import OLD_VALUES
 from options.parser import OptionParser
 from options.training_flags import NAN_POLICIES
@@ -65,6 +65,7 @@ def check(opt: argparse.Namespace, given: set[str]) -> None:
         check_sizes(opt, given)
         say_ignored(opt, given)
     if opt.isTrain:
+        check_word("capture", opt.capture, CAPTURING)
         loss_checks.check(opt, built_in, given)
         check_schedule(opt, built_in)
         check_evaluation(opt, built_in)

@@ -6,6 +6,7 @@ from util.flags import SWITCH, words
 TOPIC = "machine"
 
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
+CAPTURING = ("auto", "yes", "no")
 COMPILING = ("none", "default", "reduce-overhead", "max-autotune")
 
 
@@ -37,3 +38,5 @@ def add_training(parser: OptionParser) -> None:
     flag("--grad_checkpoint", **SWITCH, default=False, help=help)
     help = "use repeatable operations where PyTorch has them; slower"
     flag("--deterministic", **SWITCH, default=False, help=help)
+    help = "each step as one CUDA graph; not measured on a GPU, so auto is no"
+    flag("--capture", default="auto", help=f"{words(CAPTURING)}: {help}")

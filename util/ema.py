@@ -32,7 +32,9 @@ class WeightAverages:
         """After an optimizer step of the networks. `left_out` is 1.0 where the step was not applied: then nothing
         changes. It may be a tensor on the networks' device, which is not waited for."""
         applied = 1 - left_out
-        self.updates = self.updates + applied
+        if isinstance(applied, torch.Tensor) and not isinstance(self.updates, torch.Tensor):
+            self.updates = torch.full_like(applied, self.updates)
+        self.updates += applied  # a tensor in place: a CUDA graph counts on (--capture)
         decay = (1 + self.updates) / (10 + self.updates)
         decay = decay.clamp(max=self.decay) if isinstance(decay, torch.Tensor) else min(decay, self.decay)
         weight = (1 - decay) * applied

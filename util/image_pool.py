@@ -8,15 +8,40 @@ import random
 
 import torch
 
+from util.numerics import capturing
+
 
 class ImagePool:
-    """Holds up to `pool_size` single images; 0 switches it off."""
+    """Holds up to `pool_size` single images; 0 switches it off.
+
+    With `in_slots` set, for --capture, the images lie in one tensor on their device, and a query is made of
+    operations that do not depend on the random draws: these arrive as indices. Answers and content are the same.
+    """
+
+    in_slots = False
+    slots: torch.Tensor | None  # (pool_size + 1, C, H, W); what is written to the last slot is never read
 
     def __init__(self, pool_size: int):
         if pool_size < 0:
             raise ValueError(f"pool_size {pool_size}: give 0 (no pool) or the number of images to keep")
         self.pool_size = pool_size
-        self.images: list[torch.Tensor] = []  # each (1, C, H, W), detached
+        self.images = []
+
+    @property
+    def images(self) -> list[torch.Tensor]:
+        """Each (1, C, H, W), detached."""
+        if self.slots is None:
+            return self._images
+        return list(self.slots[: self.count].split(1))
+
+    @images.setter
+    def images(self, images: list[torch.Tensor]) -> None:
+        self._images, self.slots, self.filled = images, None, 0
+
+    @property
+    def count(self) -> int:
+        """The number of images in the pool."""
+        return len(self._images) if self.slots is None else self.filled
 
     def query(self, images: torch.Tensor) -> torch.Tensor:
         """Return a batch of the same size (N, C, H, W); once the pool is full, each image is an older one with p = 0.5.
@@ -26,23 +51,79 @@ class ImagePool:
         """
         if self.pool_size == 0:
             return images
-        return torch.cat([self._exchange(image[None], alone=len(images) == 1) for image in images.detach()])
+        images = images.detach()
+        number = len(images)
+        if self.in_slots and self._moved_to_slots(images):
+            return self._exchange_in_slots(images, capturing.drawn(lambda: self.plan(number), images.device))
+        if self.slots is not None:
+            self.images = [image.clone() for image in self.images]
+        capturing.refuse()
+        return torch.cat([self._exchange(image[None], alone=number == 1) for image in images])
+
+    def _draw(self):
+        """(the slot that takes the next image or None, whether the slot's former image is returned instead)."""
+        if self.count < self.pool_size:
+            return self.count, False
+        if random.uniform(0, 1) <= 0.5:
+            return None, False
+        return random.randint(0, self.pool_size - 1), True
 
     def _exchange(self, image, alone):
-        if len(self.images) < self.pool_size:
+        slot, returns_older = self._draw()
+        if slot is None:
+            return image
+        if not returns_older:
             self.images.append(image.clone())  # a view would keep its whole batch alive
             return image
-        if random.uniform(0, 1) <= 0.5:
-            return image
-        index = random.randint(0, self.pool_size - 1)
-        older = self.images[index]
+        older = self.images[slot]
         if not alone and older.shape != image.shape:
             return image  # images of different sizes cannot be concatenated
-        self.images[index] = image.clone()
+        self.images[slot] = image.clone()
         return older.to(image.device)  # after a resume the pool may still be on the CPU
 
+    # --- in slots ----------------------------------------------------------------------------------------------------
+
+    def _moved_to_slots(self, images):
+        """Whether the pool's images and these have one shape, so that they fit into the slots, where they are then."""
+        if self.slots is None and all(image.shape == images[:1].shape for image in self._images):
+            slots = images.new_zeros((self.pool_size + 1, *images.shape[1:]))
+            for slot, image in zip(slots, self._images):
+                slot.copy_(image[0])
+            self.filled, self.slots, self._images = len(self._images), slots, []
+        return self.slots is not None and self.slots.shape[1:] == images.shape[1:]
+
+    def plan(self, number: int) -> torch.Tensor:
+        """The draws for a query of so many images, counted as made: (4, number), integers.
+
+        For each image of the answer: the slot that it is read from; 1 if it is read from there, 0 if it is an image
+        of the query; the number of this image in the query. Last, the slot that the query's image is written to.
+        """
+        unused = self.pool_size
+        rows: list[list[int]] = []
+        held: dict[int, int] = {}  # slot -> the image of this query that is in it
+        for image in range(number):
+            slot, returns_older = self._draw()
+            row = [0, 0, image, unused if slot is None else slot]
+            if returns_older:
+                row[:3] = [0, 0, held[slot]] if slot in held else [slot, 1, image]
+            elif slot is not None:
+                self.filled += 1
+            if slot in held:
+                rows[held[slot]][3] = unused  # overwritten within the query
+            if slot is not None:
+                held[slot] = image
+            rows.append(row)
+        return torch.tensor(rows).T.contiguous()
+
+    def _exchange_in_slots(self, images, plan):
+        read, older, own, write = plan.unbind()
+        kept = images.index_select(0, own) if len(images) > 1 else images
+        answer = torch.where(older.bool()[:, None, None, None], self.slots.index_select(0, read), kept)
+        self.slots.index_copy_(0, write, images)
+        return answer.contiguous()
+
     def state_dict(self) -> dict[str, list[torch.Tensor]]:
-        return {"images": list(self.images)}
+        return {"images": list(self.images) if self.slots is None else [image.clone() for image in self.images]}
 
     def load_state_dict(self, state: dict[str, list[torch.Tensor]]) -> None:
         """Restore the images; if `pool_size` is smaller than at the save, only the first images are kept."""

@@ -4,6 +4,7 @@
 """
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,10 @@ class Normalize(nn.Module):
         return x / (torch.linalg.vector_norm(x, self.power, dim=1, keepdim=True) + 1e-7)
 
 
+def made_now(make, device):
+    return make()
+
+
 class PatchSampleF(nn.Module):
     """Vectors at random positions of each feature map, those of map i projected by ``mlp_i`` if `use_mlp`, normalised.
 
@@ -41,6 +46,7 @@ class PatchSampleF(nn.Module):
         self.nc = nc
         self.l2norm = Normalize(2)
         self.generator = None  # function: device -> the torch.Generator that patch ids are drawn from
+        self.drawn = made_now  # function: (function that draws, device) -> what it draws
         self.mlp_init = False
         if use_mlp and widths is not None:
             self._build(widths)
@@ -63,7 +69,10 @@ class PatchSampleF(nn.Module):
 
     def draw(self, feats, num_patches):
         """The ids of each map, as forward() takes them."""
-        return [self.draw_patch_ids(feat[0, 0].numel(), num_patches, feat.device) for feat in feats]
+        return [
+            self.drawn(partial(self.draw_patch_ids, feat[0, 0].numel(), num_patches, feat.device), feat.device)
+            for feat in feats
+        ]
 
     def forward(self, feats, num_patches=64, patch_ids=None):
         """(vectors, ids), a list with an entry per map each.

@@ -82,6 +82,11 @@ class Precision:
         for phase, own in state.items() if self.scales else ():
             self._scaler(phase).load_state_dict(own)
 
+    def tensors(self) -> list[torch.Tensor]:
+        """What update() changes in place."""
+        found = [(scaler._scale, scaler._growth_tracker) for scaler in self._scalers.values()]
+        return [tensor for pair in found for tensor in pair if tensor is not None]
+
     def _scaler(self, phase: str) -> torch.amp.GradScaler:
         if phase not in self._scalers:
             self._scalers[phase] = torch.amp.GradScaler(self.kind)

@@ -39,8 +39,9 @@ def _seed_all(derived):
 
 @contextlib.contextmanager
 def restored() -> Iterator[None]:
-    """The generators of random, numpy and torch continue after the block as if it had drawn nothing."""
+    """The generators of random, numpy and torch, and shared(), continue after the block as if it had drawn nothing."""
     python, numpy_state = random.getstate(), np.random.get_state()
+    before = set(_seeded), {device: _generator(device).get_state() for device in _seeded}
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
     try:
         with torch.random.fork_rng(devices):
@@ -48,6 +49,10 @@ def restored() -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy_state)
+        _seeded.clear()
+        _seeded.update(before[0])
+        for device, state in before[1].items():
+            _generator(device).set_state(state)
 
 
 def seed_build(seed: int) -> None:

@@ -1,0 +1,124 @@
+"""What a training step changes: attributes of its model, and tensors in place. For models/captured_step.py."""
+
+from typing import Any, NamedTuple
+
+import torch
+
+from util.run import states
+
+
+class Outcome(NamedTuple):
+    """What a step leaves in the attributes of its model. Its tensors have no gradients."""
+
+    values: dict[str, Any]  # images and plain values
+    losses: list[str]  # names of the attributes that are one number each, on the device
+    updated: list[list]  # for each update its parameters
+    numbers: dict[torch.dtype, tuple[list[int], torch.Tensor]]  # of losses, then flags of updates: positions, values
+
+    @classmethod
+    def of(cls, model: Any, before: dict[str, Any], made: list[tuple[list, torch.Tensor]]) -> "Outcome":
+        """`before`: the model's attributes before the step; `made`: what its Updates took note of."""
+        own = {name: value for name, value in vars(model).items() if not name.startswith("_")}
+        assigned = {name: value for name, value in own.items() if before.get(name, cls) is not value}
+        assigned = {name: v.detach() if isinstance(v, torch.Tensor) else v for name, v in assigned.items()}
+        losses = [name for name, v in assigned.items() if isinstance(v, torch.Tensor) and v.dim() == 0]
+        numbers = [*(assigned.pop(name) for name in losses), *(bad for _, bad in made)]
+        places: dict[torch.dtype, list[int]] = {}
+        for place, number in enumerate(numbers):
+            places.setdefault(number.dtype, []).append(place)
+        stacked = {dtype: (own, torch.stack([numbers[place] for place in own])) for dtype, own in places.items()}
+        return cls(assigned, losses, [parameters for parameters, _ in made], stacked)
+
+    def publish(self, model: Any) -> None:
+        """Set the attributes. Numbers are copied, because they are read later than the next step."""
+        numbers: dict[int, torch.Tensor] = {}
+        for places, values in self.numbers.values():
+            numbers.update(zip(places, values.clone().unbind()))
+        for name, value in self.values.items():
+            setattr(model, name, value)
+        for place, name in enumerate(self.losses):
+            setattr(model, name, numbers[place])
+        for place, parameters in enumerate(self.updated, len(self.losses)):
+            model._updates.note(parameters, numbers[place])
+
+
+class Moment:
+    """What a step changes in place, copied to the CPU, and what the host counts; put_back() restores it."""
+
+    def __init__(self, model: Any):
+        self.model = model
+        self.tensors = {name: [t.detach().to("cpu", copy=True) for t in own] for name, own in changed_by(model).items()}
+        self.counts = counts_of(model)
+
+    @torch.no_grad()
+    def put_back(self) -> None:
+        for name, tensors in changed_by(self.model).items():
+            for tensor, former in zip(tensors, self.tensors[name]):
+                tensor.copy_(former)
+        set_counts(self.model, self.counts)
+
+    def largest_difference(self, expected: "Moment", start: "Moment") -> tuple[float, str]:
+        """(difference, name) of what differs most from the expected moment: the root of the summed squares, over that
+        of the change from the start to the expected moment."""
+        found = []
+        for name, tensors in self.tensors.items():
+            change = _distance(expected.tensors[name], start.tensors[name])
+            gap = _distance(expected.tensors[name], tensors)
+            found.append((gap / change if change else gap, name))
+        return max(found)
+
+
+def _distance(these, those):
+    squares = (((a.double() - b.double()).nan_to_num() ** 2).sum() for a, b in zip(these, those))
+    return float(sum(squares)) ** 0.5
+
+
+def changed_by(model: Any) -> dict[str, list[torch.Tensor]]:
+    """The tensors that a step changes in place, by name."""
+    found = {}
+    for name, net in model.networks_by_name().items():
+        found[f"net{name}"] = list(net.parameters())
+        found[f"the buffers of net{name}"] = list(net.buffers())
+    for name, tensor in _tensors_of_optimizers(model):
+        found.setdefault(name, []).append(tensor)
+    for name, pool in states.pools_of(model).items():
+        found[name] = [] if pool.slots is None else [pool.slots[:-1]]
+    if model._ema is not None:
+        averages = [tensor for own in model._ema.averages.values() for tensor in own.values()]
+        found["the averaged weights"] = [*averages, *(each for each in [model._ema.updates] if torch.is_tensor(each))]
+    return found
+
+
+def _tensors_of_optimizers(model):
+    for number, optimizer in enumerate(model.optimizers):
+        for state in optimizer.state.values():
+            yield from ((f"{name} of optimizer {number}", value) for name, value in state.items())
+    yield from (("the scales", tensor) for tensor in model._precision.tensors())
+
+
+def counts_of(model: Any) -> tuple:
+    """What the host counts in a step."""
+    updates = None if model._ema is None or torch.is_tensor(model._ema.updates) else model._ema.updates
+    return model._steps_begun, [pool.filled for pool in states.pools_of(model).values()], updates
+
+
+def set_counts(model: Any, counts: tuple) -> None:
+    """Set what counts_of() returned."""
+    model._steps_begun, filled, updates = counts
+    for pool, number in zip(states.pools_of(model).values(), filled):
+        pool.filled = number
+    if updates is not None:
+        model._ema.updates = updates
+
+
+def marks_of(model: Any) -> dict[Any, Any]:
+    """Of what a step changes in place, the objects that are replaced by others when a state is loaded."""
+    marks: dict[Any, Any] = {
+        name: pool.slots for name, pool in states.pools_of(model).items() if pool.slots is not None
+    }
+    for number, optimizer in enumerate(model.optimizers):
+        for state in list(optimizer.state.values())[:1]:
+            marks.update(((number, name), tensor) for name, tensor in state.items())
+    if model._ema is not None and torch.is_tensor(model._ema.updates):
+        marks["updates"] = model._ema.updates
+    return marks
