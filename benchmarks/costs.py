@@ -34,7 +34,7 @@ def measure(setting, variant, words, more, options):
     clock = harness.Clock(options)
     try:
         training = Training(setting, [*more, *words], options.device)
-        training.steps(training.whole_cycles(6 if on_gpu else 1))
+        training.warm_up()
         steps = training.whole_cycles(options.steps)
         unprofiled = clock.seconds(lambda: training.steps(steps)) / steps
         profiled, found = costs(training, steps, clock, on_gpu)

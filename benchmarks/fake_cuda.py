@@ -2,118 +2,85 @@
 
 The tensors are fakes (torch's FakeTensorMode): shape, dtype and layout of a CUDA tensor, without memory. Python code
 meets ``device`` and ``is_cuda`` of a CUDA tensor, so the step takes its paths for CUDA. torch's autograd engine, which
-would ask the driver for streams, gets the answer "cpu".
+would ask the driver for streams, gets the answer "cpu"; autocast, which casts tensors on its own device only, "cuda".
 
-Mixed precision is not counted: autocast, too, is told "cpu", and casts nothing. Its loss scales run.
-
-HostRead is raised where the host would wait for the device, or where a copy would not be asynchronous.
+launches.py counts the operations, memory.py the bytes. HostRead is raised where the host would wait for the device, or
+where a copy would not be asynchronous.
 """
 
-import collections
 import contextlib
 from unittest import mock
 
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
 
 DEVICE = torch.device("cuda", 0)
-
-# Operations that launch nothing on the device, besides views.
-NO_LAUNCH = (
-    "prim::",
-    "profiler::",
-    "aten::empty",
-    "aten::new_empty",
-    "aten::detach",
-    "aten::lift",
-    "aten::is_same_size",
-)
-VIEWS = ("aten::_unsafe_view", "aten::_reshape_alias")
-READS = ("aten::_local_scalar_dense", "aten::equal", "aten::nonzero", "aten::masked_select", "aten::is_nonzero")
 
 
 class HostRead(AssertionError):
     """The step makes the host wait for the device."""
 
 
-class Launches(TorchDispatchMode):
-    """Counts the operations that launch work on the device while it is entered: ``counts`` {operation: number}."""
-
-    def __init__(self):
-        super().__init__()
-        self.counts = collections.Counter()
-
-    def __torch_dispatch__(self, function, types, arguments=(), named=None):
-        name, named = function._schema.name, named or {}
-        if name.startswith(READS) or has_mask(name, arguments):
-            raise HostRead(f"{name}: its result depends on numbers on the device")
-        copy = name in ("aten::_to_copy", "aten::copy_")
-        if copy:
-            check_copy(name, arguments, named)
-        if not (copy and changes_nothing(name, arguments, named)) and launches(function, arguments, named):
-            self.counts[name.removeprefix("aten::")] += 1
-        return function(*arguments, **named)
-
-    @property
-    def total(self):
-        return sum(self.counts.values())
-
-
-def launches(function, arguments, named):
-    name = function._schema.name
-    if name.startswith(NO_LAUNCH) or name in VIEWS or function.is_view:
-        return False
-    found = [*arguments, *named.values()]
-    found += [each for value in found if isinstance(value, (list, tuple)) for each in value]
-    on_device = any(isinstance(value, torch.Tensor) and value.is_cuda for value in found)
-    return on_device or any(getattr(value, "type", None) == "cuda" for value in found)
-
-
-def has_mask(name, arguments):
-    """Whether a tensor is indexed by truth values: the shape of the result is known to the device alone."""
-    if not name.startswith("aten::index"):
-        return False
-    indices = [index for value in arguments[1:] if isinstance(value, (list, tuple)) for index in value]
-    return any(isinstance(index, torch.Tensor) and index.dtype in (torch.bool, torch.uint8) for index in indices)
-
-
-def source_and_target(name, arguments, named):
-    """(device of the source, device of the target) of a copy."""
-    if name == "aten::copy_":
-        return arguments[1].device, arguments[0].device
-    return arguments[0].device, torch.device(named.get("device") or arguments[0].device)
-
-
-def check_copy(name, arguments, named):
-    """HostRead for a copy from the device, and for one to the device that the host waits for. Scalars are exempt."""
-    source, target = source_and_target(name, arguments, named)
-    if source.type == "cuda" != target.type:
-        raise HostRead(f"{name}: a copy from the device to the {target.type}")
-    waits = not named.get("non_blocking", arguments[2] if len(arguments) > 2 else False)
-    if target.type == "cuda" != source.type and waits and arguments[-1 if name == "aten::copy_" else 0].dim():
-        raise HostRead(f"{name}: a copy to the device that the host waits for (non_blocking=False)")
-
-
-def changes_nothing(name, arguments, named):
-    """A conversion to the tensor's own device and dtype; on a real CUDA tensor it would not be dispatched."""
-    source, target = source_and_target(name, arguments, named)
-    own = arguments[0]
-    return name == "aten::_to_copy" and source == target and named.get("dtype") in (None, own.dtype)
+def on_device_in_backward(named):
+    """Keywords of an operation. Those of a backward pass are made with the device that autograd was told."""
+    in_backward = torch._C._current_graph_task_id() != -1
+    return {**named, "device": DEVICE} if in_backward and named.get("device") == torch.device("cpu") else named
 
 
 def _dispatch_for_the_engine(self, function, types, arguments=(), named=None):
-    named = named or {}
-    if named.get("device") == torch.device("cpu") and torch._C._current_graph_task_id() != -1:
-        named = {**named, "device": DEVICE}  # zeros that the engine makes like a gradient, whose device it was told
-    result = _dispatch(self, function, types, arguments, named)
-    if function is torch.ops.prim.device.default and result.type == "cuda":
-        return torch.device("cpu")
+    global _depth
+    named = on_device_in_backward(named or {})
+    if function is torch.ops.prim.device.default:
+        result = _dispatch(self, function, types, arguments, named)
+        return torch.device("cpu") if result.type == "cuda" and not asked_by_autocast(arguments[0]) else result
+    _depth += 1
+    try:
+        result = _dispatch(self, function, types, arguments, named)
+    finally:
+        _depth -= 1
+    _asked_by_autograd.clear()
+    if records(function, arguments, named):
+        _asked_by_autograd.update(id(each) for each in tree_iter(result) if isinstance(each, torch.Tensor))
     return result
 
 
 _dispatch = FakeTensorMode.dispatch
+_asked_by_autograd: set[int] = set()  # ids of the results of the last operation, if autograd records it
+_depth = 0  # of dispatches: in some operations others are dispatched
+_autocasts: list[bool] = []  # of the entered contexts of autocast: whether they are enabled for the device
+
+
+def records(function, arguments, named):
+    """Whether autograd records the operation."""
+    if not torch.is_grad_enabled() or function._schema.name == "aten::detach":
+        return False
+    return any(isinstance(each, torch.Tensor) and each.requires_grad for each in tree_iter((arguments, named)))
+
+
+def asked_by_autocast(tensor):
+    """Whether it is autocast that asks for the device of a tensor: of an argument of an operation that it casts.
+
+    While such an operation runs, the key of autocast is excluded from dispatch, and autograd asks as well: for the
+    result, before that requires gradients.
+    """
+    excluded = torch._C._dispatch_tls_is_dispatch_key_excluded(torch._C.DispatchKey.AutocastCUDA)
+    asked_for_result = id(tensor) in _asked_by_autograd and not tensor.requires_grad
+    return _depth == 0 and bool(_autocasts) and _autocasts[-1] and excluded and not asked_for_result
+
+
+class _Autocast(torch.autocast):
+    """torch.autocast, whose state asked_by_autocast() needs."""
+
+    def __enter__(self):
+        outer = bool(_autocasts) and _autocasts[-1]
+        _autocasts.append(self._enabled if self.device == "cuda" else outer)
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        _autocasts.pop()
+        return super().__exit__(*error)
 
 
 def _device(tensor):
@@ -148,8 +115,12 @@ def fake_cuda():
     with contextlib.ExitStack() as stack:
         for name, answer in answers.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, lambda *_, answer=answer, **__: answer))
+        # Without values, an optimizer that counts its steps on the host cannot read the count.
+        stack.enter_context(mock.patch("torch.optim.adam._get_value", lambda count: 1.0))
         # Optimizers ask whether a graph is being captured on the current accelerator.
         stack.enter_context(mock.patch("torch.accelerator.current_accelerator", lambda *_, **__: None))
+        for name in ("torch.autocast", "torch.amp.autocast"):  # the latter by gradient checkpointing
+            stack.enter_context(mock.patch(name, _Autocast))
         stack.enter_context(mock.patch.object(FakeTensorMode, "dispatch", _dispatch_for_the_engine))
         stack.enter_context(mock.patch.object(FakeTensor, "device", property(_device), create=True))
         is_cuda = property(lambda tensor: _device(tensor).type == "cuda")
@@ -172,9 +143,7 @@ def move(model):
 
     def fake(tensor):
         if id(tensor) not in made:
-            empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=DEVICE)
-            is_parameter = isinstance(tensor, nn.Parameter)
-            made[id(tensor)] = nn.Parameter(empty, tensor.requires_grad) if is_parameter else empty
+            made[id(tensor)] = fake_like(tensor)
         return made[id(tensor)]
 
     for module in modules_in(vars(model).values()):
@@ -183,6 +152,7 @@ def move(model):
     for optimizer in model.optimizers:
         for group in optimizer.param_groups:
             group["params"] = [made[id(parameter)] for parameter in group["params"]]
+    model.recorded = [recorded(tensor) for tensor in made.values() if tensor.requires_grad]
     model.device = model.opt.device = DEVICE
     model._precision.kind = DEVICE.type
     for net in model.networks_by_name().values():  # the steps of fit_out whose form depends on the device
@@ -191,6 +161,21 @@ def move(model):
             net.generator = None  # of random numbers: there is none for this device
         if model.opt.deterministic:
             fit_out.pad_deterministically(net)
+
+
+def fake_like(tensor):
+    """A fake on DEVICE for a tensor on the CPU: a parameter for a parameter."""
+    empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=DEVICE)
+    return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
+
+
+def recorded(parameter):
+    """Let autograd record a parameter now: what is returned has to be kept.
+
+    Autograd asks for the device of a parameter when it first records it, and autocast whenever it casts it, which
+    asked_by_autocast() could not tell apart.
+    """
+    return parameter.expand_as(parameter).grad_fn.next_functions[0][0]
 
 
 def modules_in(values):

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# All tables on a machine with a CUDA device, in under nine minutes, into one JSON file.
+# All tables on a machine with a CUDA device, in under nine minutes, into one JSON file; the steps also in one table.
 #
 #   bash benchmarks/gpu.sh [FILE]               default: ./gpu.json
 #   TINY=1 bash benchmarks/gpu.sh FILE          that it all works: small networks on the CPU, figures without meaning
 #
-# Needs Python (PYTHON names another one than python3) with torch, torchvision, numpy, Pillow and tqdm. Where dominate
-# is missing, which writes the pages, inference leaves the page out, and the parts that run train.py say so and end.
+# The first line states what could be imported. Python is PYTHON, or .venv/bin/python if it starts here, or python3. The
+# steps need torch, numpy, Pillow and tqdm, and find them in the packages of a .venv that was carried along, too, after
+# those of Python itself. Where dominate is missing, which writes the pages, inference leaves the page out, and the parts
+# that run train.py say so and end.
+#
 # Every part has a time limit of its own and writes what it has after each round: one that fails, or that is stopped,
 # leaves its error in the file and costs the others nothing. The most telling ones come first; those that the device
 # has no part in come last, side by side.
@@ -13,7 +16,19 @@ set -uo pipefail
 
 case ${1:-gpu.json} in /*) out=$1 ;; *) out=$PWD/${1:-gpu.json} ;; esac
 cd "$(dirname "$0")/.."
-python=${PYTHON:-python3}
+python=${PYTHON:-}
+if [ -z "$python" ]; then
+    python=python3
+    if .venv/bin/python -c '' 2>/dev/null; then python=.venv/bin/python; fi
+fi
+carried=$("$python" -c 'import sys; print(".venv/lib/python%d.%d/site-packages" % sys.version_info[:2])')
+if [ -d "$carried" ]; then
+    # Behind the packages of Python itself: site.addsitedir() and .pth files come after PYTHONPATH.
+    own=$("$python" -c 'import site, os; print(os.pathsep.join(site.getsitepackages()))')
+    export PYTHONPATH="$own:$PWD/$carried${PYTHONPATH:+:$PYTHONPATH}"
+fi
+"$python" benchmarks/gather.py --imports || exit 2
+
 all=${BUDGET:-525} # seconds for all parts together
 budget=$all
 work=$(mktemp -d)
@@ -38,46 +53,59 @@ part() {
     "$python" benchmarks/gather.py "$work" "$out"
 }
 
-plain="--precision fp32 --economies no"
-half="--precision bf16"
-last="$half --channels_last"
+table() {
+    echo "== all steps"
+    "$python" benchmarks/gather.py --table "$out"
+}
 
 if [ -n "${TINY:-}" ]; then
     one=(--device cpu --threads 1 --rounds 1)
     net=(--ngf 4 --ndf 4 --netG resnet_6blocks)
-    variants=(--variant "plain=$plain" --variant "bf16=$half")
-    part cycle_gan 300 steps.py "${one[@]}" --models cycle_gan@32 cycle_gan@32x2 "${variants[@]}" "${net[@]}" --no_memory
+    variants=(--variant "fp32=--precision fp32" --variant "bf16=--precision bf16")
+    part cycle_gan 300 steps.py "${one[@]}" --models cycle_gan@32 cycle_gan@32x2 "${variants[@]}" "${net[@]}" \
+        --no_memory --layers
     part costs 300 costs.py "${one[@]}" --models cycle_gan@32 dclgan@32 "${net[@]}"
     part models 300 steps.py "${one[@]}" --models cut@32 --variants "${net[@]}"
     part feeding 300 feeding.py "${one[@]}" --models cycle_gan@32x2 --workers 1 --batches 2 "${net[@]}"
     part inference 300 inference.py "${one[@]}" --models cycle_gan@32 --batches 1 2 --images 2 "${net[@]}"
     part growth 300 growth.py "${one[@]}" --files 10 20 --epochs 1 20 --steps 2 4
     part startup 300 startup.py --device cpu --rounds 1
+    table
     exit
 fi
 
-# Both batches of CycleGAN, without the minutes of compilation; then each with them, beside the same references.
-eager=(--variant "plain=$plain" --variant "fp32=--precision fp32" --variant "tf32=--precision tf32")
-eager+=(--variant "bf16=$half" --variant "bf16 channels_last=$last")
-compiled=(--variant "plain=$plain" --variant "bf16 channels_last=$last")
-compiled+=(--variant "compiled=$last --compile default" --variant "replayed=$last --compile reduce-overhead")
-compiled+=(--variant "bf16 replayed=$half --compile reduce-overhead")
-fewer=(--variant "plain=$plain" --variant "bf16 channels_last=$last")
-fewer+=(--variant "replayed=$last --compile reduce-overhead")
-two=(--variant "plain=$plain" --variant "bf16=$half")
-few=(--rounds 4 --steps 10)
+# --capture replays whole steps; it is off in the variants that do not name it.
+off="" on=""
+if "$python" train.py --help_all 2>/dev/null | grep -q -- --capture; then off="--capture no" on="--capture yes"; fi
+half="--precision bf16"
+last="$half --channels_last"
+tf32=(--variant "tf32=$off")
+bf16=(--variant "bf16=$half $off")
+layout=(--variant "bf16 channels_last=$last $off")
+captured=()
+if [ -n "$on" ]; then
+    captured=(--variant "bf16 captured=$half $on" --variant "bf16 channels_last captured=$last $on")
+fi
+
+# Both batches of CycleGAN without the minutes of compilation, then compiled; then each other model.
+eager=("${tf32[@]}" --variant "fp32=--precision fp32 $off" "${bf16[@]}" "${layout[@]}" "${captured[@]}")
+compiled=("${bf16[@]}" --variant "bf16 compiled=$half --compile default $off")
+compiled+=(--variant "bf16 replayed=$half --compile reduce-overhead $off")
+if [ -n "$on" ]; then compiled+=(--variant "bf16 compiled captured=$half --compile default $on"); fi
+short=("${tf32[@]}" "${bf16[@]}" "${captured[@]:0:2}")
+few=(--rounds 3 --steps 10 --layers)
 
 budget=$((all - 75)) # the last three have theirs to themselves
-part cycle_gan 90 steps.py --models cycle_gan@256 cycle_gan@256x8 "${eager[@]}" "${few[@]}"
-part cycle_gan_compiled 140 steps.py --models cycle_gan@256 "${compiled[@]}" --rounds 4 --steps 20
-part cycle_gan_8_compiled 110 steps.py --models cycle_gan@256x8 "${compiled[@]}" "${few[@]}"
-part dclgan 80 steps.py --models dclgan@256 "${fewer[@]}" "${few[@]}"
-part costs 60 costs.py --models cycle_gan@256 dclgan@256 --variant "plain=$plain" --variant "fast=$last" --steps 5
-part feeding 40 feeding.py --models cycle_gan@256x8 --workers 8 --precision bf16 --channels_last
-part inference 40 inference.py --rounds 3 --variant default= --variant "bf16=$half"
-part models 80 steps.py --size 256 "${two[@]}" --rounds 3 --steps 5
+part cycle_gan 80 steps.py --models cycle_gan@256 cycle_gan@256x16 "${eager[@]}" "${few[@]}"
+part cycle_gan_compiled 120 steps.py --models cycle_gan@256 "${compiled[@]}" "${few[@]}" --no_originals
+part models 110 steps.py --models pix2pix@256 cut@256 dclgan@256 stargan@256x1 fastcut@256 simdcl@256 "${short[@]}" "${few[@]}"
+part models_16 60 steps.py --models pix2pix@256x16 cut@256x16 stargan@256x16 "${short[@]}" "${few[@]}"
+part costs 40 costs.py --models cycle_gan@256 dclgan@256 --variant "tf32=$off" --variant "bf16=$half $off" --steps 5
+part feeding 30 feeding.py --models cycle_gan@256x8 --workers 8 --precision bf16 --channels_last
+part inference 30 inference.py --rounds 3 --variant default= --variant "bf16=$half"
 budget=$all
 part growth 70 growth.py --rounds 1 --epochs 1 100 --steps 100 1000 &
 part startup 70 startup.py --rounds 2 &
 part data 70 data.py --workers 8 --rounds 2 &
 wait
+table

@@ -45,8 +45,8 @@ def spread(values):
 
 
 def median(figure):
-    """Of such a figure; None for None."""
-    return figure and figure["median"]
+    """Of such a figure, or of a single number; None for None."""
+    return figure["median"] if isinstance(figure, dict) else figure
 
 
 def slope(xs, ys):

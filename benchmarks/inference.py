@@ -13,6 +13,7 @@ import contextlib
 import tempfile
 from pathlib import Path
 
+import floor
 import harness
 import programs
 import workload
@@ -155,7 +156,7 @@ def read_options(words):
 
 def measure(options, words, stack):
     clock = harness.Clock(options)
-    references = workload.references(options.device, clock, backward=False)
+    references = floor.references(options.device, clock, backward=False)
     cases = []
     for setting in options.models:
         folder = stack.enter_context(tempfile.TemporaryDirectory())

@@ -8,16 +8,22 @@
 
 More flags are those of train.py, and go to every model. Each round runs every variant of a model once, with the
 convolution that the floor is made of right before it, so that a slow minute falls on all of them; ratios are formed
-within a round. The data is noise that lies on the device already.
+within a round. The last variant is the originals' step (reference.py), on the same networks. The data is noise that is
+on the device already.
 """
 
+import functools
+import itertools
 import shlex
 import sys
 
+import floor
 import harness
+import reference
 import torch
 import workload
-from workload import MODELS, Setting, Training
+from step_cases import ORIGINALS, Case, build, peak_on_cpu, row_of, visit
+from workload import MODELS, Setting
 
 VARIANTS = {
     "economies": {"no economies": "--economies no"},
@@ -26,32 +32,8 @@ VARIANTS = {
     "compile": {f"compile {mode}": f"--compile {mode}" for mode in ("default", "reduce-overhead")},
     "memory": {"grad_checkpoint": "--grad_checkpoint", "accumulate 2": "--batch_size 2 --accumulate 2"},
 }
+PROFILED = {"launches": (0,), "host_seconds": (2, 1e3), "idle": (2,)}  # columns of CUDA: digits, factor
 ONLY_ON_CUDA = ("fp32", "tf32", "fp16", "compile reduce-overhead")  # on a CPU the default, the same, or slow
-
-
-class Case:
-    """A model at a size, in one variant, and what was found out about it."""
-
-    def __init__(self, setting, variant, words):
-        self.setting, self.variant, self.words = setting, variant, words
-        self.own = self.original = self.training = self.memory = self.error = None
-        self.images = setting.batch  # of a step; a variant may have a --batch_size of its own
-        self.visits = []  # of each round: {seconds, rates}
-
-    def attempt(self, function, *arguments):
-        """What the function returns; where it fails, None, and the reason is kept."""
-        if self.error:
-            return None
-        try:
-            return function(*arguments)
-        except Exception as error:
-            self.error, self.training = harness.reason(error), None
-            return None
-
-    def count(self, words):
-        self.own = self.attempt(workload.count, self.setting, [*words, *self.words])
-        batch = workload.picked(self.words, lambda flag: flag == "batch_size")
-        self.original = self.attempt(workload.count_original, self.setting, [*words, *batch])
 
 
 def variants_of(setting, options):
@@ -59,84 +41,14 @@ def variants_of(setting, options):
 
     The first is what the others are compared to.
     """
+    originals = [(ORIGINALS, [])] if setting.model in reference.STEPS and not options.no_originals else []
     if options.variant:
-        return workload.variants(options.variant)
+        return [*workload.variants(options.variant), *originals]
     found = [("default", ""), *(each for name in options.variants for each in VARIANTS[name].items())]
     found = [(name, shlex.split(words)) for name, words in found]
     found = [each for each in found if options.device != "cpu" or each[0] not in ONLY_ON_CUDA]
-    return [each for each in found if set(workload.flags_in(each[1])) <= workload.flags_of(setting.model)]
-
-
-# --- memory ----------------------------------------------------------------------------------------------------------
-
-
-def peak_on_cuda(training, device):
-    """Bytes that the device's tensors took at most in a cycle; what other models hold is taken off by the caller."""
-    torch.cuda.reset_peak_memory_stats(device)
-    training.steps(training.cycle)
-    return torch.cuda.max_memory_allocated(device)
-
-
-def peak_on_cpu(setting, words, threads):
-    """Bytes by which training grows a process of its own, at most; None where the system does not tell."""
-    torch.set_num_threads(threads)
-    before = harness.resident()
-    training = Training(setting, words, "cpu")
-    training.steps(max(2, training.cycle))  # Adam has its state from the first on
-    peak = harness.peak_resident()
-    return None if peak is None else peak - before
-
-
-# --- time ------------------------------------------------------------------------------------------------------------
-
-
-def build(case, words, device):
-    """Make the model, let it settle, and note what it takes of the device's memory."""
-    on_gpu = device.startswith("cuda")
-    before = torch.cuda.memory_allocated(device) if on_gpu else 0
-    training = Training(case.setting, [*words, *case.words], device)
-    case.images = training.model.opt.batch_size
-    # On CUDA compiled graphs are recorded in the first few steps, and cuDNN tries out its kernels.
-    training.steps(training.whole_cycles(4) if on_gpu else 1)
-    if on_gpu:
-        case.memory = peak_on_cuda(training, device) - before
-    return training
-
-
-def visit(case, references, options, clock):
-    """One timing of a case, and of the convolutions beside it."""
-    rates = {name: convolution.rate(clock) for name, (convolution, _) in references.items()}
-    training = case.training
-    training.steps(1)  # what another model left in the caches and gave back to the system is in order again
-    steps = training.whole_cycles(options.steps)
-    case.visits.append({"seconds": clock.seconds(lambda: training.steps(steps)) / steps, "rates": rates})
-
-
-def row_of(case, first):
-    """Everything about a case, as JSON has it."""
-    setting = case.setting
-    row = {**setting._asdict(), "variant": case.variant, "words": " ".join(case.words), "error": case.error}
-    row |= {"multiply_adds": case.own, "multiply_adds_original": case.original, "peak_memory": case.memory}
-    if not case.visits:
-        return row
-    seconds = [each["seconds"] for each in case.visits]
-    row["seconds"] = harness.spread(seconds)
-    row["images_per_second"] = harness.spread(case.images / each for each in seconds)
-    row["over_floor"] = {name: over_floor(case, name) for name in case.visits[0]["rates"]}
-    if first.visits:
-        row["against_first"] = harness.spread(
-            mine / its["seconds"] for mine, its in zip(seconds, first.visits, strict=True)
-        )
-    return row
-
-
-def over_floor(case, rate):
-    """Steps in units of the floor, whose multiply-adds are the originals' or those that the step really makes."""
-    counts = {"original": case.original, "own": case.own}
-    return {
-        name: harness.spread(each["seconds"] * each["rates"][rate] / count for each in case.visits)
-        for name, count in counts.items()
-    }
+    fitting = [each for each in found if set(workload.flags_in(each[1])) <= workload.flags_of(setting.model)]
+    return [*fitting, *originals]
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -150,6 +62,9 @@ def read_options(words):
     parser.add_argument("--variant", action="append", metavar="NAME=FLAGS", help="one of your own; again for more")
     parser.add_argument("--steps", type=int, help="that are timed at a time; default: 1, on CUDA 20")
     parser.add_argument("--no_memory", action="store_true", help="leave the measurement of memory out (CPU)")
+    help = "also time the convolutions and products of a step alone, in their own shapes (a second floor)"
+    parser.add_argument("--layers", action="store_true", help=help)
+    parser.add_argument("--no_originals", action="store_true", help="leave the originals' step out, see reference.py")
     options, more = parser.parse_known_args(words)
     harness.settle(options)
     on_gpu = options.device != "cpu"
@@ -162,12 +77,15 @@ def read_options(words):
 
 
 def measure(options, words):
-    """Cases and convolutions. Models come one after the other, the variants of each by turns; JSON after each round."""
+    """Cases and convolutions. Models come one after the other, the variants of each by turns.
+
+    JSON is written after each variant that is ready and after each round.
+    """
     clock = harness.Clock(options)
-    references = workload.references(options.device, clock) if options.rounds else {}
+    references = floor.references(options.device, clock) if options.rounds else {}
     cases = []
 
-    def after(number):
+    def after(number=None):
         write(cases, references, options)
         return harness.out_of_time(options)
 
@@ -175,7 +93,7 @@ def measure(options, words):
         own = [Case(setting, *variant) for variant in variants_of(setting, options)]
         cases += own
         print(f"{setting}: {', '.join(case.variant for case in own)}", file=sys.stderr)
-        prepare(own, options, words)
+        prepare(own, options, words, after)
         tasks = {case: lambda case=case: visit(case, references, options, clock) for case in own if case.training}
         harness.interleave(tasks, options.rounds, after)
         for case in own:
@@ -183,7 +101,7 @@ def measure(options, words):
     return cases, references
 
 
-def prepare(cases, options, words):
+def prepare(cases, options, words, after):
     """Count, and make models where something is to be timed; after --time_limit there is no time for it."""
     for case in cases:
         if harness.out_of_time(options):
@@ -191,9 +109,13 @@ def prepare(cases, options, words):
         case.count(words)
         if options.rounds and options.device == "cpu" and not options.no_memory:
             flags, threads = [*words, *case.words], torch.get_num_threads()
-            case.memory = case.attempt(harness.in_own_process, peak_on_cpu, case.setting, flags, threads)
+            case.memory = case.attempt(harness.in_own_process, peak_on_cpu, case.setting, case.variant, flags, threads)
         if options.rounds:
-            case.training = case.attempt(build, case, words, options.device)
+            case.training = case.attempt(build, case, words, options)
+        if options.rounds and options.layers and not case.error:
+            calls = workload.operations(case.setting, [*words, *case.words]).calls
+            case.layers = case.attempt(floor.seconds_of_layers, calls, options.device, harness.Clock(options))
+        after()
 
 
 def rows_of(cases):
@@ -221,12 +143,19 @@ def show(content, options):
     for name, rate in content["rates"].items():
         speed = harness.shown(rate["multiply_adds_per_second"], 1, 1e-9)
         print(f"rate {name}: {speed} 1e9 multiply-adds/s ({rate['of']})")
+    print(f"{ORIGINALS}: {reference.tf32()}")
     best = list(content["rates"])[-1:]  # bf16 where there is one
     heads = "model|variant|1e9 mult.-adds|originals'|s/step|images/s|/floor (originals')|/floor (own)|/first|peak MB"
-    harness.table(heads.split("|"), [line_of(row, best) for row in content["rows"]])
+    heads += "|/layers|launches|host ms|idle"
+    lines = [line_of(row, best) for row in content["rows"]]
+    used = [any(column) for column in zip(*lines)]
+    pick = functools.partial(itertools.compress, selectors=used)
+    harness.table(list(pick(heads.split("|"))), [list(pick(line)) for line in lines])
     for row in content["rows"]:
         if row["error"]:
             print(f"{row['model']} {row['variant']}: {row['error']}")
+        if row["host_waits"]:
+            print(f"{row['model']} {row['variant']}: the host waits for the device ({row['host_waits']})")
 
 
 def line_of(row, best):
@@ -236,6 +165,8 @@ def line_of(row, best):
     floors = [harness.shown(over[name][count]) if over else "" for name in best for count in ("original", "own")]
     times = [harness.shown(harness.median(row.get(name)), 4) for name in ("seconds", "images_per_second")]
     rest = [harness.shown(row.get("against_first")), harness.shown(row["peak_memory"], 0, 1e-6)]
+    rest += [harness.shown(row.get("over_layers"))]
+    rest += [harness.shown(row.get(key), *digits) for key, digits in PROFILED.items()]
     return [where, row["variant"], *counts, *times, *(floors or ["", ""]), *rest]
 
 

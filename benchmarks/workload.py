@@ -4,6 +4,7 @@ The floor of a step is its multiply-adds at the rate that a convolution of 3x3, 
 reaches, forward and backward: a figure that no step made of convolutions gets much below.
 """
 
+import collections
 import contextlib
 import functools
 import re
@@ -20,7 +21,7 @@ from torch.utils.flop_counter import flop_registry
 from models import create_model, prepare
 from options.train_options import TrainOptions
 from util.numerics import seeding
-from util.numerics.compiling import begin_step
+from util.numerics.compiling import OFTEN, begin_step
 from util.numerics.memory import keep_freed_memory
 from util.numerics.precision import backend_precision, backend_tuning
 
@@ -30,10 +31,6 @@ MODELS = ("pix2pix", "cycle_gan", "cut", "fastcut", "dclgan", "simdcl", "stargan
 
 # What changes how a step is computed, and not what; a count of multiply-adds needs none of it.
 PLAIN = {"precision": "fp32", "channels_last": "no", "compile": "none"}
-
-# Of the originals, over ours without economies. StarGAN's makes the image of the generator's step twice, in that step
-# computes gradients of the discriminator's parameters, which are not used, and passes zeros back through it.
-ORIGINALS_MORE = {"stargan": 30.39 / 26.92}
 
 
 class Setting(NamedTuple):
@@ -96,11 +93,12 @@ def build(setting, words, device):
 def noise(model, size, device):
     """A batch of noise for any of the built-in models, images on the device, labels where a loader leaves them."""
     opt, generator = model.opt, torch.Generator().manual_seed(0)
-    A, B = (torch.rand(opt.batch_size, 3, size, size, generator=generator).to(device) * 2 - 1 for _ in "AB")
-    paths = [f"{number}.png" for number in range(opt.batch_size)]
+    images = opt.batch_size * opt.accumulate
+    A, B = (torch.rand(images, 3, size, size, generator=generator).to(device) * 2 - 1 for _ in "AB")
+    paths = [f"{number}.png" for number in range(images)]
     batch = {"A": A, "B": B, "A_paths": paths, "B_paths": paths}
     if hasattr(opt, "c_dim"):
-        batch["label"] = torch.randint(2, (opt.batch_size, opt.c_dim), generator=generator).float()
+        batch["label"] = torch.randint(2, (images, opt.c_dim), generator=generator).float()
     return batch
 
 
@@ -138,28 +136,61 @@ class Training:
             for _ in range(number):
                 self.step()
 
+    def warm_up(self):
+        """Steps until nothing is prepared any more: kernels chosen, shapes compiled, graphs recorded."""
+        opt, usual = self.model.opt, 4 if self.model.device.type == "cuda" else 1
+        prepared = getattr(opt, "compile", "none") != "none" or getattr(opt, "capture", "off") not in (
+            "off",
+            "no",
+            False,
+        )
+        # A shape that is not a network's first is compiled when it comes for the OFTEN-th time: once a cycle at least.
+        self.steps((OFTEN + usual) * self.cycle if prepared else self.whole_cycles(usual))
+
     def whole_cycles(self, steps):
         """The least number of steps, of at least so many, that ends where a cycle does."""
         return -(-steps // self.cycle) * self.cycle
 
 
+class Shape(tuple):
+    """Of a tensor among the arguments of an operation."""
+
+
 class MultiplyAdds(TorchDispatchMode):
     """Counts those of convolutions and matrix products while it is entered, by torch's own formulas.
+
+    ``calls`` {(operation, its arguments, with a Shape for each tensor): number} are these operations.
 
     Not torch's FlopCounterMode: its hooks on modules stand in the way of gradients of gradients.
     """
 
     total = 0
 
+    def __init__(self):
+        super().__init__()
+        self.calls = collections.Counter()
+
     def __torch_dispatch__(self, function, types, arguments=(), named=None):
         result = function(*arguments, **(named or {}))
         if function._overloadpacket in flop_registry:
             self.total += flop_registry[function._overloadpacket](*arguments, **(named or {}), out_val=result) / 2
+            self.calls[function, tuple(map(shape_of, arguments))] += 1
         return result
+
+
+def shape_of(value):
+    if isinstance(value, torch.Tensor):
+        return Shape(value.shape)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def count(setting, words):
     """Multiply-adds of a step in convolutions and matrix products, the mean of a cycle, from the meta device."""
+    return operations(setting, words).total
+
+
+def operations(setting, words):
+    """The MultiplyAdds of a step, the mean of a cycle."""
     flags = flags_of(setting.model)
     plain = [word for flag, value in PLAIN.items() if flag in flags for word in ("--" + flag, value)]
     return _count(setting, (*picked(words, lambda flag: flag not in PLAIN), *plain))
@@ -195,61 +226,17 @@ def to_meta(model):
 
 @functools.cache
 def _count(setting, words):
-    training = Training(setting, words, "cpu")
-    model = training.model
-    to_meta(model)
+    return count_steps(Training(setting, words, "cpu"))
+
+
+def count_steps(training):
+    """The MultiplyAdds of a step of a model on the CPU, which is moved to the meta device, the mean of a cycle."""
+    to_meta(training.model)
     training.batch = {key: value.to("meta") if key in "AB" else value for key, value in training.batch.items()}
     # Shapes without numbers are neither finite nor not. As if not, the optimizers leave them alone.
     finite = mock.patch("util.numerics.finite.not_finite", lambda tensors: torch.ones(()))
     with finite, MultiplyAdds() as counter:
         training.steps(training.cycle)
-    return counter.total / training.cycle
-
-
-def count_original(setting, words):
-    """Multiply-adds of the originals' step: ours without economies, and what else they do."""
-    words = [*words, "--economies", "no"] if "economies" in flags_of(setting.model) else words
-    return count(setting, words) * ORIGINALS_MORE.get(setting.model, 1)
-
-
-class Convolution:
-    """The reference convolution, its rate in multiply-adds per second."""
-
-    WORK = 64 * 64 * 256 * 256 * 9  # of a forward pass, for one image
-
-    def __init__(self, device, dtype=torch.float32, batch=1, layout=torch.contiguous_format, backward=True):
-        self.backward = backward
-        self.work = self.WORK * batch * (3 if backward else 1)
-        self.repeats = 20 if device.startswith("cuda") else 1
-        place = {"device": device, "dtype": dtype}
-        self.conv = torch.nn.Conv2d(256, 256, 3, padding=1, bias=False, **place).to(memory_format=layout)
-        self.x = torch.randn(batch, 256, 64, 64, **place).to(memory_format=layout).requires_grad_(backward)
-        self.gradient = torch.randn(batch, 256, 64, 64, **place).to(memory_format=layout)
-
-    def run(self):
-        with torch.set_grad_enabled(self.backward), backend_precision("fp32"):
-            for _ in range(self.repeats):
-                y = self.conv(self.x)
-                if self.backward:
-                    torch.autograd.grad(y, [self.x, self.conv.weight], self.gradient)
-
-    def rate(self, clock):
-        # The first call after another's work finds its memory given back to the system, its caches cold.
-        self.run()
-        return self.work * self.repeats / clock.seconds(self.run)
-
-
-def references(device, clock, backward=True):
-    """{name: (Convolution, description)}: the rates that floors are made of. The best of the card for bf16."""
-    torch.backends.cudnn.benchmark = True
-    found = {"float32": (Convolution(device, backward=backward), "float32, batch 1")}
-    if device.startswith("cuda"):
-        shapes = [(batch, layout) for batch in (1, 8, 32) for layout in (torch.contiguous_format, torch.channels_last)]
-        tried = {shape: Convolution(device, torch.bfloat16, *shape, backward) for shape in shapes}
-        for convolution in tried.values():
-            convolution.run()  # cuDNN chooses its kernels
-        rates = {shape: convolution.rate(clock) for shape, convolution in tried.items()}
-        batch, layout = max(rates, key=rates.get)
-        name = str(layout).removeprefix("torch.")
-        found["bf16"] = tried[batch, layout], f"bf16, batch {batch}, {name}, the best of batch 1, 8, 32 and two layouts"
-    return found
+    counter.total /= training.cycle
+    counter.calls = {call: number / training.cycle for call, number in counter.calls.items()}
+    return counter

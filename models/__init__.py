@@ -104,8 +104,10 @@ def create_model(opt):
     """An instance of the model that ``opt.model`` names; prepare() makes it ready."""
     from models.overrides import check_overrides
     from util.factory import make
+    from util.numerics.memory import explaining_out_of_memory
 
-    model = make(find_model_using_name(opt.model), opt)
+    with explaining_out_of_memory(opt):
+        model = make(find_model_using_name(opt.model), opt)
     check_overrides(model)
     print(f"model [{type(model).__name__}] was created")
     return model

@@ -8,6 +8,7 @@ import types
 import pytest
 import torch
 
+import models
 from util.errors import InputError
 from util.numerics import memory
 
@@ -50,6 +51,18 @@ def test_a_tensor_too_large_for_this_machine_becomes_one_line():
     assert "--batch_size 4, --crop_size 256, --precision fp32" in message
     assert "Try, in this order: --batch_size 2 --accumulate 2" in message
     assert "\n" not in message
+
+
+def test_building_a_model_is_explained_too(monkeypatch):
+    class Huge:
+        modify_commandline_options = None
+
+        def __init__(self, opt):
+            raise torch.OutOfMemoryError(CUDA)
+
+    monkeypatch.setattr(models, "find_model_using_name", lambda name: Huge)
+    with pytest.raises(InputError, match=r"^cpu: out of memory \(1.50 GiB more were asked for.*--grad_checkpoint"):
+        models.create_model(options(model="huge"))
 
 
 @pytest.mark.parametrize(("text", "asked"), [(CUDA, 1.5 * 2**30), (WINDOWS, 64), (MPS, 2**28)])
