@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from data import notices
 from data.pictures import read
 from data.values import Picture, from_pil, of_array, to_pil
 
@@ -58,10 +59,14 @@ def to_picture(image: Any, data_range: Range | None = None) -> tuple[Picture, Ca
     if isinstance(image, str | os.PathLike):
         return read(image, data_range), _pil_or_array
     if isinstance(image, Image.Image):
-        return from_pil(image, data_range), _to_pil
-    if isinstance(image, np.ndarray):
-        return of_array(image, data_range), _to_array
-    raise TypeError(f"{type(image).__name__}: {EXPECTED}")
+        picture, back = from_pil(image, data_range), _to_pil
+    elif isinstance(image, np.ndarray):
+        picture, back = of_array(image, data_range), _to_array
+    else:
+        raise TypeError(f"{type(image).__name__}: {EXPECTED}")
+    if data_range is None:
+        notices.of_bits("an image", picture)
+    return picture, back
 
 
 def _to_pil(picture: Picture) -> Image.Image:

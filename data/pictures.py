@@ -8,7 +8,7 @@ import os
 import numpy as np
 from PIL import Image, features
 
-from data import codecs
+from data import codecs, notices
 from data.loading.archive import source
 from data.values import SIXTEEN_BIT, Picture, from_pil, of_array, to_pil, turn_of, upright
 from util.errors import InputError
@@ -35,11 +35,16 @@ def read(path: str | os.PathLike, data_range: tuple[float, float] | None = None)
         kind = codecs.kind_of(file, os.fspath(path))
         if kind is None:
             with Image.open(file, formats=FORMATS) as image:
+                notices.of_pages(path, image)
                 image.load()
-                return from_pil(upright(image), data_range)
-        array, notes = codecs.read(file, kind)
-        colour_png = kind == "PNG" and array.shape[2] in (2, 4)
-        return of_array(array, data_range)._replace(alpha=colour_png, notes=notes)
+                picture = from_pil(upright(image), data_range)
+        else:
+            array, notes = codecs.read(file, kind)
+            colour_png = kind == "PNG" and array.shape[2] in (2, 4)
+            picture = of_array(array, data_range)._replace(alpha=colour_png, notes=notes)
+        if data_range is None:
+            notices.of_bits(path, picture)
+        return picture
     except MemoryError:
         raise
     except Exception as error:  # decoders raise many types of exceptions for damaged files
@@ -87,6 +92,7 @@ def open_image(path):
     """
     try:
         with Image.open(source(path), formats=FORMATS) as image:
+            notices.of_pages(path, image)
             image.load()
             turn = turn_of(image)
             if image.mode != "RGB" or "transparency" in image.info:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch.utils.data import get_worker_info
 
+from data import notices
 from util.errors import InputError
 from util.flags import as_size, sides
 
@@ -48,6 +49,12 @@ def to_gray(image):
 def resize(image, size, method=BICUBIC):
     """`size` is (width, height)."""
     return image if image.size == tuple(size) else image.resize(size, method)
+
+
+def squeeze(image, size, method=BICUBIC, crop_size=1, word="resize", training=True):
+    """resize() to proportions that are not those of the image, which is said once; `word` is that of --preprocess."""
+    notices.of_proportions(image.size, size, sides(crop_size), word, training)
+    return resize(image, size, method)
 
 
 def fix_size(image, size, method=BICUBIC):

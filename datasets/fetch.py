@@ -12,10 +12,9 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from tqdm import tqdm
-
 from util.errors import InputError
 from util.files import write_text
+from util.show.bar import Bar
 
 TRIES = 4  # attempts in a row without new bytes, before the next address is tried
 PIECE = 1 << 18  # bytes read at a time
@@ -179,7 +178,7 @@ def _look(answer, address, part, start):
 
 
 def _receive(answer, part, start, total, timeout):
-    with tqdm(desc=part.path.name, total=total, initial=start, unit="B", unit_scale=True, disable=None) as bar:
+    with Bar(total, "B", part.path.name, done=start) as bar:
         part.append(_pieces(answer, start, bar, timeout))
     if total is not None and part.size() != total:
         raise Broken(f"broke off at {part.size():,} of {total:,} bytes")

@@ -27,6 +27,7 @@ from shapes import ATTRIBUTES, COLOURS, COOL, GROWTH, PATTERNS, WARM, Look, draw
 from options.parser import OptionParser
 from util.errors import InputError, clear_errors
 from util.flags import Int
+from util.show.bar import Bar
 
 RECIPE = "dataset.json"
 VERSION = 1  # increased when the same arguments give other pixels
@@ -117,7 +118,7 @@ def make(folder, kind="unpaired", size=64, train=300, test=40, seed=0, overwrite
     beside = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         beside.mkdir(parents=True)
-        images = _write_all(beside, KINDS[kind](size, train, test, seed))
+        images = _write_all(beside, Bar(None, "files", kind).over(KINDS[kind](size, train, test, seed)))
         recipe |= {"images": images, "holds": sorted([RECIPE, *os.listdir(beside)])}
         (beside / RECIPE).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
         _put_in_place(beside, folder)

@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from PIL import Image
-from tqdm import tqdm
 
 from data.pictures import open_image
 from util.errors import InputError
+from util.show.bar import Bar
 
 SHOWN = 20  # names listed before "and so many more"
 
@@ -74,11 +74,11 @@ def join_files(task, resize=False):
 
 def spread(work, tasks, processes, what):
     """[work(task) for task in tasks] by several processes, with a progress bar."""
-    shown = {"total": len(tasks), "desc": what, "unit": "img", "disable": None}
+    counted = Bar(len(tasks), "images", what).over
     if processes <= 1 or len(tasks) < 2 * processes:
-        return [work(task) for task in tqdm(tasks, **shown)]
+        return [work(task) for task in counted(tasks)]
     with ProcessPoolExecutor(processes) as pool:
-        return list(tqdm(pool.map(work, tasks, chunksize=min(16, len(tasks) // processes)), **shown))
+        return list(counted(pool.map(work, tasks, chunksize=min(16, len(tasks) // processes))))
 
 
 def join_all(tasks, processes, resize, what="joining"):

@@ -17,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from pairs import by_stem, find_images, tell
 from parts import PARTS, check_fractions, divide, put, refuse_if_filled
-from tqdm import tqdm
 
 from options.parser import OptionParser
 from util.errors import InputError, clear_errors
 from util.flags import Float, Int
+from util.show.bar import Bar
 
 
 def split_images(options, fractions):
@@ -83,7 +83,7 @@ def split(options):
     if options.dry_run:
         print(f"would {options.how} them into {options.to}")
         return
-    for source, target in tqdm(work, desc=options.how, unit="img", disable=None):
+    for source, target in Bar(len(work), "images", options.how).over(work):
         put(source, os.path.join(options.to, *target.split("/")), options.how)
     print(f"{options.to}: {len(work)} images")
 

@@ -12,9 +12,8 @@ from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from util.errors import InputError
+from util.show.bar import Bar
 
 # Images are hardly compressible: an archive that expands a hundredfold does not contain images.
 GROWTH = 100
@@ -89,7 +88,7 @@ def _write_files(archive, members, folder):
     """Write the regular files; return the number of other members."""
     budget = GROWTH * archive.stat().st_size + ALLOWANCE
     left_out = 0
-    for number, member in enumerate(tqdm(members, desc=f"unpacking {archive.name}", unit=" files", disable=None)):
+    for number, member in enumerate(Bar(None, "files", f"unpacking {archive.name}").over(members)):
         parts = _safe_parts(archive, member.name)
         if member.kind == "folder" or any(part in NOISE or part.startswith("._") for part in parts):
             continue

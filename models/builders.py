@@ -30,13 +30,27 @@ def choose_averaged(path, averaged, opt):
     return averaged if use is not False and os.path.exists(averaged) else path
 
 
+# Parts of PyTorch's messages about maps that are smaller than a layer needs.
+TOO_SMALL = (
+    *("Kernel size can't be greater than", "Output size is too small", "Padding size should be less than"),
+    *("Expected more than 1 spatial element", "Expected more than 1 value per channel"),
+)
+
+
 @contextlib.contextmanager
 def naming_unfit_images(paths: Sequence[str]) -> Iterator[None]:
-    """Turn a network's UnfitSize into an InputError that names the images of the batch."""
+    """Turn the error of a network whose images have a wrong size into an InputError that names the images."""
     try:
         yield
     except networks.UnfitSize as error:
         raise InputError(f"{', '.join(paths)}: {error}; try --preprocess resize_and_crop") from None
+    except (RuntimeError, ValueError) as error:
+        if not any(part in str(error) for part in TOO_SMALL):
+            raise
+        raise InputError(
+            f"{', '.join(paths)}: too small for the networks of this model ({str(error).splitlines()[0]}): enlarge the "
+            "images with --preprocess resize_and_crop, or choose --netD pixel or a smaller --n_layers_D"
+        ) from None
 
 
 class NetworksOfModel:

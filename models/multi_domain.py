@@ -103,6 +103,10 @@ class MultiDomainModel(BaseModel):
         with networks.counted(self.netG, 0):  # the running statistics stay as they are
             return {name: self.netG(images, condition) for name, condition in conditions.items()}
 
+    def condition_of(self, item):
+        """What translate() should get besides the images of an item of the data set: their attributes."""
+        return {"attributes": self.labels.attributes_of(item["label"])} if "label" in item else {}
+
     def attributes_for(self, images, targets):
         """(N, attributes) of 0 and 1: recognised by the discriminator if a target depends on them, otherwise zeros."""
         needing = [name for name, target in targets.items() if self.labels.needs_attributes(target)]

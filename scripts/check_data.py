@@ -6,6 +6,7 @@ Accepts the data flags of train.py (--phase, --crop_size, --max_dataset_size, ..
 1 problems found, 2 a wrong flag or folder layout; the error states the correction.
 """
 
+import contextlib
 import hashlib
 import json
 import sys
@@ -17,7 +18,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from data import find_dataset_using_name
 from data.loading.headers import files_of
@@ -26,6 +26,7 @@ from data.planes import has_8_bits
 from options.train_options import TrainOptions
 from util.errors import InputError, clear_errors
 from util.flags import SWITCH, sides
+from util.show.bar import Bar
 
 PROBLEMS = {
     "unreadable": "cannot be read; the training stops there (or uses the next image, with --skip_bad_images)",
@@ -97,7 +98,7 @@ def check(opt):
     crop_size = opt.crop_size if "crop" in opt.preprocess else 1
     with ThreadPoolExecutor(max(1, opt.num_threads)) as pool:
         looks = pool.map(lambda path: look_at(path, crop_size, halves, opt.data_range), paths)
-        for look in tqdm(looks, total=len(paths), unit="img", leave=False, disable=not sys.stderr.isatty()):
+        for look in Bar(len(paths), "images").over(looks):
             for problem, what in look.problems:
                 found[problem].append({"path": look.path, "what": what})
             if look.digest is None:
@@ -130,7 +131,8 @@ def spread(sizes):
 def main(cmd_line=None):
     """Check, report, and return the exit code."""
     opt = Options(cmd_line).parse()
-    found, images, sizes = check(opt)
+    with contextlib.redirect_stdout(sys.stderr) if opt.json else contextlib.nullcontext():
+        found, images, sizes = check(opt)
     if opt.json:
         spelled = {f"{width}x{height}": count for (width, height), count in sizes.items()}
         print(json.dumps({"images": images, "sizes": spelled, "problems": found}, indent=1))

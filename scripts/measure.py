@@ -25,6 +25,7 @@ from options.parser import OptionParser
 from util.errors import InputError, clear_errors
 from util.files import write_text
 from util.metrics.pixels import l1, mean_image, psnr, resized, values
+from util.show.bar import Bar
 
 UNTRANSLATED, CONSTANT = "no translation", "mean of training"
 
@@ -101,7 +102,7 @@ def measure(answers, label, truth, source=None, training=None):
         some, other = next(iter(answers)), next(iter(truths))
         raise InputError(f"{truth.folder}: no image in it has an answer's name (truth '{other}', answer '{some}')")
     means, images, sizes_differ = {}, {}, 0
-    for stem, name in sorted(pairs.items()):
+    for stem, name in Bar(len(pairs), "images", label).over(sorted(pairs.items())):
         answer, true = open_image(answers[stem]), truth.open(truths[name])
         size, sizes_differ = answer.size, sizes_differ + (answer.size != true.size)
         rivals = {label: values(answer)}
@@ -111,7 +112,9 @@ def measure(answers, label, truth, source=None, training=None):
             rivals[UNTRANSLATED] = values(resized(source.open(inputs[name]), size))
         if training:
             if size not in means:
-                means[size] = mean_image(map(training.open, training.paths()), size)
+                paths = training.paths()
+                opened = map(training.open, Bar(len(paths), "images", "mean of the training images").over(paths))
+                means[size] = mean_image(opened, size)
             rivals[CONSTANT] = means[size]
         goal = values(resized(true, size))
         images[stem] = {who: {"l1": l1(rival, goal), "psnr": psnr(rival, goal)} for who, rival in rivals.items()}

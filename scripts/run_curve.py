@@ -15,6 +15,7 @@ from util.metrics.table import METRICS, better
 from util.numerics.precision import backend_precision, backend_tuning
 from util.run import folder as run_folder
 from util.run.progress import samples
+from util.show.bar import Bar
 from util.show.curve_svg import draw
 
 
@@ -82,9 +83,11 @@ class Scorer:
                 self.scoring = scoring_of(model, self.dataset, opt.metrics)
             settings = {"seed": self.options.seed, "resamples": self.options.resamples}
             self.scoring.settings = self.scoring.settings._replace(**settings)
-            with backend_precision(opt.precision), backend_tuning(opt):
-                most = self.options.max_images
-                measure(Translator(model), samples(self.dataset, most, one_by_one=True), self.scoring)
+        most = self.options.max_images
+        images = samples(self.dataset, most, one_by_one=True)
+        with backend_precision(opt.precision), backend_tuning(opt):
+            counted = Bar(min(most, len(self.dataset)), "images", tag).over(images)
+            measure(Translator(model), counted, self.scoring)
         return self.scoring.scores()
 
 

@@ -18,6 +18,7 @@ from util.errors import InputError, clear_errors
 from util.flags import Int
 from util.metrics import judge
 from util.run.folder import digest
+from util.show.bar import Bar
 
 HELD_OUT = 5  # every fifth image
 FEWEST = 5  # images of a domain
@@ -42,7 +43,7 @@ def domain(flag, folder, size):
     paths = make_dataset(folder)
     if len(paths) < FEWEST:
         raise InputError(f"{flag} {folder}: {len(paths)} images in it, at least {FEWEST} are needed")
-    images = judge.read_all(paths, size, open_image)
+    images = judge.read_all(Bar(len(paths), "images", folder).over(paths), size, open_image)
     held_out = [index % HELD_OUT == HELD_OUT - 1 for index in range(len(paths))]
     return images[[not each for each in held_out]], images[held_out]
 
@@ -51,7 +52,8 @@ def main(command_line=None):
     options = read_options(sys.argv[1:] if command_line is None else command_line)
     train_a, test_a = domain("--domain_a", options.domain_a, options.image_size)
     train_b, test_b = domain("--domain_b", options.domain_b, options.image_size)
-    classifier = judge.train(train_a, train_b, options.steps, options.seed)
+    counted = Bar(options.steps, "steps").over
+    classifier = judge.train(train_a, train_b, options.steps, options.seed, counted=counted)
     correct = judge.accuracy(classifier, test_a, test_b)
     about = {"steps": options.steps, "seed": options.seed, "train": [len(train_a), len(train_b)]}
     about |= {"held_out": [len(test_a), len(test_b)], "held_out_accuracy": correct}

@@ -20,8 +20,6 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tqdm import tqdm
-
 from data.image_folder import is_image_file, make_dataset
 from data.videos import is_video, map_frames
 from options.flags import OUTPUT_FORMATS
@@ -151,10 +149,11 @@ def translate_videos(translate, jobs, batch_size, condition):
     """Translate and write the videos, frame by frame; returns [(file, reason)] of those that failed."""
     failed = []
     for job in jobs:
-        with tqdm(unit="frame", desc=os.path.basename(job.source), disable=None) as bar:
+        title = os.path.basename(job.source)
+        with Bar(None, "frames", title) as bar:
 
-            def progress(frames, expected, bar=bar):
-                bar.total = expected
+            def progress(frames, expected, bar=bar, title=title):
+                bar.describe(title, expected)
                 bar.update(frames)
 
             def function(frames):

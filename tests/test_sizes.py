@@ -27,6 +27,8 @@ def photos(tmp_path_factory):
     for number, (name, (height, width)) in enumerate(SIZES.items()):
         for folder in ("trainA", "trainB", "testA", "testB")[2 * (height < 32) :]:
             picture(root / "photos" / folder / f"{name}.png", width, height, seed=number + 10 * folder.endswith("B"))
+            if name == "b":
+                picture(root / "single" / folder / f"{name}.png", width, height, seed=number)
         for phase in ("train", "test")[height < 32 :]:
             picture(root / "pairs" / phase / f"{name}.png", 2 * width, height, seed=number)
     return root
@@ -47,6 +49,7 @@ def quiet(function, *words, **settings):
         ("fastcut", CONTRASTIVE),
         ("dclgan", CONTRASTIVE),
         ("simdcl", CONTRASTIVE),
+        ("sincut", (*CONTRASTIVE[2:], "--ngf", "1", "--ndf", "1", "--netG", "smallstylegan2")),
         ("template", SMALL),
     ],
 )
@@ -59,10 +62,25 @@ def test_every_model_trains_on_rectangles(model, words, photos, tmp_path, monkey
     cls = find_model_using_name(model)
     own = cls.set_input
     monkeypatch.setattr(cls, "set_input", lambda self, input: (seen.append(input["A"].shape), own(self, input)))
-    data = photos / ("pairs" if model in ("pix2pix", "colorization", "template") else "photos")
+    folders = {"sincut": "single", **dict.fromkeys(("pix2pix", "colorization", "template"), "pairs")}
+    data = photos / folders.get(model, "photos")
     run = quiet(train, data, tmp_path, "--model", model, *words, *RECTANGLES, "--max_dataset_size", "1")
     assert [tuple(shape[2:]) for shape in seen] == [(32, 48)]
     assert json.loads((run / "train_opt.json").read_text())["options"]["crop_size"] == "32,48"
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "side"),
+    [
+        ("pix2pix", ("--netG", "resnet_4blocks", "--preprocess", "none", *SMALL), 20),
+        ("cut", (*CONTRASTIVE, "--preprocess", "none"), 1),
+    ],
+)
+def test_images_that_are_too_small_for_the_discriminator_are_one_line(model, words, side, tmp_path):
+    for folder, width in (("train", 2 * side), ("trainA", side), ("trainB", side)):
+        picture(tmp_path / "data" / folder / "tiny.png", width, side)
+    with pytest.raises(InputError, match=r"tiny\.png: too small .*--preprocess resize_and_crop.*--netD pixel"):
+        quiet(train, tmp_path / "data", tmp_path, "--model", model, *words)
 
 
 @pytest.mark.parametrize("flag", ["--load_size", "--crop_size"])

@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Collection
 
 
@@ -14,7 +15,16 @@ class InputError(ValueError):
 
     def __str__(self):
         """A file's or flag's own line breaks and terminal codes are shown as \\n and the like."""
-        return re.sub(r"[\0-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], super().__str__())
+        return on_one_line(super().__str__())
+
+
+def on_one_line(text):
+    return re.sub(r"[\0-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
+
+
+class Notice(UserWarning):
+    """Something that a user should hear of, such as part of a file that is not used. Programs print it as one line;
+    a caller from Python gets a warning."""
 
 
 @contextlib.contextmanager
@@ -27,6 +37,7 @@ def clear_errors():
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace", line_buffering=True)
+    _print_notices()
     interrupts = _count_interrupts()
     try:
         yield
@@ -38,6 +49,20 @@ def clear_errors():
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)
         raise
+
+
+def _print_notices():
+    usual = warnings.showwarning
+
+    def show(message, category, *where, **more):
+        if isinstance(message, Notice):
+            from tqdm import tqdm  # its write() leaves a bar on the terminal whole
+
+            tqdm.write(f"note: {on_one_line(str(message))}", file=sys.stderr)
+        else:
+            usual(message, category, *where, **more)
+
+    warnings.showwarning = show
 
 
 def _count_interrupts():

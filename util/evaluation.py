@@ -13,6 +13,7 @@ from util.errors import InputError
 from util.metrics import meter, segmentation
 from util.metrics.meter import Meter, Sample, Settings
 from util.metrics.table import CONTENT, LABELS, METRICS, PAIR, SET, need_judge
+from util.show.bar import Bar
 
 __all__ = ["NAMES", "Images", "Settings", "check_names", "check_pairs", "evaluate", "some_of"]
 
@@ -86,11 +87,13 @@ def _measure(real, fake, names, settings, inputs):
     gauge = Meter(names, settings)
     in_pairs, with_source = bool(gauge.needs(PAIR)), bool(gauge.needs(CONTENT))
     sources = real if inputs is None else inputs
-    for name in fake.files:
+    of_set = real.files if gauge.needs(SET) else {}
+    bar = Bar(len(fake) + len(of_set), "images")
+    for name in bar.over(fake.files):
         image = fake.array(name)
         pair = _same_size(real, fake, name, image) if in_pairs else None
         gauge.add(Sample(name, image, pair, _same_size(sources, fake, name, image) if with_source else None))
-    for name in real.files if gauge.needs(SET) else ():
+    for name in bar.over(of_set):
         gauge.add_real(name, real.array(name))
     return gauge.take()
 
@@ -112,7 +115,7 @@ def _score_labels(real, fake, names, settings, result):
     if not names:
         return
     counts = []
-    for image in fake.files:
+    for image in Bar(len(fake), "images").over(fake.files):
         predicted, true = fake.labels(image), real.labels(image)
         _check_size(real, fake, image, true, predicted)
         counts.append(segmentation.tally(predicted, true, settings.ignored))

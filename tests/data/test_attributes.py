@@ -133,8 +133,9 @@ def test_values_of_all_spellings(tmp_path):
 
 
 def test_training_without_an_attribute_file_says_what_is_read(tmp_path):
-    with pytest.raises(InputError, match=r"no attribute file .*list_attr_celeba\.txt.*--attr_path"):
+    with pytest.raises(InputError, match=r"no attribute file .*list_attr_celeba\.txt.*--attr_path") as caught:
         dataset(folders(tmp_path, any=2), "celeba")
+    assert "--dataset_mode labelled_folders" in str(caught.value)
     with pytest.raises(InputError, match="there is no such folder"):
         dataset(tmp_path / "nowhere", "celeba")
 

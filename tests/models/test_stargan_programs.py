@@ -13,6 +13,7 @@ import test as test_program
 import train as train_program
 from datasets.make_shapes import make
 from models import networks
+from models.multi_domain import MultiDomainModel
 from options.test_options import TestOptions
 from scripts import import_stargan_checkpoint
 from util.errors import InputError
@@ -71,6 +72,19 @@ def test_attributes_from_file_to_page(shapes, tmp_path, capsys):
     assert files(page) == {f"{n}_{label}.png" for n in names for label in ("real_A", *SHAPES[1:5])} and len(names) == 2
     html = (page / "plain.html").read_text()
     assert html.count("<img") == 2 * 5 and "Red_Fill" in html
+
+
+def test_fixed_samples_are_translated_to_every_target_with_the_labels_of_the_data(shapes, tmp_path, monkeypatch):
+    def recognise(self, images, targets):
+        raise AssertionError("the labels are known")
+
+    monkeypatch.setattr(MultiDomainModel, "attributes_for", recognise)
+    run = train(tmp_path, shapes / "attributes", *SHAPES, "--display_samples", "2")
+    lines = (run / "web" / "assets" / "samples.js").read_text().splitlines()
+    shown = [json.loads(f"[{line.removeprefix('metamer.sample(').removesuffix(');')}]")[:3] for line in lines]
+    assert [(number, epoch) for number, epoch, _ in shown] == [(1, 1), (2, 1), (1, 2), (2, 2)]
+    assert all(list(files) == ["real_A", *SHAPES[1:5]] for _, _, files in shown)
+    assert all((run / "web" / file).is_file() for _, _, files in shown for file in files.values())
 
 
 def test_chosen_targets_and_batches_change_no_picture(shapes, tmp_path):

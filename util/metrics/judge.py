@@ -3,7 +3,7 @@
 It is trained on the data's own two domains and knows no other images, so that it needs no published weights.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -48,21 +48,31 @@ class Judge(nn.Module):
         return (self(images) > 0).float()
 
 
-def read_all(paths: list[str], size: int, opener: Callable) -> torch.Tensor:
+def read_all(paths: Iterable[str], size: int, opener: Callable) -> torch.Tensor:
     """The images at size x size (N, 3, size, size), 8-bit. They stay in memory: 64x64 is 12 kB each."""
     resized = (np.asarray(opener(path).resize((size, size), Image.Resampling.BILINEAR)) for path in paths)
     return torch.from_numpy(np.stack(list(resized))).permute(0, 3, 1, 2).contiguous()
 
 
-def train(domain_a: torch.Tensor, domain_b: torch.Tensor, steps: int, seed: int, batch_size: int = 32) -> Judge:
-    """A judge of the images; equal images, steps and seed give equal weights on the same machine."""
+def train(
+    domain_a: torch.Tensor,
+    domain_b: torch.Tensor,
+    steps: int,
+    seed: int,
+    batch_size: int = 32,
+    counted: Callable[[Iterable], Iterable] = iter,
+) -> Judge:
+    """A judge of the images; equal images, steps and seed give equal weights on the same machine.
+
+    `counted` wraps the iterable of the steps, to show the progress.
+    """
     seeding.seed_build(seed)
     judge = Judge(domain_a.shape[-1])
     optimizer = torch.optim.AdamW(judge.parameters(), lr=1e-3, weight_decay=1e-2)
     generator = np.random.default_rng(seed)
     half = max(1, batch_size // 2)
     truth = torch.cat([torch.zeros(half), torch.ones(half)])
-    for _ in range(steps):
+    for _ in counted(range(steps)):
         batch = torch.cat([each[generator.integers(len(each), size=half)] for each in (domain_a, domain_b)])
         if generator.random() < 0.5:
             batch = batch.flip(3)

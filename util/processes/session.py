@@ -11,8 +11,9 @@ import inspect
 import os
 import sys
 import uuid
+import warnings
 
-from util.errors import InputError
+from util.errors import InputError, Notice
 
 # Signals that a job system may send, and the exit status with which the program answers each.
 EXIT_CODES = {"SIGTERM": 143, "SIGINT": 130, "SIGUSR1": 0}
@@ -187,11 +188,16 @@ def _answer(store, other, number):
 
 @contextlib.contextmanager
 def _quiet_unless_rank0():
-    """Standard output of the other ranks is discarded; their errors and warnings (stderr) are kept."""
+    """Standard output and Notices of the other ranks are discarded; their errors and warnings (stderr) are kept."""
     if _rank == 0:
         yield
         return
-    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", Notice)
         yield
 
 

@@ -16,13 +16,14 @@ _open: list[Bar] = []
 
 
 class Bar:
-    """``update()`` counts what is done of `total`; a context manager, or ``close()``.
+    """``update()`` counts what is done of `total` (None: unknown); a context manager, or ``close()``. The unit "B" is
+    shown in kilobytes and megabytes.
 
     While a bar is on the terminal, lines that the program prints appear above it.
     """
 
-    def __init__(self, total: float, unit: str, title: str = "", done: float = 0, silent: bool = False) -> None:
-        self.total, self.unit, self.done = total, unit, done
+    def __init__(self, total: float | None, unit: str, title: str = "", done: float = 0, silent: bool = False) -> None:
+        self.total, self.unit, self.title, self.done = total, unit, title, done
         self._first, self._start = done, time.monotonic()
         self._pause = FIRST_LINE
         self._due = self._start + self._pause
@@ -30,7 +31,9 @@ class Bar:
         self._stdout: Any = None
         self._bar = None
         if not silent and sys.stderr.isatty():
-            settings = {"unit": f" {unit}", "dynamic_ncols": True, "smoothing": 0.05, "leave": False}
+            scaled = unit == "B"
+            settings = {"unit": unit if scaled else f" {unit}", "unit_scale": scaled, "smoothing": 0.05}
+            settings |= {"dynamic_ncols": True, "leave": False}
             self._bar = tqdm(total=total, initial=done, desc=title or None, **settings)
             self._stdout, sys.stdout = sys.stdout, _Above(sys.stdout, self._bar)
             _open.append(self)
@@ -63,10 +66,13 @@ class Bar:
 
     def line(self) -> str:
         """What is done, the rate and the time left, in words."""
-        share = f" ({100 * self.done / self.total:.0f} %)" if self.total else ""
+        scale, unit = (1e-6, "MB") if self.unit == "B" else (1, self.unit)
+        share = f" of {self.total * scale:,.0f}" if self.total else ""
+        percent = f" ({100 * self.done / self.total:.0f} %)" if self.total else ""
         rate = (self.done - self._first) / max(time.monotonic() - self._start, 1e-9)
-        left = f", {duration((self.total - self.done) / rate)} left" if rate > 0 else ""
-        return f"progress: {self.done:,} of {self.total:,} {self.unit}{share}, {rate:.3g} {self.unit}/s{left}"
+        left = f", {duration((self.total - self.done) / rate)} left" if rate > 0 and self.total else ""
+        done = f"{self.title or 'progress'}: {self.done * scale:,.0f}{share} {unit}{percent}"
+        return f"{done}, {rate * scale:.3g} {unit}/s{left}"
 
     def over(self, items: Iterable) -> Iterator:
         """The items, each counted when its turn is over."""

@@ -80,6 +80,25 @@ def test_the_items_of_a_tool_are_counted(clock):
     assert bar.done == 3
 
 
+def test_bytes_are_counted_in_megabytes_and_a_title_tells_the_tasks_of_a_log_apart(clock):
+    bar = Bar(40_000_000, "B", "horses.zip", done=10_000_000)
+    clock.now += 10
+    bar.update(10_000_000)
+    assert bar.line() == "horses.zip: 20 of 40 MB (50 %), 1 MB/s, 20 s left"
+
+
+def test_without_a_total_what_is_done_is_counted(clock, monkeypatch):
+    bar = Bar(None, "files", "unpacking")
+    clock.now += 10
+    bar.update(20)
+    assert bar.line() == "unpacking: 20 files, 2 files/s"
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with Bar(None, "files") as bar:
+        bar.update(3)
+        bar.note("still going")
+        assert "3 files" in sys.stderr.getvalue()
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(45, "45 s"), (200, "3 min"), (12_000, "3 h 20 min"), (187_000, "2 d 3 h"), (3590, "1 h 0 min")],

@@ -70,12 +70,23 @@ def test_a_resumed_run_shows_the_same_images(unpaired, tmp_path):  # noqa: F811
     assert stored(run) != before and stored(run)["phase"] == "val"
 
 
-@pytest.mark.parametrize("model", ["cut", "template"])
-def test_in_other_models(model, unpaired, tmp_path):  # noqa: F811
-    words = ["--model", model, *CYCLE_GAN[2:], *SAMPLES, "--n_epochs_decay", "0"]
-    words += ["--netF_nc", "8", "--nce_layers", "0,4"] if model == "cut" else ["--dataset_mode", "unaligned"]
-    run = train(unpaired, tmp_path, *words)
-    assert list(listed(run)[0][2]) == ["real_A", "fake_B" if model == "cut" else "output"]
+CONTRASTIVE = ("--netF_nc", "8", "--nce_layers", "0,4", "--num_patches", "8")
+BOTH_WAYS = ["real_A", "fake_B", "real_B", "fake_A"]
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "labels"),
+    [
+        ("cut", CONTRASTIVE, ["real_A", "fake_B"]),
+        ("template", ("--dataset_mode", "unaligned"), ["real_A", "output"]),
+        ("dclgan", CONTRASTIVE, BOTH_WAYS),
+        ("simdcl", CONTRASTIVE, BOTH_WAYS),
+    ],
+)
+def test_in_other_models(model, words, labels, unpaired, tmp_path):  # noqa: F811
+    run = train(unpaired, tmp_path, "--model", model, *CYCLE_GAN[2:], *SAMPLES, "--n_epochs_decay", "0", *words)
+    assert [(number, epoch, list(files)) for number, epoch, files in listed(run)] == [(1, 1, labels), (2, 1, labels)]
+    assert all((run / "web" / file).is_file() for _, _, files in listed(run) for file in files.values())
 
 
 def test_an_image_that_cannot_be_read_costs_the_samples_only(unpaired, tmp_path, capsys):  # noqa: F811
