@@ -10,11 +10,13 @@ import numpy as np
 import torch
 
 from data.conversion import Converter, check_tensor, to_picture
+from models.reach import overlap_for, reach_of_call
 from models.tiling import TiledModel, Tiling
 from util.run.progress import is_paired
 from util.util import source_side
 
 ALL = slice(None)
+PROBE = 64  # pixels of an image whose translation shows which networks run
 
 
 class InTiles:
@@ -24,6 +26,7 @@ class InTiles:
         self.translator = translator
         self._lock = threading.Lock()  # the statistics of the norms belong to one image
         self._model: TiledModel | None = None
+        self._reaches: dict[str | None, int | None] = {}  # by direction
 
     def translate(self, image: Any, condition: dict, tiling: Tiling) -> Any:
         """The translation of an image, of the same kind. Of a file, only tiles are ever held as floating point."""
@@ -63,11 +66,23 @@ class InTiles:
             return
         with self._lock:
             tiled = self._model = self._model or TiledModel(translator.model)
+            tiling = self._with_overlap(tiling, get, condition)
 
             def run(window):
                 return translator.first_of(window.to(translator.model.device), condition, tiled.model)
 
             yield from tiled.translate(get, size, tiling, run)
+
+    def _with_overlap(self, tiling: Tiling, get: Callable, condition: dict) -> Tiling:
+        """With the overlap that the generator of this direction needs; its reach is measured once."""
+        model, direction = self.translator.model, condition.get("direction")
+        nets = [getattr(model, "net" + name) for name in model.generator_names]
+        if direction not in self._reaches:
+            window = get(slice(0, PROBE), slice(0, PROBE))
+            self._reaches[direction] = reach_of_call(nets, lambda: self.translator.translate_batch(window, **condition))
+        assert self._model is not None
+        multiple = self._model.statistics.multiple
+        return tiling._replace(overlap=overlap_for(tiling.overlap, self._reaches[direction], multiple, nets))
 
     def of_batch(self, data: dict) -> tuple[dict, list]:
         """(name -> pictures, paths) of a batch of a data set: the images that are translated, their translations, and

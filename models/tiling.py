@@ -11,13 +11,14 @@ about n / 2 + 1 times the calculations of the whole image: 12 times for a ResNet
 
 The result equals that of the whole image but for rounding (1e-10 in float64, 1e-3 in float32 with values in [-1, 1]) if
 
-- three quarters of the overlap are at least the radius that a pixel of the result depends on: 44 pixels for
-  resnet_4blocks, 60 for resnet_6blocks, 84 for resnet_9blocks, and 9 more with antialiasing. Overlaps of 60, 80 and 112
-  (72, 92 and 124) are enough; with a smaller overlap pixels near the borders of tiles differ, slightly;
+- three quarters of the overlap are at least the distance from which a pixel of the result depends on the input. Without
+  a given overlap models/reach.py measures this distance: 44 pixels for resnet_4blocks, 60 for resnet_6blocks, 84 for
+  resnet_9blocks, and 9 more with antialiasing. With a smaller overlap pixels near the borders of tiles differ slightly;
 - no statistics are estimated from `samples`;
 - the network draws no random numbers (dropout), as each tile would draw its own.
 
-In a U-Net a pixel depends on the whole image: tiles then give another result, and see only their window.
+In a U-Net a pixel depends on the whole image: tiles then give another result, and see only their window. A Notice says
+which of these conditions does not hold.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Tiling(NamedTuple):
     """Sizes in pixels; see the text above."""
 
     tile: int
-    overlap: int = 64
+    overlap: int | None = None  # None: what the network needs
     samples: int | None = None
 
     def check(self) -> None:
@@ -61,6 +62,7 @@ class Tiling(NamedTuple):
 
     def spans(self, side: int, multiple: int) -> list[Span]:
         """The tiles along an axis of `side` pixels; ranges and windows start at multiples of `multiple`."""
+        assert self.overlap is not None
         tile, overlap = (-(-each // multiple) * multiple for each in (self.tile, self.overlap))
         return [
             Span(start, min(start + tile, side), max(0, start - overlap), min(start + tile + overlap, side))
@@ -159,6 +161,7 @@ class TiledModel:
         """
         rows, columns = (tiling.spans(side, self.statistics.multiple) for side in size)
         self._measure(get, rows, columns, tiling, run)
+        assert tiling.overlap is not None
         ramp = min(tiling.overlap // 4, tiling.tile // 2)
         strip, top = None, 0  # the rows from `top` on that are not complete
         for row in rows:

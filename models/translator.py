@@ -71,7 +71,7 @@ class Translator:
         tile: int | None = None,
         batch_size: int | None = None,
         target: Any = None,
-        tile_overlap: int = 64,
+        tile_overlap: int | None = None,
         tile_samples: int | None = None,
     ) -> Any:
         """The translation of an image, or a list of them for a list: of the same kind and size (see data.conversion).

@@ -191,7 +191,8 @@ def add_testing(parser: OptionParser) -> None:
     flag("--results_dir", default="./results/", help="where the result pages go")
     flag("--num_test", type=count, default=float("inf"), help="test this many images at most")
     flag("--tile", type=Int(16), help="translate large images in tiles of so many pixels, with less memory")
-    flag("--tile_overlap", type=Int(0), default=64, help="pixels around a tile that its network sees")
+    help = "pixels around a tile that its network sees (none given: as many as it needs for an exact result)"
+    flag("--tile_overlap", type=Int(0), help=help)
     help = "measure the norms' statistics on this many tiles: faster and less exact (none given: on all tiles)"
     flag("--tile_samples", type=Int(1), help=help)
     flag("--phase", default="test", help=PHASE, scope="data", restore=False, topic=DATA)

@@ -69,7 +69,8 @@ def read_options(command_line):
 
 def add_tiles(add):
     add("--tile", type=Int(16), help="translate large images in tiles of so many pixels, with less memory")
-    add("--tile_overlap", type=Int(0), default=64, help="pixels around a tile that its network sees")
+    help = "pixels around a tile that its network sees (none given: as many as it needs for an exact result)"
+    add("--tile_overlap", type=Int(0), help=help)
     help = "measure the norms' statistics on this many tiles: faster and less exact (none given: on all tiles)"
     add("--tile_samples", type=Int(1), help=help)
 

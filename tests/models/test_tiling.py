@@ -5,6 +5,7 @@ import io
 import itertools
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from scripts.runs import CUT, CYCLE_GAN, PIX2PIX, SMALL, STARGAN, make_run
 from test_programs import ROOT
 
 import metamer
+from models import networks
+from models.reach import reach
 from models.tiling import Tiling
-from util.errors import InputError
+from util.errors import InputError, Notice
 
 SMALL_STARGAN = (*STARGAN, "--d_conv_dim", "4", "--g_repeat_num", "2", "--image_size", "64")
 
@@ -88,6 +91,63 @@ def test_every_kind_of_norm_in_float32(load, words):
     whole = call(images, **target)
     assert (call(images, tile=64, tile_overlap=72, **target) - whole).abs().max() < 1e-3
     assert torch.equal(call(images, tile=200, **target), whole)  # no larger than a tile
+
+
+@pytest.mark.parametrize("words", [CYCLE_GAN, CUT, SMALL_STARGAN])
+def test_without_an_overlap_tiles_see_what_the_network_needs(load, words):
+    call = load(*words)
+    images = as_tensor(picture(40, 150))
+    target = {"target": "Male"} if words is SMALL_STARGAN else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Notice)
+        tiled = call(images, tile=48, **target)
+    assert (tiled - call(images, **target)).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("words", "radius"),
+    [
+        (("resnet_4blocks", True), 44),
+        (("resnet_6blocks", True), 60),
+        (("resnet_9blocks", True), 84),
+        (("resnet_6blocks", False), 69),
+        (("unet_128", True), None),
+    ],
+)
+def test_the_reach_of_a_network(words, radius):
+    name, plain = words
+    net = networks.define_G(3, 3, 2, name, norm="instance", no_antialias=plain, no_antialias_up=plain)
+    found = reach(net, (torch.zeros(1, 3, 8, 8),))
+    assert found is None if radius is None else radius <= found <= radius + 3
+    if radius is not None:  # a change at this distance does not reach the pixel; a change a little nearer does
+        with torch.no_grad():
+            net = without_norms(net).double()
+            for distance, touches in ((found + 1, False), (radius - 4, True)):
+                images = torch.zeros(2, 3, 16, 512, dtype=torch.float64)
+                images[1, :, :, 256 + distance :] = 1
+                made = net(images)
+                assert (made[0, ..., 256] != made[1, ..., 256]).any() == touches
+
+
+def without_norms(net):
+    for module in list(net.modules()):
+        for name, part in module.named_children():
+            if isinstance(part, torch.nn.InstanceNorm2d):
+                setattr(module, name, torch.nn.Identity())
+    return net
+
+
+@pytest.mark.parametrize(
+    ("words", "overlap", "said"),
+    [
+        (CYCLE_GAN, 16, "tile_overlap 16: the generator needs 64"),
+        (PIX2PIX, None, "looks further than 256 pixels"),
+        (PIX2PIX, None, "dropout draws other numbers in each tile"),
+    ],
+)
+def test_what_is_not_exact_is_said(load, words, overlap, said):
+    with pytest.warns(Notice, match=said):
+        load(*words)(picture(150, 140), tile=128, tile_overlap=overlap)
 
 
 def test_arrays_pictures_and_lists(load):
