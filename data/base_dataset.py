@@ -121,7 +121,7 @@ def get_transform(
             raise InputError(f"--preprocess {word}: only for data sets that pass a size to get_transform")
         stages.append(partial(transforms.fix_size, size=given("size"), method=method))
     if "resize" in word:
-        said = {"crop_size": crop_size, "word": word, "training": getattr(opt, "isTrain", True)}
+        said = {"crop_size": crop_size, "word": word}
         stages.append(partial(transforms.squeeze, size=(load_size.width, load_size.height), method=method, **said))
     elif "scale_width" in word:
         stages.append(partial(transforms.scale_width, target_width=load_size.width, crop_size=crop_size, method=method))

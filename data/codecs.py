@@ -6,16 +6,15 @@ asks for them.
 
 from __future__ import annotations
 
-import importlib
-import io
 import os
 import struct
 import zlib
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from PIL import Image
 
+from data import tiff
 from util.errors import InputError
 
 NUMPY = (".npy", ".npz")
@@ -23,15 +22,6 @@ EXACT_IN_PIL = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 BITS, SAMPLES = 258, 277  # TIFF tags
 PNG_START = b"\x89PNG\r\n\x1a\n"
-TURNS = {2: (0, 1), 3: (2, 0), 4: (2, 1), 5: (1, 1), 6: (3, 0), 7: (3, 1), 8: (1, 0)}  # quarter turns, then mirrored
-
-
-def need(package: str, what: str) -> Any:
-    """The package, or an InputError that names it."""
-    try:
-        return importlib.import_module(package)
-    except ImportError:
-        raise InputError(f"{what} needs the package {package}: python -m pip install {package}") from None
 
 
 def kind_of(file: str | os.PathLike | IO[bytes], name: str) -> str | None:
@@ -103,7 +93,7 @@ def read(file: str | os.PathLike | IO[bytes], kind: str) -> tuple[np.ndarray, di
     """(array (H, W) or (H, W, C) the right way up, its colour profile and EXIF data) of a file of that kind_of."""
     if kind in ("NPY", "NPZ"):
         return _read_numpy(file, kind), {}
-    return _read_png(file) if kind == "PNG" else _read_tiff(file)
+    return _read_png(file) if kind == "PNG" else tiff.read(file)
 
 
 def _read_numpy(file, kind):
@@ -117,7 +107,7 @@ def _read_numpy(file, kind):
 
 
 def _read_png(file):
-    codecs = need("imagecodecs", "a PNG file with 16 bits for each colour")
+    codecs = tiff.need("imagecodecs", "a PNG file with 16 bits for each colour")
     content = file.read() if not isinstance(file, str | os.PathLike) else open(file, "rb").read()  # noqa: SIM115
     notes = {}
     for kind, body in _chunks(content):
@@ -136,26 +126,6 @@ def _chunks(content):
         place += 12 + length
 
 
-def _read_tiff(file):
-    tifffile = need("tifffile", "this kind of TIFF file")
-    with tifffile.TiffFile(file) as tiff:
-        series, tags = tiff.series[0], tiff.pages[0].tags
-        array, axes = series.asarray(), series.axes
-        turn = tags[274].value if 274 in tags else 1
-        notes = {"icc_profile": bytes(tags[34675].value)} if 34675 in tags else {}
-    rows, columns = axes.index("Y"), axes.index("X")
-    array = np.moveaxis(array, (rows, columns), (0, 1))
-    array = array.reshape(*array.shape[:2], -1) if array.ndim > 2 else array
-    return turned(array, int(turn)), notes
-
-
-def turned(array: np.ndarray, orientation: int) -> np.ndarray:
-    """The array (H, W, ...) turned as an EXIF orientation says."""
-    quarters, mirrored = TURNS.get(orientation, (0, 0))
-    array = np.rot90(array, quarters)
-    return array[:, ::-1] if mirrored else array
-
-
 def write(file: IO[bytes], array: np.ndarray, ending: str, notes: dict) -> bool:
     """Write an array (H, W) or (H, W, C) where PIL can't; False where PIL should write it.
 
@@ -168,14 +138,9 @@ def write(file: IO[bytes], array: np.ndarray, ending: str, notes: dict) -> bool:
     if _pil_writes(array.dtype, channels, ending):
         return False
     if ending in (".tif", ".tiff"):
-        colour = channels in (3, 4) and array.dtype.kind == "u"
-        settings = {"photometric": "rgb" if colour else "minisblack", "iccprofile": notes.get("icc_profile")}
-        layout = {"planarconfig": "contig"} if channels > 1 else {}
-        content = io.BytesIO()  # tifffile wants a name of the file
-        need("tifffile", "writing this kind of TIFF file").imwrite(content, array, **settings, **layout)
-        file.write(content.getbuffer())
+        tiff.write(file, array, notes)
     elif ending == ".png" and array.dtype == np.uint16 and channels <= 4:
-        codecs = need("imagecodecs", "a PNG file with 16 bits for each colour")
+        codecs = tiff.need("imagecodecs", "a PNG file with 16 bits for each colour")
         file.write(_with_notes(codecs.png_encode(np.ascontiguousarray(array)), notes))
     else:
         holds = "8 or 16 bits and up to 4 channels" if ending == ".png" else "8 bits and up to 4 channels"

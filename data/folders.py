@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from itertools import islice
 
-from data.image_names import is_shard
+from data.image_names import MENDS, UNREAD, is_shard
 from data.image_paths import EXTENSIONS, image_rule, make_dataset
 from data.loading.archive import met_below
 from util.errors import InputError, nearest
@@ -49,8 +49,6 @@ def find_images(opt, name, tree, note=""):
 
 OTHER_IMAGES = (
     ".gif",
-    ".heic",
-    ".heif",
     ".jp2",
     ".jxl",
     ".psd",
@@ -66,8 +64,10 @@ def other_kinds(folder, most=10_000):
     """3 .gif, 1 .avif files below the folder, which are not read: of images of other kinds; "" without them."""
     names = (name for _, _, files in os.walk(folder) for name in files)
     endings = Counter(os.path.splitext(name)[1].lower() for name in islice(names, most))
-    found = [f"{count} {ending}" for ending, count in endings.most_common() if ending in OTHER_IMAGES]
-    return f"{', '.join(found)} files, which are not read: convert them, for example to .png" if found else ""
+    found = [f"{count} {ending}" for ending, count in endings.most_common() if ending in (*OTHER_IMAGES, *UNREAD)]
+    mends = [f"{ending} needs {MENDS[ending]}" for ending in UNREAD if ending in endings]
+    mend = "; ".join(mends) or "convert them, for example to .png"
+    return f"{', '.join(found)} files, which are not read: {mend}" if found else ""
 
 
 def describe_all(root, folder, there):

@@ -7,8 +7,16 @@ Users of the original programs read further kinds of files in one of two ways, a
 import os
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".npy", ".npz")
+# Endings of formats that need more than the oldest Pillow, and the module that reads them.
+OPTIONAL = {".avif": "PIL._avif", ".heic": "pillow_heif", ".heif": "pillow_heif"}
+MENDS = {".avif": "Pillow 11.3 or newer", ".heic": "the package pillow-heif", ".heif": "the package pillow-heif"}
+UNREAD = tuple(ending for ending, module in OPTIONAL.items() if find_spec(module) is None)
+EXTENSIONS = (
+    *(".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp", ".npy", ".npz"),
+    *(ending for ending in OPTIONAL if ending not in UNREAD),
+)
 IMG_EXTENSIONS = [spelling for extension in EXTENSIONS for spelling in (extension, extension.upper())]
 
 SHARD = ".tar"
@@ -30,6 +38,12 @@ def image_rule() -> Callable[[str], bool]:
 def rule_key() -> list[str] | None:
     """What a stored listing depends on besides the folder: the endings; None for a function of a plug-in."""
     return sorted(_endings()) if image_rule() is is_image_file else None
+
+
+def unread_ending(filename: str) -> str | None:
+    """The ending of a name of an image that a package is missing for, else None."""
+    ending = os.path.splitext(filename)[1].lower()
+    return ending if ending in UNREAD and not os.path.basename(filename).startswith(".") else None
 
 
 _known: tuple[int, tuple[str, ...]] = (0, ())  # number of IMG_EXTENSIONS, and their distinct lower-case forms

@@ -4,18 +4,22 @@ import contextlib
 import os
 import stat
 import time
+import warnings
+from collections import Counter
 
 from data.image_names import (
     EXTENSIONS,
     IMG_EXTENSIONS,
+    MENDS,
     image_rule,
     is_compressed,
     is_image_file,
     is_shard,
     rule_key,
+    unread_ending,
 )
 from data.loading import archive, index
-from util.errors import InputError
+from util.errors import InputError, Notice
 
 __all__ = ["EXTENSIONS", "IMG_EXTENSIONS", "is_image_file", "make_dataset"]
 
@@ -32,6 +36,7 @@ def make_dataset(dir, max_dataset_size=float("inf")):
     if not os.path.isdir(dir):
         raise InputError(f"{dir}: there is no such folder")
     listing, prefix = list_folder(dir), os.path.join(dir, "")
+    say_unread(dir, listing)
     paths = [prefix + name for name in listing["images"]]
     shards, compressed = ([prefix + name for name in listing[kind]] for kind in ("shards", "compressed"))
     if compressed and (shards or not paths):  # beside loose images it may be what they were unpacked from
@@ -44,13 +49,23 @@ def make_dataset(dir, max_dataset_size=float("inf")):
     return paths[: int(min(max_dataset_size, len(paths)))]
 
 
+def say_unread(dir, listing):
+    """Say which images are left out because a package is missing."""
+    endings = Counter(unread_ending(name) for name in listing.get("unread", ()))
+    for ending, count in endings.items() if listing["images"] else ():  # without images the folder is an error
+        warnings.warn(Notice(f"{dir}: {count} {ending} files are left out: they need {MENDS[ending]}"), stacklevel=3)
+
+
 def list_folder(dir):
-    """{"images", "shards", "compressed": names below `dir`, sorted; "watched": see _walk}; big ones from the index."""
+    """{"images", "shards", "compressed", "unread": names below `dir`, sorted; "watched": see _walk}.
+
+    Big ones are kept in the index. "unread" are images that a package is missing for.
+    """
     kept = _kept(dir)
     if kept is not None:
         return kept
     moment, start = time.time_ns(), time.perf_counter()
-    found, watched, entries = {"images": [], "shards": [], "compressed": []}, {}, 0
+    found, watched, entries = {"images": [], "shards": [], "compressed": [], "unread": []}, {}, 0
     is_image = image_rule()
     skip = len(os.path.join(dir, ""))
     with contextlib.ExitStack() as stack:
@@ -129,7 +144,7 @@ def _kind(entry, is_image):
     elif is_shard(name):
         kind = "shards"
     else:
-        kind = "compressed" if is_compressed(name) else None
+        kind = "compressed" if is_compressed(name) else "unread" if unread_ending(name) else None
     return kind if kind and (entry.is_symlink() or entry.is_file()) else None
 
 

@@ -62,13 +62,13 @@ def of_bits(path: object, picture: Picture) -> None:
         )
 
 
-def of_proportions(old: tuple[int, int], new: tuple[int, int], crop: Sides, word: str, training: bool) -> None:
+def of_proportions(old: tuple[int, int], new: tuple[int, int], crop: Sides, word: str) -> None:
     """Of sizes (width, height) before and after --preprocess `word`: are the proportions as they were?"""
     change = (old[0] / old[1]) / (new[0] / new[1])
     if 1 / BENT <= change <= BENT:
         return
     width = max(new[0], math.ceil(crop.height * old[0] / old[1]))
-    mend = f"scale_width_and_crop --load_size {width} keeps the proportions" if training else "none keeps its size"
     before, after = ("{}x{}".format(*size) for size in (old, new))
-    text = f"--preprocess {word}: an image of {before} pixels is squeezed to {after}; --preprocess {mend}"
-    say_once("proportions", text)
+    text = f"--preprocess {word}: an image of {before} pixels is squeezed to {after}; to keep the proportions"
+    mend = f"train with --preprocess scale_width_and_crop --load_size {width}, and test with --preprocess none"
+    say_once("proportions", f"{text} {mend}")

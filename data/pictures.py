@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, features
 
 from data import codecs, notices
+from data.image_names import MENDS, unread_ending
 from data.loading.archive import source
 from data.values import SIXTEEN_BIT, Picture, from_pil, of_array, to_pil, turn_of, upright
 from util.errors import InputError
@@ -48,13 +49,14 @@ def read(path: str | os.PathLike, data_range: tuple[float, float] | None = None)
     except MemoryError:
         raise
     except Exception as error:  # decoders raise many types of exceptions for damaged files
-        raise InputError(f"{os.fspath(path)}: {reason(error)}") from error
+        raise InputError(f"{os.fspath(path)}: {reason(error, path)}") from error
 
 
 LOSSLESS: dict[str, dict] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"lossless": True},
     "AVIF": {"quality": 95},
+    "HEIF": {"quality": 95},
 }
 
 
@@ -101,7 +103,7 @@ def open_image(path):
     except MemoryError:
         raise
     except Exception as error:  # decoders raise whatever their parsing stumbles over
-        raise InputError(f"{path}: {reason(error)}") from error
+        raise InputError(f"{path}: {reason(error, path)}") from error
 
 
 def to_rgb(image):
@@ -124,8 +126,10 @@ def from_gray(image, white, kind):
     return Image.fromarray(np.rint(gray * (255 / white)).astype(np.uint8)).convert("RGB")
 
 
-def reason(error):
+def reason(error, path=""):
     """Why a decoder gave up, in one line."""
+    if ending := unread_ending(os.fspath(path)):
+        return f"{ending} files need {MENDS[ending]}"
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, Image.UnidentifiedImageError):
         return f"not an image of a kind that can be read ({', '.join(FORMATS)})"

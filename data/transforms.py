@@ -51,9 +51,9 @@ def resize(image, size, method=BICUBIC):
     return image if image.size == tuple(size) else image.resize(size, method)
 
 
-def squeeze(image, size, method=BICUBIC, crop_size=1, word="resize", training=True):
+def squeeze(image, size, method=BICUBIC, crop_size=1, word="resize"):
     """resize() to proportions that are not those of the image, which is said once; `word` is that of --preprocess."""
-    notices.of_proportions(image.size, size, sides(crop_size), word, training)
+    notices.of_proportions(image.size, size, sides(crop_size), word)
     return resize(image, size, method)
 
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from data.tiff import description_of
+
 SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
@@ -53,7 +55,7 @@ def upright(image: Image.Image) -> Image.Image:
     exif = image.getexif()
     exif.pop(ORIENTATION, None)
     result = image.transpose(turn)
-    result.info = {**image.info, "exif": exif.tobytes()}
+    result.info = {**image.info, "exif": description_of(exif) if image.format == "TIFF" else exif.tobytes()}
     return result
 
 
@@ -64,6 +66,8 @@ def from_pil(image: Image.Image, data_range: tuple[float, float] | None = None) 
     """A PIL image as a Picture: gray and colour with transparency as they are, other modes of 8 bits as RGB."""
     mode = image.mode
     notes = {key: image.info[key] for key in KEPT if image.info.get(key)}
+    if image.format == "TIFF" and "exif" not in notes and (described := description_of(image.getexif())):
+        notes["exif"] = described
     if mode in SIXTEEN_BIT or mode == "F":
         array = np.asarray(image)
         if mode == "I" and data_range is None and array.min() >= 0 and array.max() <= 65535:
@@ -125,7 +129,9 @@ def to_pil(picture: Picture) -> Image.Image | None:
         image = Image.fromarray(array[:, :, 0] if channels == 1 else array, ("L", "LA", "RGB", "RGBA")[channels - 1])
         return _in_mode(image, mode, picture.notes)
     if channels == 1 and (array.dtype in (np.uint16, np.int32) or array.dtype == np.float32):
-        return Image.fromarray(np.ascontiguousarray(array[:, :, 0]))
+        image = Image.fromarray(np.ascontiguousarray(array[:, :, 0]))
+        image.info.update(picture.notes)
+        return image
     return None
 
 

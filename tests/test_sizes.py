@@ -49,7 +49,7 @@ def quiet(function, *words, **settings):
         ("fastcut", CONTRASTIVE),
         ("dclgan", CONTRASTIVE),
         ("simdcl", CONTRASTIVE),
-        ("sincut", (*CONTRASTIVE[2:], "--ngf", "1", "--ndf", "1", "--netG", "smallstylegan2")),
+        ("sincut", (*CONTRASTIVE[2:], "--netG", "smallstylegan2", "--netD", "tilestylegan2", "--D_patch_size", "16")),
         ("template", SMALL),
     ],
 )

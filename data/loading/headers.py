@@ -67,4 +67,4 @@ def trouble(path: str) -> str | None:
     except MemoryError:
         raise
     except Exception as error:  # decoders raise whatever their parsing stumbles over
-        return reason(error)
+        return reason(error, path)

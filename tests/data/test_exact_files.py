@@ -62,6 +62,28 @@ def test_a_file_is_written_and_read_exactly(name, tmp_path):
     assert picture.alpha == (name.startswith(("alpha", "grayalpha")))
 
 
+@pytest.mark.parametrize("name", ["colour16.tif", "five16.tif", "gray16.tif", "colour8.tif"])
+def test_the_exif_data_of_a_tiff_file_is_kept(name, tmp_path):
+    need("five16.tif")
+    exif = Image.Exif()
+    exif.update({271: "Camera", 315: "Jörg", 306: "2026:01:02 03:04:05", 270: "a stack"})
+    exif.get_ifd(0x8769).update({33434: 0.004, 36867: "2026:01:01 00:00:00", 42036: "a lens"})
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 30.0, 0.0)})
+    notes = {"exif": exif.tobytes(), "icc_profile": b"a profile"}
+    array = values(*FILES[name])
+    for number in (1, 2):  # of the second file, written from the first
+        write(tmp_path / f"{number}.tif", Picture(array, (0, 1), notes=notes))
+        picture = read(tmp_path / f"{number}.tif")
+        array, notes = picture.array, picture.notes
+    assert np.array_equal(array, values(*FILES[name]))
+    kept = Image.Exif()
+    kept.load(notes["exif"])
+    assert (kept[271], kept[306], kept[270]) == ("Camera", "2026:01:02 03:04:05", "a stack")
+    assert kept.get_ifd(0x8769)[42036] == "a lens" and float(kept.get_ifd(0x8769)[33434]) == 0.004
+    assert tuple(map(float, kept.get_ifd(0x8825)[2])) == (52, 30, 0)
+    assert 273 not in kept  # where the first file has its pixels
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_picture_comes_back_from_tensors_bit_for_bit(name, tmp_path):
     need(name)

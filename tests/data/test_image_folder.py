@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 from data_help import make_opt, picture, save
 
-from data import image_folder, image_names, image_paths
+from data import folders, image_folder, image_names, image_paths
 from data.folders import find_images
 from data.image_folder import IMG_EXTENSIONS, ImageFolder, default_loader, is_image_file, make_dataset
 from data.loading import index
-from util.errors import InputError
+from data.pictures import open_image
+from util.errors import InputError, Notice
 
 
 def touch(root, *names):
@@ -145,15 +146,32 @@ def test_a_stored_listing_made_under_other_rules_is_not_used(tmp_path, monkeypat
         IMG_EXTENSIONS.remove(".dat")
 
 
+def test_images_that_a_package_is_missing_for_are_named_with_the_package(tmp_path, monkeypatch):
+    readable = [ending for ending in image_names.EXTENSIONS if ending not in image_names.OPTIONAL]
+    for module in (image_names, image_paths, folders):
+        monkeypatch.setattr(module, "UNREAD", (".heic", ".avif"), raising=False)
+    monkeypatch.setattr(image_names, "_known", (len(IMG_EXTENSIONS), tuple(readable)))
+    touch(tmp_path / "trainA", "1.jpg", "2.HEIC", "3.avif", ".4.heic")
+    with pytest.warns(Notice, match=r"trainA: 1 \.heic files are left out: they need the package pillow-heif"):
+        assert found(tmp_path / "trainA") == ["1.jpg"]
+    (tmp_path / "trainA" / "1.jpg").unlink()
+    with pytest.raises(
+        InputError, match=r"which are not read: \.heic needs the package pillow-heif; \.avif needs Pillow"
+    ):
+        find_images(make_opt(dataroot=str(tmp_path), dataset_mode="unaligned"), "trainA", ["trainA", "trainB"])
+    with pytest.raises(InputError, match=r"2\.HEIC: \.heic files need the package pillow-heif"):
+        open_image(tmp_path / "trainA" / "2.HEIC")
+
+
 def test_a_folder_of_other_kinds_says_which(tmp_path):
-    touch(tmp_path / "trainA", "1.gif", "2.GIF", "3.heic", "notes.txt")
+    touch(tmp_path / "trainA", "1.gif", "2.GIF", "3.jxl", "notes.txt")
     opt = make_opt(dataroot=str(tmp_path), dataset_mode="unaligned")
-    with pytest.raises(InputError, match=r"trainA has 2 \.gif, 1 \.heic files, which are not read: convert them"):
+    with pytest.raises(InputError, match=r"trainA has 2 \.gif, 1 \.jxl files, which are not read: convert them"):
         find_images(opt, "trainA", ["trainA", "trainB"])
     opt.dataroot, opt.dataset_mode = str(tmp_path), "single"
     with pytest.raises(InputError) as error:
         find_images(opt, "", [])
-    assert "has 2 .gif, 1 .heic files, which are not read" in str(error.value)
+    assert "has 2 .gif, 1 .jxl files, which are not read" in str(error.value)
     opt.dataroot = str(tmp_path / "trainA")
     with pytest.raises(InputError) as error:
         find_images(opt, "", [])

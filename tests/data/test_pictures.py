@@ -7,7 +7,8 @@ import pytest
 from data_help import picture, save
 from PIL import Image
 
-from data.pictures import open_image
+from data.image_paths import make_dataset
+from data.pictures import open_image, read, write
 from data.values import ORIENTATION, UPRIGHT
 from util.errors import InputError
 
@@ -172,3 +173,13 @@ def test_no_file_stays_open(tmp_path):
     images = [open_image(path) for _ in range(20)]
     after = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
     assert (len(images), after) == (20, before)
+
+
+@pytest.mark.parametrize(("ending", "package"), [("heic", "pillow_heif"), ("avif", "PIL._avif")])
+def test_photos_of_phones_are_found_read_and_written(ending, package, tmp_path):
+    pytest.importorskip(package)
+    levels = np.linspace(0, 255, 32 * 32 * 3).reshape(32, 32, 3).astype(np.uint8)
+    write(tmp_path / f"a.{ending}", Image.fromarray(levels))
+    assert make_dataset(tmp_path) == [str(tmp_path / f"a.{ending}")]
+    for array in (np.asarray(open_image(tmp_path / f"a.{ending}")), read(tmp_path / f"a.{ending}").array):
+        assert array.shape == levels.shape and np.abs(array.astype(int) - levels).mean() < 4  # the formats are lossy
