@@ -59,14 +59,16 @@ def to_picture(image: Any, data_range: Range | None = None) -> tuple[Picture, Ca
     if isinstance(image, str | os.PathLike):
         return read(image, data_range), _pil_or_array
     if isinstance(image, Image.Image):
-        picture, back = from_pil(image, data_range), _to_pil
-    elif isinstance(image, np.ndarray):
-        picture, back = of_array(image, data_range), _to_array
-    else:
-        raise TypeError(f"{type(image).__name__}: {EXPECTED}")
+        return _noted(from_pil(image, data_range), data_range), _to_pil
+    if isinstance(image, np.ndarray):
+        return _noted(of_array(image, data_range), data_range), _to_array
+    raise TypeError(f"{type(image).__name__}: {EXPECTED}")
+
+
+def _noted(picture: Picture, data_range: Range | None) -> Picture:
     if data_range is None:
-        notices.of_bits("an image", picture)
-    return picture, back
+        notices.of_bits("an image", picture.colours, picture.range)
+    return picture
 
 
 def _to_pil(picture: Picture) -> Image.Image:

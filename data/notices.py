@@ -7,9 +7,9 @@ import math
 import mmap
 import warnings
 
+import numpy as np
 from PIL import Image
 
-from data.values import Picture
 from util.errors import Notice
 from util.flags import Sides
 
@@ -47,11 +47,10 @@ def further_pages(path: object, kind: str) -> None:
     say_once("pages", f"{path}: it has more than one {what}, and only the first is used; {mend}")
 
 
-def of_bits(path: object, picture: Picture) -> None:
-    """Of a picture in the default range: do its values use 16 bits?"""
-    if picture.range != (0, 65535):
+def of_bits(path: object, colours: np.ndarray, low_high: tuple[float, float]) -> None:
+    """Of values without transparency that were given no range: do they use 16 bits?"""
+    if low_high != (0, 65535):
         return
-    colours = picture.array[..., :-1] if picture.alpha else picture.array
     highest = int(colours.max())
     bits = max(8, 2 * math.ceil(highest.bit_length() / 2))
     if bits <= 14:

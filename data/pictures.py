@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 
 import numpy as np
 from PIL import Image, features
@@ -17,6 +18,7 @@ from util.files import replacing
 
 # Listed, so that a file can't pick a decoder that runs other programs (PostScript) whatever it calls itself.
 FORMATS = ["JPEG", "PNG", "BMP", "PPM", "GIF", "TIFF", "WEBP", *(["AVIF"] if features.check("avif") else [])]
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # twice as many pixels are an error
 Image.preinit()  # the common decoders now, instead of all of them at the first image
 with contextlib.suppress(ImportError):  # HEIC, where the package is installed
     import pillow_heif
@@ -44,7 +46,7 @@ def read(path: str | os.PathLike, data_range: tuple[float, float] | None = None)
             colour_png = kind == "PNG" and array.shape[2] in (2, 4)
             picture = of_array(array, data_range)._replace(alpha=colour_png, notes=notes)
         if data_range is None:
-            notices.of_bits(path, picture)
+            notices.of_bits(path, picture.colours, picture.range)
         return picture
     except MemoryError:
         raise

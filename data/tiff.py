@@ -13,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
+from data import notices
 from util.errors import InputError
 
 TURNS = {2: (0, 1), 3: (2, 0), 4: (2, 1), 5: (1, 1), 6: (3, 0), 7: (3, 1), 8: (1, 0)}  # quarter turns, then mirrored
@@ -33,8 +34,6 @@ def need(package: str, what: str) -> Any:
 
 def read(file: str | os.PathLike | IO[bytes]) -> tuple[np.ndarray, dict]:
     """(array (H, W) or (H, W, C) the right way up, its colour profile and EXIF data)."""
-    from data import notices  # imported late: it imports data.values, which imports this file
-
     tifffile = need("tifffile", "this kind of TIFF file")
     with tifffile.TiffFile(file) as tiff:
         series, tags = tiff.series[0], tiff.pages[0].tags
@@ -48,7 +47,7 @@ def read(file: str | os.PathLike | IO[bytes]) -> tuple[np.ndarray, dict]:
     array = array.reshape(*array.shape[:2], -1) if array.ndim > 2 else array
     with contextlib.suppress(Exception):  # damaged EXIF data, or a file of more than 4 GB
         exif = Image.Exif()
-        with contextlib.nullcontext(file) if hasattr(file, "read") else open(file, "rb") as opened:
+        with open(file, "rb") if isinstance(file, str | os.PathLike) else contextlib.nullcontext(file) as opened:
             opened.seek(0)
             exif.load_from_fp(opened)
             if described := description_of(exif):

@@ -36,6 +36,11 @@ class Picture(NamedTuple):
     flat: bool = False  # whether an array without channels (H, W) stands for it
     notes: dict[str, Any] = {}  # icc_profile, exif (upright), dpi
 
+    @property
+    def colours(self) -> np.ndarray:
+        """The channels without transparency."""
+        return self.array[:, :, :-1] if self.alpha else self.array
+
 
 def orientation(image):
     with contextlib.suppress(Exception):  # a picture with broken EXIF data is still a picture

@@ -90,9 +90,13 @@ class MultiDomainModel(BaseModel):
     def translate(self, images, target=None, attributes=None):
         """{target: translated images}; writes no attribute.
 
-        target: None for all of --targets, a text such as "Blond_Hair" or "Brown_Hair+Male", or a dict such as
-        {"Blond_Hair": 1, "Male": 0}. attributes: (N, attributes) of the images, NaN or None where unknown.
+        target: None for all of --targets, a text such as "Blond_Hair" or "Brown_Hair+Male", a dict such as
+        {"Blond_Hair": 1, "Male": 0}, or the generator's condition itself, a tensor (N, c_dim), see labels.columns().
+        attributes: (N, attributes) of the images, NaN or None where unknown.
         """
+        if isinstance(target, torch.Tensor):
+            with networks.counted(self.netG, 0):
+                return {"labels": self.netG(images.to(self.device), target.to(images))}
         targets = self.targets if target is None else self.labels.named(target)
         images = images.to(self.device)
         known = attributes if attributes is None else attributes.to(images)

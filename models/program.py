@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,7 +11,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from models.translator import FOREIGN_MULTIPLE, FOREIGN_SMALLEST, Translator
-from util.errors import InputError
 
 DROPOUT = nn.modules.dropout._DropoutNd
 TRACKING = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
@@ -64,37 +62,49 @@ class Program(nn.Module):
         """The smallest height and width of the input. The translator also takes smaller images."""
         return max(2, self.smallest - self.multiple + 1)
 
+    @property
+    def labels(self) -> list[str]:
+        """Names of the values of a second input (N, values); none for a program that takes images alone."""
+        return []
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.made(images, **self.condition)
+
+    def made(self, images: torch.Tensor, **condition: Any) -> torch.Tensor:
+        """The translations of the images under a condition, as a program gives them."""
         if self.processing:
             low, high = self.data_range
             images = images.permute(0, 3, 1, 2).float().sub(low).div(high - low).mul(2).sub(1)  # (N, C, H, W)
-        made = next(iter(self.translate(images, **self.condition).values()))
+        made = next(iter(self.translate(images, **condition).values()))
         if self.processing:
             made = made.float().add(1).div(2).mul(high - low).add(low)
             made = made.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
         return made
 
-    def example(self) -> torch.Tensor:
-        """Two black images of sides that are no multiples of the stride."""
+    def example(self, batch: int) -> tuple[torch.Tensor, ...]:
+        """Black images of sides that are no multiples of the stride, and labels of zeros."""
         rows, columns = self._example_size()
+        labels = (torch.zeros(batch, len(self.labels)),) if self.labels else ()
         if self.processing:
-            return torch.zeros(2, rows, columns, self.channels, dtype=torch.uint8)
-        return torch.zeros(2, self.channels, rows, columns)
+            return torch.zeros(batch, rows, columns, self.channels, dtype=torch.uint8), *labels
+        return torch.zeros(batch, self.channels, rows, columns), *labels
 
     def _example_size(self) -> tuple[int, int]:
         side = 2 * max(self.multiple, 16)
         return side + 3, side + 1
 
-    def noise(self, takes: dict[str, bool]) -> list[torch.Tensor]:
-        """Batches of noise of several random sizes; of the example's size where the program takes no other."""
+    def noise(self, takes: dict[str, bool]) -> list[tuple[torch.Tensor, ...]]:
+        """Inputs of noise of several random sizes; of the example's size where the program takes no other."""
         draw = np.random.default_rng(0)
         side = max(self.multiple, 32)
-        found = []
+        found: list[tuple[torch.Tensor, ...]] = []
         for batch in (1, 3, 1) if takes["batch"] else (1, 1, 1):
             low = max(self.smallest_side, side // 2)
             size = draw.integers(low, 2 * side, 2) if takes["size"] else self._example_size()
             images = torch.from_numpy(draw.random((batch, self.channels, *size), dtype=np.float32))
-            found.append((images.permute(0, 2, 3, 1) * 255).byte() if self.processing else images * 2 - 1)
+            images = (images.permute(0, 2, 3, 1) * 255).byte() if self.processing else images * 2 - 1
+            labels = torch.from_numpy(draw.integers(0, 2, (batch, len(self.labels)))).float()
+            found.append((images, labels) if self.labels else (images,))
         return found
 
     def description(self) -> dict[str, Any]:
@@ -113,6 +123,29 @@ class Program(nn.Module):
             **{"input": layout, "output": layout, "preprocessing": before, "postprocessing": after, **inside},
             **{"input_channels": self.channels, "stride": self.multiple, "smallest_side": self.smallest_side},
             **{word: OFF if word in self.drops else "none" for word in ("dropout", "noise")},
+        }
+
+
+class LabelledProgram(Program):
+    """A Program of a model with many targets: labels (N, values) are its second input and say what to translate to."""
+
+    def __init__(self, translator: Translator, processing: bool = False) -> None:
+        super().__init__(translator, {}, processing)
+        model: Any = translator.model
+        self._names: list[str] = model.labels.columns()
+
+    @property
+    def labels(self) -> list[str]:
+        return self._names
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return self.made(images, target=labels)
+
+    def description(self) -> dict[str, Any]:
+        return {
+            **super().description(),
+            "labels": f"second input, float32 (N, {len(self.labels)}): 1 for what the result should have, else 0",
+            "label_names": self.labels,
         }
 
 
@@ -183,40 +216,3 @@ def pad_by_index(images: torch.Tensor, multiple: int) -> torch.Tensor:
 
 def _numbers(count: int, beside: torch.Tensor) -> torch.Tensor:
     return torch.arange(count, device=beside.device)
-
-
-def export(program: Program) -> tuple[Any, dict[str, bool]]:
-    """(torch.export program, {"batch": ..., "size": ...}: whether it takes any batch size, any height and width).
-
-    Raises InputError with torch's reason where the network cannot be exported at all.
-    """
-    from torch.export import Dim
-
-    rows, columns = (Dim(name, min=program.smallest_side) for name in ("rows", "columns"))
-    first = 1 if program.processing else 2
-    size, reason = {first: rows, first + 1: columns}, ""
-    example = program.example()
-    for shapes in ({0: Dim("batch"), **size}, size, None):
-        try:
-            exported = _trace(program, example if shapes and 0 in shapes else example[:1], shapes)
-            return exported, {"batch": bool(shapes and 0 in shapes), "size": shapes is not None}
-        except Exception as error:  # torch.export raises many types; the last attempt has the fewest demands
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    raise InputError(f"this network can't be exported: {reason}")
-
-
-def _trace(program: Program, example: torch.Tensor, shapes: dict | None) -> Any:
-    from torch.fx.experimental import _config
-
-    # Otherwise torch.export takes a size of 1 for a constant: the batch, or the innermost map of a U-Net.
-    settings: Any = _config
-    oblivious = settings.patch(backed_size_oblivious=True)
-    with torch.no_grad(), warnings.catch_warnings(), oblivious:
-        warnings.simplefilter("ignore")
-        return torch.export.export(program, (example,), dynamic_shapes={"images": shapes} if shapes else None)
-
-
-def largest_difference(run: Callable, source: Callable, images: list[torch.Tensor]) -> float:
-    """Of `run(images)` and `source(images)` over several batches, in units of the values."""
-    with torch.no_grad():
-        return max(float((run(each).float() - source(each).float()).abs().max()) for each in images)

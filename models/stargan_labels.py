@@ -85,6 +85,10 @@ class Labels:
 
     # --- targets -----------------------------------------------------------------------------------------------------
 
+    def columns(self):
+        """The names of the values of a condition."""
+        return self.names + ["attributes known", "domain known"] * self.both
+
     def usual(self):
         """Every attribute and domain, and the original's combinations as far as the run learns their attributes."""
         combined = [group for size in (2, 3) for group in combinations(COMBINED, size)]

@@ -33,6 +33,8 @@ class InTiles:
         tiling.check()
         if isinstance(image, torch.Tensor):
             check_tensor(image, self.translator.input_channels())
+            if image.dim() == 4 and len(image) == 1:
+                return self._of_tensor(image[0], condition, tiling)[None]
             if image.dim() == 4:
                 return torch.stack([self._of_tensor(sample, condition, tiling) for sample in image])
             return self._of_tensor(image, condition, tiling)
@@ -55,8 +57,12 @@ class InTiles:
         def get(rows, columns):
             return image[None, :, rows, columns].float()
 
-        rows = self._rows(get, tuple(image.shape[1:]), condition, tiling)
-        return torch.cat([made[0] for _, made in rows], dim=1).to(image.device, image.dtype)
+        whole = torch.empty(0)
+        for place, made in self._rows(get, tuple(image.shape[1:]), condition, tiling):
+            if not whole.numel():
+                whole = image.new_empty((made.shape[1], *image.shape[1:]))
+            whole[:, place] = made[0]
+        return whole
 
     def _rows(self, get: Callable, size: tuple[int, int], condition: dict, tiling: Tiling) -> Iterator:
         """(rows, their result (1, C, rows, W)) of an image of `size` = (H, W); `get` gives windows of it."""

@@ -44,7 +44,8 @@ def read_options(command_line):
     add("--output", metavar="FILE", help="the file to write (required)")
     add("--epoch", default="latest", help="which checkpoint of the run")
     add("--direction", help="AtoB | BtoA, for runs that translate both ways (none given: as trained)")
-    add("--target", help="for stargan: the target that is built into the program: Blond_Hair, or Male=1+Young=0")
+    help = "for stargan: the one target of the program, such as Blond_Hair (none given: labels are its second input)"
+    add("--target", help=help)
     add("--with_processing", **SWITCH, default=False, help="the program takes and gives uint8 images (N, H, W, C)")
     options = parser.parse_or_help()
     if options.format not in NEEDS:
@@ -61,20 +62,24 @@ def read_options(command_line):
     return options
 
 
-def write_onnx(program, path):
+def write_onnx(program, path, names):
     import onnxruntime
     import torch
 
     with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")
-        torch.onnx.export(program, (), path, dynamo=True, input_names=["images"], output_names=["translations"],
+        torch.onnx.export(program, (), path, dynamo=True, input_names=names, output_names=["translations"],
                           external_data=False, verbose=False)  # fmt: skip
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda images: torch.from_numpy(session.run(None, {name: images.numpy()})[0])
+
+    def run(*inputs):
+        named = {each.name: values.numpy() for each, values in zip(session.get_inputs(), inputs)}
+        return torch.from_numpy(session.run(None, named)[0])
+
+    return run
 
 
-def write_torch_export(program, path):
+def write_torch_export(program, path, names):
     import torch
 
     torch.export.save(program, path)
@@ -83,16 +88,20 @@ def write_torch_export(program, path):
 
 def source_of(translator, condition, processing):
     """What the program must give: the translator's own results, from the same kind of input."""
+
+    def results(images, *labels):
+        return translator.translate_batch(images, **condition, **({"target": labels[0]} if labels else {}))
+
     if not processing:
-        return lambda images: translator.translate_batch(images, **condition)
+        return results
     import numpy as np
     import torch
 
     low, high = translator.data_range() or (0, 255)
 
-    def call(images):
+    def call(images, *labels):
         values = (images.numpy().astype(np.float32) - low) / (high - low) * 2 - 1  # (N, H, W, C)
-        made = translator.translate_batch(torch.from_numpy(values.transpose(0, 3, 1, 2)), **condition).numpy()
+        made = results(torch.from_numpy(values.transpose(0, 3, 1, 2)), *labels).numpy()
         return torch.from_numpy(np.clip(np.rint((made + 1) / 2 * (high - low) + low), 0, 255).transpose(0, 2, 3, 1))
 
     return call
@@ -101,13 +110,18 @@ def source_of(translator, condition, processing):
 def export_program(options, translator, source):
     """Write the program if its results agree with those of `source`, the same run; returns a description of it."""
     from models import program as programs
+    from models import tracing
 
-    condition = condition_of(translator, options.target)
-    program = programs.Program(translator, condition, options.with_processing)
+    condition = translator.condition_for(options.target)
+    if options.target is None and "target" in inspect.signature(translator.model.translate).parameters:
+        program = programs.LabelledProgram(translator, options.with_processing)
+        print(f"second input of the program: labels (N, {len(program.labels)}), which are {', '.join(program.labels)}")
+    else:
+        program = programs.Program(translator, condition, options.with_processing)
     programs.switch_off_draws(source.model.networks_by_name().values())
     for word in program.drops:
         print(f"{word} is off in the program: a program cannot draw the random numbers of a test", file=sys.stderr)
-    exported, takes = programs.export(program)
+    exported, takes = tracing.export(program)
     write = write_onnx if options.format == "onnx" else write_torch_export
     tolerance = LEVELS if options.with_processing else TOLERANCE
     folder = os.path.dirname(os.path.abspath(options.output))
@@ -115,9 +129,9 @@ def export_program(options, translator, source):
     ending = ".onnx" if options.format == "onnx" else ".pt2"
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing_") as beside:
         path = os.path.join(beside, f"program{ending}")
-        run = write(exported, path)
+        run = write(exported, path, ["images", "labels"] if program.labels else ["images"])
         call = source_of(source, condition, options.with_processing)
-        difference = programs.largest_difference(run, call, program.noise(takes))
+        difference = tracing.largest_difference(run, call, program.noise(takes))
         if not difference <= tolerance:
             raise InputError(
                 f"--format {options.format}: its results differ from the network's by {difference:.2g}, more than "
@@ -127,14 +141,6 @@ def export_program(options, translator, source):
     print(f"checked against the network: largest difference {difference:.2g} (at most {tolerance:g} is accepted)")
     checked = {"largest_difference": difference, "tolerance": tolerance}
     return {**program.description(), "any_size": takes["size"], "any_batch": takes["batch"], **checked}
-
-
-def condition_of(translator, target):
-    """The condition that is built into the program; InputError where the run needs a target and none is given."""
-    needs_target = "target" in inspect.signature(translator.model.translate).parameters
-    if needs_target and target is None:
-        raise InputError("--target: missing; an exported program of this run has one target, such as Blond_Hair")
-    return translator.condition_for(target)
 
 
 def export_weights(options, translator):

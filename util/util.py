@@ -24,17 +24,28 @@ def tensor2im(input_image: Any, imtype: Any = np.uint8) -> Any:
     """
     if isinstance(input_image, torch.Tensor):
         image = input_image.detach()
-        image = (image[0] if image.ndim == 4 else image).float().cpu()
-        image = torch.nan_to_num(image, nan=-1.0).clamp(-1, 1)
-        return _as_type(_three_channels((image.permute(1, 2, 0).numpy() + 1) / 2 * 255), imtype)
+        return _image_of(image[0] if image.ndim == 4 else image, imtype)
     return _as_type(input_image, imtype) if isinstance(input_image, np.ndarray) else input_image
+
+
+ROWS = 1024  # that are converted at once, so that a large image is not held several times as floating point
+
+
+def _image_of(image, imtype):
+    parts = image.split(ROWS, dim=1)
+    made = np.empty((*image.shape[1:], 3), imtype)
+    for number, part in enumerate(parts):
+        part = torch.nan_to_num(part.float().cpu(), nan=-1.0).clamp(-1, 1)
+        values = _three_channels((part.permute(1, 2, 0).numpy() + 1) / 2 * 255)
+        made[ROWS * number : ROWS * (number + 1)] = _as_type(values, imtype)
+    return made
 
 
 def _three_channels(image):
     channels = image.shape[2]
     if channels == 1:
         return np.repeat(image, 3, axis=2)
-    return np.pad(image, ((0, 0), (0, 0), (0, max(0, 3 - channels))))[..., :3]
+    return image[..., :3] if channels >= 3 else np.pad(image, ((0, 0), (0, 0), (0, 3 - channels)))
 
 
 def _as_type(image, imtype):

@@ -265,6 +265,7 @@ def test_four_channels_in_two_folders_become_one_channel_of_the_same_kind(four_t
     assert np.array_equal(call(files["0_real_A.npy"])[..., 0], files["0_fake_B.npy"])
     previews = sorted(path.name for path in (results / "previews").glob("*.png"))
     assert len(previews) == 6 and Image.open(results / "previews" / previews[0]).mode == "RGB"
+    assert "previews of 8 bits, exact files in images/" in (results / "assets" / "items.js").read_text()
     page = (results / "plain.html").read_text()
     assert "previews/0_fake_B.png" in page and "0_fake_B.npy" in page
 

@@ -277,3 +277,28 @@ def test_memory_depends_on_the_tile(tmp_path):
 
     whole, tiled = growth(4096), growth(256)
     assert tiled < 100 and whole > 3 * tiled, (tiled, whole)
+
+
+TRANSLATE = """
+import resource, sys
+sys.path.insert(0, {root!r})
+from scripts.translate import main
+main([{run!r}, {image!r}, "--output", {out!r}, "--tile", "512", "--tile_samples", "1", "--device", "cpu"])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_a_large_file_takes_few_bytes_for_a_pixel(tmp_path):
+    """As 8-bit RGB a pixel has 3 bytes, in PIL 4, as floating point 12; the file is read, translated and written."""
+    run = make_run(tmp_path, *CUT)
+
+    def peak(side):
+        image = tmp_path / f"{side}.png"
+        Image.new("RGB", (side, side), "orange").save(image)
+        words = {"root": str(ROOT), "run": str(run), "image": str(image), "out": str(tmp_path / "out")}
+        program = TRANSLATE.format(**words)
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        return int(done.stdout.split()[-1]) * 1024
+
+    assert peak(4000) - peak(1000) < 20 * (4000**2 - 1000**2)

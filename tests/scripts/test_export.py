@@ -122,13 +122,34 @@ def test_a_target_of_stargan_is_built_in(tmp_path, target):
     run = make_run(
         tmp_path, *STARGAN, "--image_size", "64", "--d_conv_dim", "4", small=("--dataroot", ".", "--device", "cpu")
     )
-    with pytest.raises(InputError, match="--target"):
-        export.main([str(run), "--format", "torch_export", "--output", str(tmp_path / "run.pt2")])
-    assert not (tmp_path / "run.pt2").exists()
     export.main([str(run), "--format", "torch_export", "--output", str(tmp_path / "run.pt2"), "--target", target])
     program = torch.export.load(tmp_path / "run.pt2").module()
     for size in ((2, 3, 64, 64), (1, 3, 37, 90)):  # the target Male keeps Young, which the discriminator recognises
         assert torch.allclose(program(images(*size)), load(run, device="cpu")(images(*size), target=target), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["torch_export", pytest.param("onnx", marks=pytest.mark.slow)])
+def test_without_a_target_labels_are_the_second_input_of_a_program_of_stargan(tmp_path, kind, capsys):
+    run = make_run(
+        tmp_path, *STARGAN, "--d_conv_dim", "4", "--g_repeat_num", "1", small=("--dataroot", ".", "--device", "cpu")
+    )
+    file = tmp_path / "run.bin"
+    export.main([str(run), "--format", kind, "--output", str(file)])
+    assert "labels (N, 2), which are Male, Young" in capsys.readouterr().out
+    assert json.loads((tmp_path / "run.bin.json").read_text())["label_names"] == ["Male", "Young"]
+    if kind == "onnx":
+        onnxruntime = pytest.importorskip("onnxruntime")
+        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+
+        def program(images, labels):
+            return torch.from_numpy(session.run(None, {"images": images.numpy(), "labels": labels.numpy()})[0])
+    else:
+        program = torch.export.load(file).module()
+    call = load(run, device="cpu")
+    both = program(images(2, 3, 37, 50), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+    wanted = [call(images(2, 3, 37, 50)[k], target={"Male": 1 - k, "Young": k}) for k in (0, 1)]
+    assert torch.allclose(both, torch.stack(wanted), atol=1e-5)
+    assert not torch.allclose(both[0], call(images(2, 3, 37, 50)[0], target={"Male": 0, "Young": 1}), atol=1e-3)
 
 
 def test_the_card_names_data_options_metrics_and_limits_and_keeps_a_licence(tmp_path):
@@ -152,7 +173,7 @@ def test_the_card_names_data_options_metrics_and_limits_and_keeps_a_licence(tmp_
 
 def test_results_that_differ_keep_no_file(tmp_path, monkeypatch):
     run = make_run(tmp_path, *CUT)
-    monkeypatch.setattr(export, "write_torch_export", lambda program, path: lambda images: images * 0)
+    monkeypatch.setattr(export, "write_torch_export", lambda program, path, names: lambda images: images * 0)
     with pytest.raises(InputError, match="no file was kept"):
         export.main([str(run), "--format", "torch_export", "--output", str(tmp_path / "run.pt2")])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]

@@ -159,3 +159,11 @@ def test_gradients_and_arrays_are_described(capsys):
     assert "netG: no gradients" in out
     assert "netG: mean absolute gradient 2" in out
     assert "shape (2,)" in out and "mean 2.000" in out
+
+
+def test_a_tall_image_is_converted_like_its_strips():
+    tall = torch.rand(4, 2100, 3) * 2.2 - 1.1
+    parts = [tensor2im(part) for part in tall.split(500, dim=1)]
+    assert np.array_equal(tensor2im(tall), np.concatenate(parts)) and tensor2im(tall).dtype == np.uint8
+    exact = [tensor2im(part, np.float32) for part in tall.split(500, dim=1)]
+    assert np.array_equal(tensor2im(tall, np.float32), np.concatenate(exact))

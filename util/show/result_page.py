@@ -67,6 +67,7 @@ class ResultPage:
         weakref.finalize(self, shutil.rmtree, self._beside, ignore_errors=True)  # of a test that was stopped
         self._labels: list[str] = []
         self._paired = False
+        self._shown: dict[str, str] = {}  # label -> what a preview shows of an image that is not gray or RGB
 
     def add(self, visuals: dict, paths: list, images: int, paired: bool = False) -> list[Sample]:
         """The pictures of a batch: name -> (N, C, H, W), the files that they were made from, N, and whether the data
@@ -74,6 +75,9 @@ class ResultPage:
         if self.done % EVERY == 0 and not self._bar.on_terminal:
             print(f"processing ({self.done:04d})-th image... {paths}")
         opt, written = self.opt, []
+        for label, visual in visuals.items():
+            if visual.ndim == 4 and visual.shape[1] not in (1, 3):
+                self._shown[label] = f"{label} shows {_channels_shown(visual.shape[1])}"
         try:
             for sample in write_samples(
                 self._html,
@@ -132,12 +136,20 @@ class ResultPage:
         opt = self.opt
         words = [f"{self.done:,} of {self.available:,} images", f"phase {opt.phase}", f"epoch {opt.epoch}"]
         words += [f"{name} {getattr(opt, name)}" for name in ("model", "direction") if hasattr(opt, name)]
-        facts = [*words, datetime.datetime.now().strftime("%Y-%m-%d %H:%M")]
+        exact = ["previews of 8 bits, exact files in images/"] if os.path.isdir(self._previews()) else []
+        facts = [*words, datetime.datetime.now().strftime("%Y-%m-%d %H:%M"), *exact, *self._shown.values()]
         return {"facts": facts, "labels": self._labels, "roles": roles(self._labels, self._paired)}
+
+    def _previews(self) -> str:
+        return os.path.join(self._beside, "previews")
 
     def _description(self) -> str:
         options = {name: _plain(value) for name, value in sorted(vars(self.opt).items())}
         return json.dumps({"options": options, "files": sorted({*files_in(self._beside), OPTIONS})}, indent=1) + "\n"
+
+
+def _channels_shown(channels: int) -> str:
+    return f"channels 1 to 3 of {channels}" if channels > 3 else "2 channels as red and green"
 
 
 def show_metrics(folder: str) -> None:

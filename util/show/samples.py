@@ -67,7 +67,8 @@ class FixedSamples(Listener):
         source, other = ("A", "B") if opt.direction == "AtoB" or "B" not in item else ("B", "A")
         with self._unnoticed(), torch.no_grad():
             seeding.seed_item(opt.seed or 0, 0, number)  # dropout draws the same numbers at every display
-            known = getattr(self.model, "condition_of", lambda item: {})(item)  # labels that the data set has
+            condition_of = getattr(self.model, "condition_of", None)  # of a model that reads the labels of the data
+            known: dict = condition_of(item) if condition_of else {}
             pictures = {"real_A": item[source], **self._translate(item[source], **known)}
             if is_paired(item):
                 pictures["real_B"] = item[other]

@@ -214,5 +214,14 @@ def test_printing_lists_the_images(page):
     page.fill("#filter", "photo_5")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator(".card").count() == 111
+    page.emulate_media(media="print")
+    assert page.locator(".card").first.locator(".labels").inner_text().split() == LABELS
+    assert page.locator(".card img").first.is_visible() and page.locator(".bars button").first.is_visible()
+    assert not page.locator("#filter").is_visible()
+    page.locator(".card > button").first.focus()
+    page.keyboard.press("Tab")  # a focus that shows
+    outlines = page.eval_on_selector_all(".card > button", "all => all.map(one => getComputedStyle(one).outlineWidth)")
+    assert set(outlines) == {"0px"}
+    page.emulate_media(media="screen")
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator(".card").count() < 111

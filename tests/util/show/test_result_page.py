@@ -48,6 +48,17 @@ def test_the_options_of_the_test_lie_beside_its_page(tmp_path):
     assert files == ["images/a_fake.png", "index.html", "page.css", "plain.html", "test_opt.json"]
 
 
+def test_what_a_preview_does_not_show_is_said(tmp_path):
+    page = ResultPage(options(tmp_path), 1, ["photos"])
+    page.add(
+        {"real": torch.zeros(1, 5, 4, 4), "fake": torch.zeros(1, 2, 4, 4), "gray": torch.zeros(1, 1, 4, 4)}, ["a"], 1
+    )
+    page.close()
+    script = Path(folder_of(options(tmp_path)), "assets/items.js").read_text()
+    assert "real shows channels 1 to 3 of 5" in script and "fake shows 2 channels as red and green" in script
+    assert "gray shows" not in script and "exact files" not in script
+
+
 @pytest.mark.parametrize("name", ["notes.txt", "images/best.png"])
 def test_files_of_another_origin_are_refused_and_kept(tmp_path, name):
     folder = write_results(options(tmp_path), ["a"])

@@ -151,3 +151,13 @@ def test_options_are_read_with_their_defaults(tmp_path):
     options, changed = read_options(str(tmp_path / "train_opt.txt"))
     assert options == [["model", "pix2pix"], ["name", "run <b>"], ["lr", "0.0002"]]
     assert changed == [["model", "pix2pix", "cycle_gan"]]
+
+
+def test_a_printed_page_has_samples_legends_and_the_epoch(chromium, address):  # noqa: F811
+    with visit(chromium, address) as page:
+        page.wait_for_selector(".sample img")
+        page.emulate_media(media="print")
+        for part in (".sample img", ".legend button", "#epoch-name", "#epochs img"):
+            assert page.locator(part).first.is_visible(), part
+        for part in ("#live", "#play", "#smoothing", "#strip"):
+            assert not page.locator(part).is_visible(), part

@@ -150,7 +150,9 @@
 
   // A printed page has no windows: all cards, one after another.
   function beforePrint() {
-    const cards = view.shown.slice(0, PRINTED).map((_, index) => card(index));
+    const labels = () => element("p", { class: "labels" },
+      ...view.labels.map((label) => element("span", { style: { width: view.thumb + "px" } }, label)));
+    const cards = view.shown.slice(0, PRINTED).map((_, index) => { const made = card(index); made.prepend(labels()); return made; });
     $("grid").replaceChildren(...cards);
   }
 
