@@ -89,7 +89,7 @@ def test_every_kind_of_norm_in_float32(load, words):
     images = as_tensor(picture(70, 120))
     target = {"target": "Male"} if words is SMALL_STARGAN else {}
     whole = call(images, **target)
-    assert (call(images, tile=64, tile_overlap=72, **target) - whole).abs().max() < 1e-3
+    assert (call(images, tile=64, tile_overlap=76, **target) - whole).abs().max() < 1e-3
     assert torch.equal(call(images, tile=200, **target), whole)  # no larger than a tile
 
 
@@ -116,6 +116,7 @@ def test_without_an_overlap_tiles_see_what_the_network_needs(load, words):
 )
 def test_the_reach_of_a_network(words, radius):
     name, plain = words
+    torch.manual_seed(0)  # other weights may be zero behind their ReLU
     net = networks.define_G(3, 3, 2, name, norm="instance", no_antialias=plain, no_antialias_up=plain)
     found = reach(net, (torch.zeros(1, 3, 8, 8),))
     assert found is None if radius is None else radius <= found <= radius + 3
