@@ -9,10 +9,19 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 
+
+def _exists(module: str) -> bool:
+    """Whether a module, or a compiled part of a package such as "PIL._avif", is installed; imports nothing."""
+    package, _, part = module.partition(".")
+    spec = find_spec(package)
+    folders = (spec.submodule_search_locations or []) if spec else []
+    return any(not part or name.startswith(part + ".") for folder in folders for name in os.listdir(folder))
+
+
 # Endings of formats that need more than the oldest Pillow, and the module that reads them.
 OPTIONAL = {".avif": "PIL._avif", ".heic": "pillow_heif", ".heif": "pillow_heif"}
 MENDS = {".avif": "Pillow 11.3 or newer", ".heic": "the package pillow-heif", ".heif": "the package pillow-heif"}
-UNREAD = tuple(ending for ending, module in OPTIONAL.items() if find_spec(module) is None)
+UNREAD = tuple(ending for ending, module in OPTIONAL.items() if not _exists(module))
 EXTENSIONS = (
     *(".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp", ".npy", ".npz"),
     *(ending for ending in OPTIONAL if ending not in UNREAD),

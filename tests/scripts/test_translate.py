@@ -11,6 +11,7 @@ import test
 from metamer import load
 from scripts.translate import main
 from util.errors import InputError
+from util.show import bar
 
 
 @pytest.fixture(scope="module")
@@ -134,12 +135,14 @@ def frames(path):
 
 
 @pytest.mark.parametrize(("sound", "name"), [(True, "ride.mp4"), (False, "ride.webm")])
-def test_a_video_keeps_size_rate_and_sound(run, tmp_path, capsys, sound, name):
+def test_a_video_keeps_size_rate_and_sound(run, tmp_path, capsys, monkeypatch, sound, name):
+    monkeypatch.setattr(bar, "FIRST_LINE", 0.0)
     (tmp_path / "in").mkdir()
     video(tmp_path / "in" / name, sound=sound)
     (tmp_path / "in" / "broken.mp4").write_text("no video")
     assert translate(run, tmp_path / "in", "--output", tmp_path / "out", "--batch_size", "4") == 1
     printed = capsys.readouterr()
+    assert f"{name}: 4 of 10 frames (40 %)" in printed.out
     assert "translated 1 of 2 videos" in printed.out and "broken.mp4: not a video" in printed.err
     assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
     (before, sources), (after, made) = frames(tmp_path / "in" / name), frames(tmp_path / "out" / name)
