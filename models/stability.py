@@ -19,7 +19,7 @@ def begin(model: Any) -> None:
         if getattr(opt, name, off) != off and name not in model._flags_read:
             print(f"--{name}: {type(model).__name__} is built without it: no effect unless the model reads it")
     check_scales(model, opt)
-    watch_terms(model, opt)
+    watch_terms(model)
     for name in ("lambda_r1", "label_smoothing"):
         if getattr(opt, name, 0) and not model.discriminator_losses:
             print(f"--{name}: {type(model).__name__} declares no discriminator: no effect unless the model reads it")
@@ -42,10 +42,10 @@ def check_scales(model: Any, opt: Any) -> None:
         )
 
 
-def watch_terms(model: Any, opt: Any) -> None:
-    """After the generators' first update, refuse --lambda_feat and --lambda_perceptual if an override lacks them."""
-    terms = [name for name in ("lambda_feat", "lambda_perceptual") if getattr(opt, name, 0) > 0]
-    if not terms:
+def watch_terms(model: Any) -> None:
+    """After the generators' first update, refuse the terms of models/paired.py if an override leaves them out."""
+    weights = {name: getattr(model, f"_{name}", 0) for name in ("lambda_feat", "lambda_perceptual")}
+    if not any(weights.values()):
         return
     nets = model.networks_by_name()
     generated = {id(parameter) for name in model.generator_names for parameter in nets[name].parameters()}
@@ -53,10 +53,10 @@ def watch_terms(model: Any, opt: Any) -> None:
     def check(optimizer, args, kwargs):
         for handle in handles:
             handle.remove()
-        for name in terms:
-            if name not in model._flags_read:
+        for name, weight in weights.items():
+            if weight and name not in model._flags_read:
                 raise InputError(
-                    f"--{name} {getattr(opt, name)}: the generator's loss of {type(model).__name__} lacks the term; "
+                    f"--{name} {weight}: the generator's loss of {type(model).__name__} lacks the term; "
                     "call judge() and with_terms() as in models/pix2pix_model.py, or leave the flag out"
                 )
 

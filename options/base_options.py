@@ -68,7 +68,8 @@ class BaseOptions:
     def gather_options(self) -> argparse.Namespace:
         """Parse in passes (see above) and return the raw Namespace; ``-h`` prints the flags of the choice and exits."""
         parser = self.initialize(OptionParser(self.words()))
-        path = parser.parse_known_args()[0].config
+        with parser.tolerating(old_flags.NAMES_OF_OURS):
+            path = parser.parse_known_args()[0].config
         extra = config.read(path)
         parser.command_line = [*extra.words, *parser.command_line]
         try:
@@ -77,17 +78,8 @@ class BaseOptions:
             raise config.naming_file(error, path, extra, self.words()) from None
 
     def _gather(self, parser: OptionParser, extra: config.Config) -> argparse.Namespace:
-        trained = {**saved.given_values(extra.options), **self.restore(parser)}
-        parser.set_defaults(**{name: trained[name] for name in ("model", "dataset_mode") if name in trained})
-        model = parser.parse_known_args()[0].model
-        parser.begin_choice(f"--model {model}", before=flags.NETWORKS)
-        parser = models.get_option_setter(model)(parser, self.isTrain)
-        trained = self.without_own_defaults(trained, models, model)
-        parser.set_defaults(**{name: trained[name] for name in ("dataset_mode",) if name in trained})
-        dataset_mode = parser.parse_known_args()[0].dataset_mode
-        parser.begin_choice(f"--dataset_mode {dataset_mode}", before=flags.NETWORKS)
-        parser = data.get_option_setter(dataset_mode)(parser, self.isTrain)
-        trained = self.without_own_defaults(trained, data, dataset_mode)
+        with parser.tolerating(old_flags.NAMES_OF_OURS):
+            parser, model, trained = self._add_flags_of_choice(parser, extra)
         taken = parser.names_with(self.takes_over)
         parser.set_defaults(**{name: trained[name] for name in taken if name in trained})
         self.parser = parser
@@ -103,6 +95,20 @@ class BaseOptions:
         return opt.with_own(
             {name: parser.redefined[name] for name in old_flags.NAMES_OF_OURS if name in parser.redefined}
         )
+
+    def _add_flags_of_choice(self, parser: OptionParser, extra: config.Config) -> tuple[OptionParser, str, dict]:
+        """Add the flags of the model and of the data set; returns parser, model and the options of an earlier run."""
+        trained = {**saved.given_values(extra.options), **self.restore(parser)}
+        parser.set_defaults(**{name: trained[name] for name in ("model", "dataset_mode") if name in trained})
+        model = parser.parse_known_args()[0].model
+        parser.begin_choice(f"--model {model}", before=flags.NETWORKS)
+        parser = models.get_option_setter(model)(parser, self.isTrain)
+        trained = self.without_own_defaults(trained, models, model)
+        parser.set_defaults(**{name: trained[name] for name in ("dataset_mode",) if name in trained})
+        dataset_mode = parser.parse_known_args()[0].dataset_mode
+        parser.begin_choice(f"--dataset_mode {dataset_mode}", before=flags.NETWORKS)
+        parser = data.get_option_setter(dataset_mode)(parser, self.isTrain)
+        return parser, model, self.without_own_defaults(trained, data, dataset_mode)
 
     def finish(self, opt: argparse.Namespace, given: set[str]) -> None:
         """Set the options that follow from other options; TestOptions adds what a test forces."""

@@ -1,10 +1,12 @@
 """The argument parser under the options: errors of one line, suggestions for misspelt flags, and help by topic."""
 
 import argparse
+import contextlib
 import copy
+import functools
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from util.errors import InputError, nearest
@@ -87,6 +89,20 @@ class OptionParser(argparse.ArgumentParser):
             raise InputError(self._about_unknown(unknown[0]))
         return opt
 
+    @contextlib.contextmanager
+    def tolerating(self, names: Iterable[str]) -> Iterator[None]:
+        """While the block runs, these flags take any value or none: a user's file may be about to define them anew."""
+        actions = [action for action in self._actions if action.dest in names]
+        before = [(action, action.type, action.nargs, action.choices) for action in actions]
+        for action in actions:
+            action.type, action.choices = functools.partial(_typed_or_text, action.type or str), None
+            action.nargs = "?" if action.nargs is None else action.nargs
+        try:
+            yield
+        finally:
+            for action, *settings in before:
+                action.type, action.nargs, action.choices = settings
+
     def wants_help(self) -> bool:
         return any(word in (*HELP, HELP_ALL) for word in self.command_line)
 
@@ -146,6 +162,13 @@ class OptionParser(argparse.ArgumentParser):
         return (
             f"{flag}: no such flag here;{self.about_unknown(flag, self._option_string_actions)} {lists_all} lists all"
         )
+
+
+def _typed_or_text(kind, text):
+    try:
+        return kind(text)
+    except (argparse.ArgumentTypeError, TypeError, ValueError):
+        return text
 
 
 class _Formatter(argparse.HelpFormatter):

@@ -372,3 +372,74 @@ def test_a_plug_in_may_use_names_of_our_flags_for_its_own(plugin, photos, tmp_pa
     model, opt = made(photos, tmp_path, "--model", "mine", "--name", "other")
     assert (opt.compile, opt.precision, opt.on_nan, opt.max_time) == ("none", "fp32", "stop", None)
     assert (model.opt.compile, model.opt.precision, model.opt.on_nan, model.opt.max_time) == (False, 16, "ignore", 0)
+
+
+SUBCLASS = """
+import torch
+from models.{parent}_model import {Parent}Model
+
+class MineModel({Parent}Model):
+    @staticmethod
+    def modify_commandline_options(parser, is_train=True):
+        parser = {Parent}Model.modify_commandline_options(parser, is_train)
+        if is_train:  # flags with meanings of this file, in place of the framework's
+            parser.add_argument("--diffaugment", action="store_true")
+            parser.add_argument("--label_smoothing", type=float, default=0.3)
+            parser.add_argument("--num_D", type=int, default=2)
+            parser.add_argument("--lambda_feat", type=float, default=7.0)
+            parser.add_argument("--lambda_r1", type=float, default=7.0)
+        return parser
+
+    def {verb}(self, *given):
+        names = "diffaugment", "label_smoothing", "num_D", "lambda_feat", "lambda_r1"
+        self.own = [getattr(self.opt, name) for name in names]
+        return super().{verb}(*given)
+"""
+
+
+@pytest.mark.parametrize(
+    ("parent", "kind", "verb"), [("pix2pix", "Pix2Pix", "backward_D"), ("cycle_gan", "CycleGAN", "backward_D_basic")]
+)
+def test_a_subclass_with_own_flags_of_our_names_trains_as_without_ours(
+    parent, kind, verb, plugin, photos, tmp_path, capsys
+):
+    """Its values reach its own code alone: the built-in losses and networks keep the framework's defaults."""
+    plugin("mine_model", SUBCLASS.format(parent=parent, Parent=kind, verb=verb))
+    words = ["--dataset_mode", "unaligned", "--netG", "resnet_4blocks", "--gan_mode", "lsgan", "--seed", "3"]
+    photo = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    found = []
+    for name, own in (("mine", ["--diffaugment", "--label_smoothing", "0.4"]), (parent, [])):
+        model, opt = made(photos, tmp_path, *words, "--model", name, *own)
+        torch.manual_seed(0)
+        for net in model.networks_by_name().values():
+            for parameter in net.parameters():
+                torch.nn.init.normal_(parameter, 0, 0.02)
+        models.prepare(model, [], opt)
+        model.set_input({"A": photo, "B": -photo, "A_paths": ["a"], "B_paths": ["b"]})
+        torch.manual_seed(0)
+        model.optimize_parameters()
+        found.append(model)
+    mine, plain = found
+    assert mine.own == [True, 0.4, 2, 7.0, 7.0]
+    assert mine.get_current_losses() == plain.get_current_losses()
+    for name, net in plain.networks_by_name().items():
+        for key, value in net.state_dict().items():
+            assert torch.equal(mine.networks_by_name()[name].state_dict()[key], value), key
+    printed = capsys.readouterr().out
+    assert "no effect" not in printed and "--label_smoothing" not in printed
+
+
+def test_a_plug_in_with_a_diffaugment_and_a_label_smoothing_of_its_own_trains(plugin, photos, tmp_path, capsys):
+    adds = """
+        @staticmethod
+        def modify_commandline_options(parser, is_train=True):
+            parser.add_argument("--diffaugment", type=float, default=0.5)
+            parser.add_argument("--label_smoothing", choices=["both", "real"], default="real")
+            return parser
+    """
+    plugin("mine_model", mine(adds))
+    run = train(photos, tmp_path, "--model", "mine", "--diffaugment", "0.25", "--label_smoothing", "both")
+    printed = capsys.readouterr().out
+    assert "no effect" not in printed
+    assert all(f"{name}: {value}" in printed for name, value in (("diffaugment", "0.25"), ("label_smoothing", "both")))
+    assert (run / "latest_net_G.pth").exists()
