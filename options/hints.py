@@ -10,7 +10,7 @@ from util.errors import InputError, nearest, same_letters
 
 # Why only some models have a flag.
 OF_PAIRS = ("--lambda_feat", "--lambda_perceptual", "--perceptual", "--perceptual_weights")
-REASONS = dict.fromkeys(OF_PAIRS, "; it compares a translation with its true image, which only paired data has")
+REASONS = dict.fromkeys(OF_PAIRS, "; the flag compares a translation with its true image, which only paired data has")
 
 CHOICES = {"--model": models.flags.BY_NAME, "--dataset_mode": data.flags.BY_NAME}
 

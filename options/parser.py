@@ -100,8 +100,8 @@ class OptionParser(argparse.ArgumentParser):
         try:
             yield
         finally:
-            for action, *settings in before:
-                action.type, action.nargs, action.choices = settings
+            for action, kind, nargs, choices in before:
+                action.type, action.nargs, action.choices = kind, nargs, choices
 
     def wants_help(self) -> bool:
         return any(word in (*HELP, HELP_ALL) for word in self.command_line)
