@@ -4,7 +4,6 @@ import torch
 
 from models import losses, perceptual
 from util.errors import InputError
-from util.numerics import seeding
 
 
 class Paired:
@@ -38,7 +37,8 @@ class Paired:
         if self._lambda_feat == 0:
             return netD(torch.cat(fake, 1))
         self._flags_read.add("lambda_feat")
-        with seeding.restored(), torch.no_grad():  # --diffaugment draws the same for the real and the generated images
+        # The generator of the CPU goes on as if not used: --diffaugment draws the same for real and generated images.
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
             _, of_real = netD(torch.cat(real, 1), features=True)
         logits, of_fake = netD(torch.cat(fake, 1), features=True)
         self.loss_G_feat = losses.feature_matching(of_fake, of_real) * self._lambda_feat
