@@ -1,8 +1,8 @@
 """Models by name: ``--model cycle_gan`` is the class CycleGANModel in models/cycle_gan_model.py.
 
-To add one, add such a file: nothing is registered anywhere. models/template_model.py is the file to copy.
-Importing this package does not import torch; looking up a model does. The flags of the built-in models are in
-models/flags.py, so that -h needs no torch either; a model of your own declares its flags in its page.
+To add a model, copy models/template_model.py to such a file; there is no registry. Importing this package does not
+import torch, but looking up a model does. The flags of the built-in models are in models/flags.py, so that -h needs no
+torch; a user's model declares its flags in its own file.
 """
 
 import functools
@@ -20,8 +20,8 @@ BUILT_IN = (
 )
 ALIASES = {"dcl": "dclgan"}
 
-# Defaults of the contrastive models, as in their original programs: of the built-in models, and of plug-ins that
-# override data_dependent_initialize. Sizes are rounded to multiples of 4 after every --preprocess.
+# Defaults of the contrastive models' original programs, for the built-in models and for plug-ins that override
+# data_dependent_initialize. round_to_4: sizes are rounded to multiples of 4 after every --preprocess.
 CONTRASTIVE_DEFAULTS = {
     "init_type": "xavier",
     "no_dropout": True,
@@ -29,14 +29,14 @@ CONTRASTIVE_DEFAULTS = {
     "no_antialias_up": False,
     "round_to_4": True,
 }
-# A file with one of these flags comes from DCLGAN, whose program has --gan_mode hinge for all models.
+# A plug-in with one of these flags was written for DCLGAN, whose program has --gan_mode hinge for all models.
 DCLGAN_FLAGS = {"DCL_mode", "lambda_IDT"}
 CONTRASTIVE_TRAINING = {"n_epochs": 200, "n_epochs_decay": 200, "drop_last": True, "finetune_crop": True}
 
 
-@functools.cache  # so that the line is printed once
+@functools.cache  # prints the line once
 def own_name(model_name: str) -> str:
-    """The name by which a model is stored: an alias is replaced, unless a file with the alias's name exists."""
+    """The name under which a model is stored: an alias is replaced, unless the user has a file of that name."""
     from util.factory import available, is_alias
 
     own_file = model_name in available("models", "model") and not is_alias("models", model_name, "model")
@@ -47,7 +47,7 @@ def own_name(model_name: str) -> str:
 
 
 def find_model_using_name(model_name: str) -> Any:
-    """The model class of that name; raises InputError naming the file and class that were looked for."""
+    """The model class of that name; InputError, with the file and class that were looked for, if it does not exist."""
     from util.factory import find_class
 
     return find_class("models", own_name(model_name), "model")
@@ -76,7 +76,7 @@ def get_option_setter(model_name: str) -> Callable:
 
 
 def is_built_in(model_name: str) -> bool:
-    """Whether the class of that name is ours: a user's file may have the name of a built-in model."""
+    """Whether the name stands for a built-in model, and not for a user's file of the same name."""
     return model_name == "template" or _takes_flags_from_table(model_name)
 
 
@@ -88,7 +88,7 @@ def _takes_flags_from_table(model_name: str) -> bool:
 
 
 def wants_first_batch(model):
-    """Whether a model (class or instance) sizes networks by the data: it overrides data_dependent_initialize."""
+    """Whether a model (class or instance) needs a first batch to build networks: data_dependent_initialize."""
     from models.base_model import BaseModel
 
     own = model if isinstance(model, type) else type(model)
@@ -101,7 +101,7 @@ def translates_both_ways(model: Any) -> bool:
 
 
 def create_model(opt):
-    """An instance of the model that ``opt.model`` names; prepare() makes it ready."""
+    """An instance of the model ``opt.model``; call prepare() next."""
     from models.overrides import check_overrides
     from util.factory import make
     from util.numerics.memory import explaining_out_of_memory
@@ -114,7 +114,7 @@ def create_model(opt):
 
 
 def prepare(model, dataset, opt):
-    """Make a new model ready for the loop: first-batch hook, setup, parallelize, the order that plug-ins expect."""
+    """Call the hooks of a new model in the order that plug-ins expect: first batch, setup, parallelize."""
     from models import captured_step
     from util.processes import agreement, distributed
 

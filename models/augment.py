@@ -1,14 +1,14 @@
-"""DiffAugment: differentiable augmentation of all images that a discriminator judges.
+"""DiffAugment: differentiable augmentation of all images that a discriminator gets.
 
 Zhao, Liu, Lin, Zhu, Han, NeurIPS 2020, section 3. Real and generated images are augmented, in the discriminator's
 update and in the generator's, where the gradient goes through the augmentation T:
 
     L_D = f_D(-D(T(x))) + f_D(D(T(G(z))))          L_G = f_G(-D(T(G(z))))          (equations 4 and 5)
 
-A gradient penalty is that of D(T(x)) with respect to x, as in the released code for StyleGAN2.
+A gradient penalty takes the gradient of D(T(x)) with respect to x, as in the released code for StyleGAN2.
 
-Each sample has draws of its own, from the default generator of the CPU (see util/numerics/seeding.py): they are equal
-on every device, and the same whether two batches share a pass or not.
+Random numbers are drawn for each sample, from PyTorch's default generator of the CPU (see util/numerics/seeding.py):
+they are equal on every device, and do not depend on whether two batches share a pass.
 """
 
 from collections.abc import Sequence
@@ -20,25 +20,25 @@ from torch import nn
 from util.errors import InputError
 from util.numerics.capturing import drawn
 
-SHIFT = 1 / 8  # translation: of the image's side, in each direction
-HOLE = 1 / 2  # cutout: of the image's side
-DRAWS = 7  # numbers per sample: of brightness, saturation, contrast, two of the shift, two of the hole
+SHIFT = 1 / 8  # translation: the largest shift in each direction, as a share of the image's side
+HOLE = 1 / 2  # cutout: the side of the rectangle, as a share of the image's side
+DRAWS = 7  # random numbers per sample: brightness, saturation, contrast, two for the shift, two for the cutout
 
 
 class DiffAugment:
-    """A forward pre-hook for a discriminator: its first argument, (N, C, H, W), is augmented.
+    """A forward pre-hook of a discriminator, which augments its first argument, (N, C, H, W).
 
-    `kinds`: some of color, translation, cutout; they apply in this order. `channels`: those of the images that lie one
-    behind the other in C, for example (3, 3) for a pair; such images get the same draws. Colour changes images of
-    three channels only: brightness of a label map with one channel would change its labels. None: C is unknown
-    before the call, and consists of images of three channels.
+    `kinds`: some of color, translation, cutout; they apply in this order. `channels`: the channels of the images that
+    are concatenated in C, for example (3, 3) for a pair; the images of a pair get the same augmentation. None: C
+    consists of images of three channels. Color changes images of three channels only, since another brightness would
+    change the labels of a label map with one channel.
     """
 
     def __init__(self, kinds: Sequence[str], channels: Sequence[int] | None = None):
         if channels is not None and "color" in kinds and 3 not in channels:
             raise InputError(
-                f"--diffaugment color: it changes images of 3 channels, and this discriminator judges images of "
-                f"{' and '.join(map(str, channels))}; leave the word color out"
+                f"--diffaugment color: it changes images of 3 channels, and this discriminator gets images of "
+                f"{' and '.join(map(str, channels))}; leave color out"
             )
         self.kinds, self.channels = kinds, channels
 
@@ -66,7 +66,7 @@ class DiffAugment:
 
 
 def color(images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
-    """Brightness moves by -0.5 to 0.5, saturation is multiplied by 0 to 2, contrast by 0.5 to 1.5; draws: (N, 3)."""
+    """Add -0.5 to 0.5 to the brightness, multiply saturation by 0 to 2 and contrast by 0.5 to 1.5; draws: (N, 3)."""
     brightness, saturation, contrast = draws.to(images.dtype)[:, :, None, None, None].unbind(1)  # (N, 1, 1, 1) each
     images = images + (brightness - 0.5)
     gray = images.mean(1, keepdim=True)
@@ -76,22 +76,22 @@ def color(images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
 
 
 def translation(images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
-    """Shift by whole pixels, up to SHIFT of each side; what comes in from outside is 0; draws: (N, 2)."""
+    """Shift by whole pixels, up to SHIFT of each side; pixels from outside the image are 0; draws: (N, 2)."""
     for axis, draw in zip((2, 3), draws.unbind(1)):
         side = images.shape[axis]
         most = int(side * SHIFT + 0.5)
         shift = (draw * (2 * most + 1)).long() - most  # -most to most, (N,)
         source = torch.arange(side, device=images.device) - shift[:, None]  # (N, side)
         inside = (source >= 0) & (source < side)
-        # Places outside take the pixel from the other edge, times 0: no pixel is taken twice, so that the gradient is
-        # a sum of one term, in any order.
+        # Pixels from outside are those of the other edge times 0, so that no pixel is gathered twice and the order of
+        # the sum in the gradient does not matter.
         source, inside = (_along(axis, each) for each in (source % side, inside))
         images = images.gather(axis, source.expand_as(images)) * inside
     return images
 
 
 def cutout(images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
-    """Set a rectangle of HOLE of each side to 0, which may reach over the edge; draws: (N, 2)."""
+    """Set a rectangle, whose sides are HOLE of the image's, to 0; it may lie partly outside; draws: (N, 2)."""
     hidden = torch.ones((), dtype=torch.bool, device=images.device)
     for axis, draw in zip((2, 3), draws.unbind(1)):
         side = images.shape[axis]

@@ -1,4 +1,4 @@
-"""The contract of a model: lists of names, the step, and what the loop, the pages and the checkpoints ask of it."""
+"""The contract of a model: its lists of names, its update step, and the methods that training and testing call."""
 
 import os
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ from util.util import source_side
 class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
     """Subclass it in models/<name>_model.py as <Name>Model; ``--model <name>`` then finds it.
 
-    ``__init__`` fills four lists of names, and makes the attributes that they stand for:
+    ``__init__`` fills four lists, and creates the attributes that they name:
 
     ========================  =====================================================================================
     ``loss_names``            ``D`` stands for ``self.loss_D``: printed, logged, plotted
@@ -31,19 +31,21 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
     ``optimizers``            the optimizers themselves: their learning rates are scheduled
     ========================  =====================================================================================
 
-    The class attributes below declare what the program needs to know about the model; a model sets what applies.
+    The class attributes below describe the model to the rest of the program; a model sets those that apply.
     """
 
     generator_names: tuple[str, ...] = ()  # networks that generate images: ("G",) stands for self.netG
     discriminator_losses: dict[str, tuple[str, ...]] = {}  # discriminator -> its loss_names on real and fake images
     scored_visuals: dict[str, tuple[str, str | None]] = {}  # translation -> (its input, a real image of its domain)
     pool_names: tuple[str, ...] = ()  # attributes that are an ImagePool
-    in_parts = False  # whether a step's batch may be cut by --accumulate: no loss compares samples
+    in_parts = False  # True: no loss compares samples of a batch, so --accumulate may split it
     captures: tuple[str, ...] = ()  # for --capture: the tensors of set_input() that a step reads; not inherited
 
     def __init__(self, opt):
         self.opt = opt
-        self._own = own = getattr(type(opt), "framework", opt)  # with our values of flags that a plug-in has redefined
+        self._own = own = getattr(
+            type(opt), "framework", opt
+        )  # the framework's values of flags that a plug-in redefines
         self.isTrain = opt.isTrain
         self.device = opt.device
         self.gpu_ids = opt.gpu_ids
@@ -55,7 +57,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         self.schedulers = []
         self.image_paths = []
         self.metric = 0  # what --lr_policy plateau follows
-        self._flags_read, self._steps_begun = set(), 0  # see models/stability.py; run_forward() counts for lazy R1
+        self._flags_read, self._steps_begun = set(), 0  # see models/stability.py; calls of run_forward(), for lazy R1
         self._updates = Updates()
         self._averagings = gradients.Averagings()
         self._ema = None  # WeightAverages of the generators, with --ema
@@ -64,11 +66,11 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         self._batch = self._micro_batches = None  # of the running step, with --accumulate
         self._decided = None  # what decide() returned ahead of the running step, with --capture
 
-    # --- what a model writes ---------------------------------------------------------------------------------------
+    # --- methods that a model defines ------------------------------------------------------------------------------
 
     @staticmethod
     def modify_commandline_options(parser, is_train):
-        """Add flags of the model, or change defaults with parser.set_defaults. Returns the parser."""
+        """Add the model's flags, and change defaults with parser.set_defaults. Returns the parser."""
         return parser
 
     @abstractmethod
@@ -77,11 +79,11 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
 
     @abstractmethod
     def forward(self):
-        """Run the generators, in training and test alike; a side that a test does not have is None."""
+        """Run the generators, in training and at test; a domain that a test's data lacks is None."""
 
     @abstractmethod
     def optimize_parameters(self):
-        """One step: losses, gradients, updates."""
+        """One training step: forward pass, losses, gradients, updates."""
 
     def decide(self) -> dict[str, Hashable]:
         """What the host chooses for the next step, by name: the choices that change which operations a step makes.
@@ -100,22 +102,22 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         return translate_by_forward(self, images)
 
     def _translation_pairs(self):
-        """scored_visuals; for a plug-in that declares none, the visuals with the names of the family."""
+        """scored_visuals; for a plug-in without them, the visuals called fake_B and fake_A."""
         return self.scored_visuals or scored_by_name(self.visual_names)
 
     def data_dependent_initialize(self, data):
-        """Called once with the first batch, before setup(), if a model overrides it: for networks sized by data."""
+        """Called once with the first batch, before setup(): for a model whose networks depend on the data's sizes."""
 
     def compute_visuals(self):
-        """Called before the visuals are read: for pictures that a step does not need."""
+        """Called before the visuals are read: for images that the training step does not compute."""
 
-    # --- helpers of the models -------------------------------------------------------------------------------------
+    # --- methods that a model calls --------------------------------------------------------------------------------
 
     def sides(self, input):
-        """(source, target) of a paired or unpaired batch on the device, and sets image_paths. Reads --direction.
+        """(real_A, real_B) of a batch, on the device, swapped for --direction BtoA. Sets image_paths.
 
-        At test a side may be None: a plain folder (one "A") is the side that is translated, a missing side of two
-        stays missing. A test of a two-sided model may translate the target's side; image_paths are then of that side.
+        At test a domain that the data lacks is None. The images of a plain folder belong to the domain that the test
+        translates from, which for a two-sided model may be either; image_paths are those of this domain.
         """
         self.keep_batch(input)
         translated = source_side(self.opt)
@@ -127,18 +129,18 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         return tuple(input[side].to(self.device, non_blocking=True) if side in input else None for side in sides)
 
     def keep_batch(self, batch: dict) -> None:
-        """For --accumulate, called by set_input(): take_part() gets slices of this dict; sides() calls it, too."""
+        """Called by set_input() or sides(): keep the batch for --accumulate, which passes slices to take_part()."""
         self._batch = batch if getattr(self.opt, "accumulate", 1) > 1 else None
 
     def take_part(self, part: dict) -> None:
-        """Make a slice of the batch that keep_batch() got the model's input."""
+        """Set a slice of the kept batch as the model's input."""
         self.set_input(part)
 
     def batched(self, net, *batches, ahead=None):
-        """net(batch) for each batch, and None for None. One pass for all of them where that is exact (--economies).
+        """net(batch) for each batch, and None for None; in one pass where that is exact (--economies).
 
-        `ahead` is a batch for which batched() will be called with the same network later in this step: where exact,
-        it shares the pass, and the later call takes the result.
+        `ahead` is a batch for which batched() will be called with the same network later in this step. Where exact, it
+        shares the pass of the others, and the later call returns the kept result.
         """
         results = self._passes.run(net, batches, ahead)
         return results if len(results) > 1 else results[0]
@@ -159,13 +161,13 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
             self._micro_batches = MicroBatches(self, self._batch)
 
     def step(self, optimizers, loss_function, frozen=()):
-        """The one place where an update happens: freeze, zero, loss, backward, average, step, thaw.
+        """One update: freeze, zero gradients, compute the loss, backward, average over processes, step, unfreeze.
 
         `loss_function()` returns the scalar to minimise over the parameters of `optimizers`, or calls backward() on
-        it; of several functions in a list the losses are summed. None among the optimizers is passed over. Networks
-        in `frozen` pass gradients on but collect none for their own parameters. If the loss or a gradient is not
-        finite the optimizers change nothing, and --on_nan decides what follows. With many processes, loss and
-        gradients are means over all their images.
+        it; the losses of a list of functions are summed. An optimizer that is None is skipped. Networks in `frozen`
+        pass gradients on, but their own parameters get none. If the loss or a gradient is not finite, the optimizers
+        change nothing, and --on_nan decides what follows. With several processes, loss and gradients are means over
+        the images of all processes.
         """
         optimizers = [optimizer for optimizer in optimizers if optimizer is not None]
         phase = "+".join(legacy.place_of(optimizer, self) for optimizer in optimizers)
@@ -180,7 +182,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         self.set_requires_grad(frozen, True)
 
     def _backward(self, phase, optimizers, loss_function):
-        """Gradients of the loss, summed over micro-batches and averaged over the processes; returns the loss."""
+        """Compute the loss and its gradients, over all micro-batches and processes; returns the loss."""
         averages = self._averagings.of(optimizers)
         total = 0
         for share, last in self._micro_batches.run(optimizers) if self._micro_batches else [(1, True)]:
@@ -194,10 +196,10 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
             averages.finish()
         return distributed.mean_over_ranks(total)
 
-    # --- what the loop calls ---------------------------------------------------------------------------------------
+    # --- methods that train.py and test.py call --------------------------------------------------------------------
 
     def setup(self, opt):
-        """Networks to the device, weights loaded (a test, --continue_train, --init_from), schedulers, printed."""
+        """Move the networks to the device, load weights (test, --continue_train, --init_from), create schedulers."""
         fit_out.before_loading(self.networks_by_name(), opt, self.device)
         if self.isTrain:
             self.schedulers = [networks.get_scheduler(optimizer, opt) for optimizer in self.optimizers]
@@ -225,11 +227,11 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         return self.image_paths
 
     def update_learning_rate(self):
-        """At the end of an epoch, where a change is printed; in a run of iterations after each --lr_update_step."""
+        """Step the schedulers: after each epoch or, with --n_iters, after every --lr_update_step iterations."""
         schedules.advance(self.schedulers, self.optimizers[0], self.opt, self.metric)
 
     def get_current_visuals(self):
-        """Name -> image tensor or array, in the order of visual_names; without those that a test could not make."""
+        """Name -> image tensor or array, in the order of visual_names; at test without those that are None."""
         names = [name for name in self.visual_names if isinstance(name, str)]
         if not self.isTrain:
             names = [name for name in names if getattr(self, name, None) is not None]
@@ -245,5 +247,5 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         return OrderedDict(values)
 
     def reports_own_losses(self):
-        """Whether the model overrides get_current_losses(): its losses are then read from there only."""
+        """Whether the model overrides get_current_losses(), which is then the only source of its losses."""
         return type(self).get_current_losses is not BaseModel.get_current_losses

@@ -1,15 +1,15 @@
-"""How batches go through networks: several batches in one pass (--economies), or one in several (--accumulate).
+"""Several batches in one pass of a network (--economies), and one batch in several passes (--accumulate).
 
-One pass for several batches is exact if each sample's output is independent of its batch (no batch norm, no dropout):
-the same multiply-adds are then done in fewer, larger calls, and results differ by rounding alone. On a CPU this never
-measured slower (0.75 to 1.01 of the time of two passes, the largest gain on small maps); on a GPU a small batch leaves
-most of the device idle, and every call costs a launch.
+One pass for several batches is exact if a sample's output does not depend on its batch (no batch norm, no dropout): the
+same multiply-adds are done in fewer, larger calls, and results differ by rounding only. On a CPU it took 0.75 to 1.01
+of the time of two passes, with the largest gain on small maps. On a GPU a small batch leaves most of the device idle,
+and every call costs a kernel launch.
 
-With --accumulate N a step's batch goes through in N micro-batches, and their gradients are summed. Only one
-micro-batch's graph is in memory at a time. Where the discriminator moves before the generator, the generator's forward
-pass is made for the discriminator's update (without a graph) and again for its own: this is the price of the saved
-memory. The result is that of the whole batch under the same condition; batch norm and dropout see a micro-batch at a
-time.
+With --accumulate N a step's batch is split into N micro-batches, whose gradients are summed. Only one micro-batch's
+graph is in memory at a time. If the discriminator is updated before the generator, the generator's forward pass is run
+twice for each micro-batch: without a graph for the discriminator's update, and again for its own. This is the price of
+the saved memory. The result equals that of the whole batch under the same condition; batch norm and dropout see one
+micro-batch at a time.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,20 +24,20 @@ from util.run.progress import batch_size, split_batch
 
 
 class SharedPasses:
-    """Decides which passes are shared, and keeps results that a shared pass gave before a page asks for them."""
+    """Decides which passes are shared, and keeps results of a shared pass until the model calls for them."""
 
     def __init__(self, economies: bool):
         self.economies = economies
         self._kept: dict[tuple, tuple] = {}
 
     def may_share(self, net: nn.Module) -> bool:
-        """Whether several batches may go through this network as one batch."""
+        """Whether several batches may pass through this network as one batch."""
         return self.economies and is_per_sample(net)
 
     def run(self, net: nn.Module, batches: Sequence[torch.Tensor | None], ahead: torch.Tensor | None) -> list:
-        """net(batch) for each batch, None for None; also computes net(ahead) for a later call, if the pass is shared.
+        """net(batch) for each batch, None for None; a result that an earlier call computed ahead is returned as it is.
 
-        A result that was computed ahead is taken instead of a pass.
+        If passes may be shared, net(ahead) is computed with them and kept for a later call.
         """
         kept = [self.take("output", net, batch) for batch in batches]
         waiting = [batch for batch, result in zip(batches, kept) if batch is not None and result is None]
@@ -51,24 +51,24 @@ class SharedPasses:
         return [next(rest) if batch is not None and result is None else result for batch, result in zip(batches, kept)]
 
     def keep(self, kind: str, net: nn.Module, batch: torch.Tensor, result: Any) -> None:
-        """Keep a result of the network for take(), until clear(). `kind` tells different results of a batch apart."""
+        """Keep a result of the network for take(), until clear(). `kind` distinguishes the results of one batch."""
         self._kept[kind, id(net), id(batch)] = batch, result  # holding the batch keeps its id from being used again
 
     def take(self, kind: str, net: nn.Module, batch: torch.Tensor | None) -> Any:
-        """The result that keep() got for exactly this batch, once; otherwise None."""
+        """Return and forget the result that keep() stored for this very tensor; None if there is none."""
         return self._kept.pop((kind, id(net), id(batch)), (None, None))[1]
 
     def clear(self) -> None:
-        """Before a forward pass: results that were not taken belong to former weights."""
+        """Forget all kept results. Called before a forward pass, since they belong to earlier weights."""
         self._kept.clear()
 
 
 def is_per_sample(*nets: nn.Module) -> bool:
-    """Whether a sample's output is the same in any batch and in any pass.
+    """Whether a sample's output is the same in every batch and in every pass.
 
-    It is not with statistics over the batch, with dropout, with norms that count the batches they have seen, with
-    layers that draw noise, which have a true attribute `draws_per_sample`, and with spectral norms, whose estimate
-    moves in each pass (`iterates_per_pass`).
+    It is not for networks with batch norm, with dropout, with norms that update running statistics, with layers that
+    draw noise (attribute `draws_per_sample`), and with spectral norms, whose estimate changes in each pass (attribute
+    `iterates_per_pass`).
     """
     return not any(_mixes_samples(module) for net in nets for module in net.modules())
 
@@ -87,20 +87,20 @@ def run_batches(function: Callable, batches: Sequence[torch.Tensor], share: bool
 
 
 def split(results: Any, parts: int) -> Sequence:
-    """The results of a shared pass for each of its batches, nested in lists and tuples as they came."""
+    """The results of a shared pass for each of its batches; lists and tuples in the result keep their nesting."""
     if isinstance(results, torch.Tensor):
         return results.chunk(parts)
     return [type(results)(each) for each in zip(*(split(result, parts) for result in results))]
 
 
 class MicroBatches:
-    """The slices of a step's batch: each in turn becomes the model's input, through the model's take_part()."""
+    """The slices of a step's batch, which become the model's input one after another through its take_part()."""
 
     def __init__(self, model: Any, batch: dict):
         self._model = model
         self._images = batch_size(batch)
         self._slices = split_batch(batch, model.opt.batch_size)
-        self._made: list = [None] * len(self._slices)  # visuals of each slice before its generators moved, detached
+        self._made: list = [None] * len(self._slices)  # detached visuals of each slice before the generators' update
 
     def run(self, optimizers: list) -> Iterator[tuple[float, bool]]:
         """Runs forward() on each slice; yields (its share of the batch, whether it is the last).
@@ -121,7 +121,7 @@ class MicroBatches:
             setattr(self._model, "loss_" + name.replace("/", "_"), value)
 
     def _forward(self, number, learns):
-        """forward() of a slice. Discriminators that move after the generators judge what forward() made before."""
+        """forward() of a slice. Discriminators that are updated after the generators get the images made before."""
         model, made = self._model, self._made[number]
         model.take_part(self._slices[number])
         if not learns and made is not None:

@@ -1,4 +1,4 @@
-"""The networks of a model: built from the options, with their optimizers; saved, loaded and printed."""
+"""Methods of BaseModel for its networks: build them and their optimizers from the options, save, load, print."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from util.run import states, weights
 
 
 def adam(parameters, **settings):
-    """Adam in one pass over the numbers: half the time of the usual form on a CPU, and equal but for rounding."""
+    """Fused Adam: on a CPU half the time of the default implementation, and equal except for rounding."""
     return torch.optim.Adam(parameters, **settings, fused=True)
 
 
@@ -23,7 +23,7 @@ def averaged_file(epoch, name):
 
 
 def choose_averaged(path, averaged, opt):
-    """The file of averaged weights if --use_ema wants it: without the flag, where it exists."""
+    """`averaged` or `path`, by --use_ema; without the flag, the averaged weights if their file exists."""
     use = getattr(opt, "use_ema", None)
     if use and not os.path.exists(averaged):
         raise InputError(f"--use_ema: there is no {averaged}; the run was trained without --ema")
@@ -77,7 +77,8 @@ class NetworksOfModel:
     def make_D(self, *channels):
         """The discriminator that --netD, --n_layers_D, --normD and --num_D describe.
 
-        It judges images of so many channels; of several numbers, images that are concatenated in this order.
+        `channels` are those of the images that its input concatenates, in this order: make_D(3) for single images,
+        make_D(3, 3) for pairs.
         """
         opt = self.opt
         self._flags_read.add("num_D")
@@ -97,7 +98,7 @@ class NetworksOfModel:
         return self.as_discriminator(net, *channels)
 
     def as_discriminator(self, net, *channels):
-        """The network with --spectral_norm, and prepared for --diffaugment; `channels` as in make_D()."""
+        """`net` with --spectral_norm applied, prepared for --diffaugment; `channels` as in make_D()."""
         net.judged_channels = channels
         self._flags_read.add("spectral_norm")
         if getattr(self._own, "spectral_norm", False) and not networks.normalise_spectrally(net):
@@ -108,9 +109,9 @@ class NetworksOfModel:
         return net
 
     def make_adam(self, *nets, rate="lr"):
-        """Adam over the parameters of the networks, in their order, with --beta1 and --beta2.
+        """Adam over the parameters of the networks, with --beta1 and --beta2.
 
-        `rate` names the flag of the learning rate, for example lr_D; where that is not given, it is --lr.
+        `rate` names the flag of the learning rate, for example lr_D; --lr if this flag is not given.
         """
         parameters = [parameter for net in nets for parameter in net.parameters()]
         self._flags_read.add(rate)
@@ -129,10 +130,7 @@ class NetworksOfModel:
         return {"with_r1": self._steps_begun % self.opt.lazy_r1 == 0} if lazy else {}
 
     def gradient_penalty(self, netD, real, fake):
-        """The penalties of the discriminator that flags ask for, 0 without any.
-
-        WGAN-GP's (Gulrajani et al. 2017) weighted by --lambda_gp, and R1 (Mescheder et al. 2018) by --lambda_r1.
-        """
+        """lambda_gp times WGAN-GP's penalty (Gulrajani et al. 2017), plus lazy R1 (Mescheder et al. 2018); else 0."""
         penalty = networks.cal_gradient_penalty(netD, real, fake, self.device, lambda_gp=self.opt.lambda_gp)[0]
         weight = getattr(self._own, "lambda_r1", 0)
         return penalty + self.lazy_r1(netD, real, weight, self._own.lazy_r1) if weight else penalty
@@ -166,9 +164,10 @@ class NetworksOfModel:
             weights.load_weights(net, path)
 
     def _load_weights(self, opt):
-        """From the exports; with --continue_train from a state where an export is missing or damaged.
+        """From the exported weights; with --continue_train from a state file if an export is missing or damaged.
 
-        In train.py the state of the whole run is loaded after setup() and decides; a user's own loop has only this.
+        train.py loads the state of the whole run after setup(), which replaces these weights; a user's own loop may
+        call setup() alone.
         """
         try:
             self.load_networks(weights.tag_of(opt))
@@ -181,7 +180,7 @@ class NetworksOfModel:
             states.load_networks(self, found.path)
 
     def take_weights(self, trained):
-        """Copy the weights of the same model in training: its averaged weights where it has them (--ema)."""
+        """Copy the weights of `trained`, the same model in training: its averaged weights if it has them (--ema)."""
         theirs = trained.networks_by_name()
         averages = trained._ema.averages if trained._ema is not None else {}
         for name, net in self.networks_by_name().items():
@@ -189,7 +188,7 @@ class NetworksOfModel:
             weights.unwrap(net).load_state_dict(state)
 
     def average_weights(self, decay):
-        """Average the generators' weights after each of their optimizer steps that is applied (--ema)."""
+        """Average the generators' weights (--ema) after each step of their optimizers that is not skipped."""
         nets = {name: weights.unwrap(net) for name, net in self.networks_by_name().items()}
         nets = {name: nets[name] for name in self.generator_names}
         if not nets:
@@ -218,7 +217,7 @@ class NetworksOfModel:
         print("-----------------------------------------------")
 
     def init_networks(self, init_type="normal", init_gain=0.02):
-        """Move every network to the device and initialise it anew."""
+        """Move every network to the device and draw its weights again."""
         for net in self.networks_by_name().values():
             networks.init_weights(net.to(self.device), init_type, init_gain)
 
@@ -235,7 +234,7 @@ class NetworksOfModel:
             net.train()
 
     def mixes_samples(self):
-        """Whether a sample's output depends on the others of its batch: batch statistics, or draws from one stream."""
+        """Whether a sample's output depends on its batch: by batch statistics, or by random numbers for the batch."""
         mixing = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.modules.dropout._DropoutNd)
         modules = [module for net in self.networks_by_name().values() for module in net.modules()]
         draws = any(getattr(module, "draws_per_sample", False) for module in modules)

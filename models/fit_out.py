@@ -1,19 +1,19 @@
-"""How the networks of a model work, by the flags: the only place that changes it after a network has been built.
+"""Changes how the networks of a model are executed, by flags; no other module does so after a network is built.
 
-What a network computes stays the same, but for the rounding of another precision. The steps and their order:
+The result of a network stays the same, except for the rounding of another precision. The steps and their order:
 
 before the weights are loaded
-    1. device: the later steps and the weights then meet the network on the device where it works
-    2. --channels_last: loading copies weights into the parameters, and so keeps the memory layout made here
+    1. device: the later steps, and loading, then work on the device of the run
+    2. --channels_last: loading copies weights into the parameters, so the memory layout made here is kept
     3. --deterministic, which takes precedence over the padding of step 2
     4. --grad_checkpoint
 after the weights are loaded, because load_networks() of a plug-in may replace the network objects
-    5. --precision: replaces forward() by the same under autocast
-    6. --compile: last, because it compiles the forward() that all steps before it have made
+    5. --precision: runs forward() under autocast
+    6. --compile: last, because it compiles the forward() that the other steps have changed
 
-The networks of this project consist of layers and blocks that have attributes for these steps. Networks of plug-ins
-consist of plain torch layers; steps 2 and 3 turn those into the layers of models/architectures/adjustable.py first.
-Steps 5 and 6 work on every network.
+The layers and blocks of built-in networks have attributes for these steps. Networks of plug-ins consist of plain torch
+layers, which steps 2 and 3 first turn into the layers of models/architectures/adjustable.py. Steps 5 and 6 work on
+every network.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ def before_loading(nets: dict[str, nn.Module], opt, device: torch.device) -> Non
     if getattr(opt, "grad_checkpoint", False):
         found = [recompute_blocks(net) for net in nets.values()]
         if not any(found):
-            print("--grad_checkpoint: these networks have no blocks that could be computed twice")
+            print("--grad_checkpoint: no effect, these networks have no blocks with gradient checkpointing")
 
 
 def after_loading(nets: dict[str, nn.Module], opt, device: torch.device, precision: Precision) -> None:
@@ -48,10 +48,10 @@ def after_loading(nets: dict[str, nn.Module], opt, device: torch.device, precisi
 
 
 def use_channels_last(net: nn.Module) -> nn.Module:
-    """Lay out the weights as (N, H, W, C), and let norms and paddings keep this layout. Returns the network.
+    """Store the weights as (N, H, W, C), and let norms and paddings keep this layout. Returns the network.
 
-    Images need no conversion: the first convolution returns the layout of its weights. Values and gradients are the
-    same but for rounding, except that dropout, which draws in the order of the memory, drops other places.
+    Images need no conversion: the output of a convolution has the layout of its weights. Values and gradients are the
+    same except for rounding; dropout draws its mask in memory order, so it drops other elements.
     """
     for module in net.modules():
         layer = make_adjustable(module)
@@ -61,7 +61,7 @@ def use_channels_last(net: nn.Module) -> nn.Module:
 
 
 def pad_deterministically(net: nn.Module) -> nn.Module:
-    """Let every reflection padding add up its gradients in a fixed order; its values stay the same. Returns the net."""
+    """Let every reflection padding sum its gradients in a fixed order; values stay the same. Returns the network."""
     for module in net.modules():
         layer = make_adjustable(module)
         if isinstance(layer, ReflectionPad2d):
@@ -70,7 +70,7 @@ def pad_deterministically(net: nn.Module) -> nn.Module:
 
 
 def recompute_blocks(net: nn.Module) -> bool:
-    """Switch on gradient checkpointing in all blocks that offer it, by an attribute `recomputes`; whether any does."""
+    """Switch on gradient checkpointing in all blocks with an attribute `recomputes`; returns whether there are any."""
     blocks: list[Any] = [module for module in net.modules() if hasattr(module, "recomputes")]
     for block in blocks:
         block.recomputes = True

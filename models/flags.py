@@ -1,7 +1,7 @@
-"""The flags of the built-in models, and the defaults that a model changes: one function per name of ``--model``.
+"""The flags of the built-in models, and the defaults that a model changes: one function per value of ``--model``.
 
-Nothing here imports torch, so that -h and a refused command line take no second. The page of a model takes its function
-over by declaring ``modify_commandline_options = staticmethod(flags.<name>)``; see util/factory.py.
+Nothing here imports torch, so that -h and a refused command line take less than a second. A model uses its function by
+``modify_commandline_options = staticmethod(flags.<name>)``; see util/factory.py.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def add_paired(flag: Callable) -> None:
 
 
 def colorization(parser: Parser, is_train: bool = True) -> Parser:
-    """The flags of pix2pix, with a data set of its own."""
+    """The flags of pix2pix, with another data set."""
     parser = get_option_setter("pix2pix")(parser, is_train)
     parser.set_defaults(dataset_mode="colorization")
     return parser
@@ -57,7 +57,7 @@ def cycle_gan(parser: Parser, is_train: bool = True) -> Parser:
 
 
 def add_contrastive(parser: Parser, is_train: bool, nce_layers: str, **defaults) -> Parser:
-    """The flags of the contrastive models; `defaults` are what a model changes in them or in the shared flags."""
+    """The flags that the contrastive models share; `defaults` are defaults of the calling model, for any flag."""
     flag = declare(parser, scope="training")
     flag("--lambda_GAN", type=Float(low=0), default=1.0, help="weight of the adversarial loss")
     flag("--lambda_NCE", type=Float(low=0), default=1.0, help="weight of the contrastive loss")
@@ -65,7 +65,7 @@ def add_contrastive(parser: Parser, is_train: bool, nce_layers: str, **defaults)
     flag("--nce_layers", default=nce_layers, help="layers of the generator whose features are compared, ascending")
     every = "take negatives from all images of the batch, not only from the patch's own"
     flag("--nce_includes_all_negatives_from_minibatch", **SWITCH, default=False, help=every)
-    help = f"{words(SAMPLERS)}: vectors of patches, projected or as they are; of a 4x4 grid; of the whole image"
+    help = f"{words(SAMPLERS)}: vectors of patches, projected or not; of a 4x4 grid; of the whole image"
     flag("--netF", default="mlp_sample", help=help)
     flag("--netF_nc", type=Int(1), default=256, help="length of the vectors that are compared")
     flag("--nce_T", type=Float(above=0), default=0.07, help="temperature of the contrastive loss")
@@ -89,7 +89,7 @@ def cut(parser: Parser, is_train: bool = True) -> Parser:
 
 
 def fastcut(parser: Parser, is_train: bool = True) -> Parser:
-    """The flags of CUT, with other defaults."""
+    """The flags of CUT, with FastCUT's defaults."""
     parser = get_option_setter("cut")(parser, is_train)
     parser.set_defaults(CUT_mode="FastCUT", **FASTCUT, **(FASTCUT_SCHEDULE if is_train else {}))
     return parser
@@ -108,7 +108,7 @@ SINCUT_TRAINING = {
 
 
 def sincut(parser: Parser, is_train: bool = True) -> Parser:
-    """The flags of CUT, other defaults, and the weights of two more terms."""
+    """The flags of CUT with other defaults, and those of R1 and the identity loss."""
     refuse(parser, "--model sincut", lambda_r1="it has --lambda_R1", lazy_r1="it has --lazy_R1")
     parser = get_option_setter("cut")(parser, is_train)
     flag = declare(parser, scope="training")
@@ -133,7 +133,7 @@ def dclgan(parser: Parser, is_train: bool = True) -> Parser:
 def simdcl(parser: Parser, is_train: bool = True) -> Parser:
     """The flags of DCLGAN, and the weight of the similarity loss."""
     parser = get_option_setter("dclgan")(parser, is_train)
-    # As released: the code declares a weight of 2 and never multiplies by it.
+    # As released: the code declares a weight of 2 but never multiplies by it.
     parser.set_defaults(lambda_NCE=1.0, DCL_mode="SIM")
     flag = declare(parser, scope="training")
     flag("--lambda_SIM", type=Float(low=0), default=10.0, help="weight of the similarity loss")
@@ -215,7 +215,7 @@ def add_stargan_training(parser: Parser) -> None:
 
 
 def test(parser: Parser, is_train: bool = True) -> Parser:
-    """The model for test.py alone."""
+    """The flags of ``--model test``, which is for test.py only."""
     if is_train:
         raise InputError("--model test: it is for test.py; choose another model to train")
     parser.set_defaults(dataset_mode="single")

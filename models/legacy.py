@@ -1,10 +1,10 @@
-"""What keeps model files of the original programs working: subclasses of our pages, and plug-ins on BaseModel.
+"""Support for model files written for the original programs: subclasses of built-in models, and plug-ins on BaseModel.
 
-In the original programs, verbs such as ``backward_G`` call ``loss.backward()`` themselves; the pages here return the
-loss, and BaseModel.step() computes the gradients. Both ways work in one step: while a step asks for its loss,
-``loss.backward()`` only notes the loss, and the step minimises the sum of all noted and returned losses. A loss that
-is a term of another noted loss counts once. So an override may call backward(), may return the loss, and may call
-``super().backward_G()`` before it adds a term of its own; mixed precision, --accumulate and many processes work alike.
+In the original programs, methods such as ``backward_G`` call ``loss.backward()`` themselves; in the models here they
+return the loss, and BaseModel.step() computes the gradients. Both work: while step() computes its loss,
+``loss.backward()`` only records the loss, and the step minimises the sum of all recorded and returned losses. A loss
+that is a term of another recorded loss counts once. So an override may call backward(), may return the loss, and may
+call ``super().backward_G()`` before it adds a term; mixed precision, --accumulate and many processes work in each case.
 """
 
 import contextlib
@@ -22,17 +22,17 @@ _noted: list | None = None  # losses of the running step; None outside a step
 
 
 class RunFolder(str):
-    """A path as text that also takes ``/``: plug-ins join it with os.path.join, ``/`` or ``+``."""
+    """A path as a str that supports ``/``: plug-ins join it with os.path.join, ``/`` or ``+``."""
 
     def __truediv__(self, name: str) -> Path:
         return Path(self) / name
 
 
 def backward_verb(method: Callable) -> Callable:
-    """For a page's verb that returns the loss to minimise, under a name that calls backward() in the family.
+    """Decorator of a method that returns a loss, and whose original of the same name calls backward() on it.
 
-    Inside a step the loss is noted, because an override that calls the verb through super() may drop the result.
-    Outside a step, for example in an optimize_parameters() of the family's style, gradients are computed at once.
+    Inside a step the loss is recorded, because an override that calls super() may drop the result. Outside a step, for
+    example in the optimize_parameters() of a plug-in, the gradients are computed at once.
     """
 
     @functools.wraps(method)
@@ -79,7 +79,7 @@ def _noting_losses() -> Iterator[list]:
 
 
 def _note(loss, gradient=None, retain_graph=None, create_graph=False, inputs=None):
-    """In place of torch.Tensor.backward; the graph of all noted losses is used once, so nothing has to retain it."""
+    """Replaces torch.Tensor.backward in a step. All recorded losses share one backward pass; no graph is retained."""
     if loss.numel() != 1 or gradient is not None or create_graph or inputs is not None:
         raise InputError(
             "backward() in a step of a built-in model takes a scalar loss and no further arguments except "
@@ -104,7 +104,7 @@ def _is_term(loss, whole):
 
 
 def place_of(optimizer: torch.optim.Optimizer, model: Any) -> str:
-    """The number of an optimizer in model.optimizers."""
+    """The index of an optimizer in model.optimizers, as text."""
     if optimizer in model.optimizers:
         return str(model.optimizers.index(optimizer))
     names = [name for name, value in vars(model).items() if value is optimizer]
@@ -115,7 +115,7 @@ def place_of(optimizer: torch.optim.Optimizer, model: Any) -> str:
 
 
 def report_unlisted(model: Any) -> None:
-    """Print which optimizers of a model are not in its list: they work, and nothing else is done with them."""
+    """Print which optimizers of a model are missing in model.optimizers: they are neither scheduled nor saved."""
     for name, value in vars(model).items():
         if isinstance(value, torch.optim.Optimizer) and value not in model.optimizers:
             print(
@@ -125,9 +125,9 @@ def report_unlisted(model: Any) -> None:
 
 
 def translate_by_forward(model: Any, images: torch.Tensor) -> dict[str, torch.Tensor]:
-    """What a plug-in without a translate() of its own makes of the images: set_input() and forward().
+    """The translations of a plug-in without a translate() of its own, by set_input() and forward().
 
-    Inputs are left out; the family's names for them, as for ``real_A``, begin with "real".
+    The visuals without the inputs, whose names begin with "real", as ``real_A``.
     """
     paths = [f"image {number}" for number in range(1, len(images) + 1)]
     model.set_input({"A": images, "B": images, "A_paths": paths, "B_paths": paths})
@@ -139,7 +139,7 @@ def translate_by_forward(model: Any, images: torch.Tensor) -> dict[str, torch.Te
 
 
 def scored_by_name(visual_names: list) -> dict[str, tuple[str, str | None]]:
-    """scored_visuals of a plug-in that declares none: fake_B is the translation of real_A, among real images real_B."""
+    """scored_visuals of a plug-in without them: fake_B is the translation of real_A, real_B a real image of B."""
     names = [name for name in visual_names if isinstance(name, str)]
     pairs = {"fake_B": ("real_A", "real_B"), "fake_A": ("real_B", "real_A")}
     return {
@@ -153,7 +153,7 @@ class ForOlderPlugins:
     """Methods of BaseModel that only plug-ins call."""
 
     def initialize(self, opt):
-        """Models of 2018 fill their instance in an initialize() that calls this one; __init__ has done its work."""
+        """Called by the initialize() of models from 2018; does nothing, since __init__ has set the attributes."""
 
     def _BaseModel__patch_instance_norm_state_dict(self, state_dict, module, keys, i=0):
         """Plug-ins with a load_networks() of their own call ``self.__patch_...`` for every key of a state dict."""

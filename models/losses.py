@@ -1,4 +1,4 @@
-"""Terms of the objectives: functions of networks and tensors. They keep no options and know no model."""
+"""Terms of the objectives, as functions of networks and tensors, without options and models."""
 
 import torch
 import torch.nn.functional as F
@@ -25,11 +25,11 @@ GAN_LOSSES = (*WITH_LABELS, *WITHOUT_LABELS)
 
 
 class GANLoss(nn.Module):
-    """The adversarial term on a map of logits, by a word of --gan_mode; call it as (prediction, target_is_real).
+    """The adversarial loss on logits, for a value of --gan_mode; called as criterion(prediction, target_is_real).
 
-    A scalar, except in mode nonsaturating: (N,), so take the mean in any case. The two labels smooth vanilla and
-    lsgan; the other modes have no labels. ``loss`` is the function of prediction and label of these two; a function
-    that is set in its place is used in every mode.
+    Returns a scalar, but (N,) in mode nonsaturating, so callers take the mean in every mode. The modes vanilla and
+    lsgan compare logits with the two labels, by ``self.loss``; the other modes have no labels. A function that a
+    caller sets as ``loss`` is used in every mode.
     """
 
     def __init__(self, gan_mode, target_real_label=1.0, target_fake_label=0.0):
@@ -42,7 +42,7 @@ class GANLoss(nn.Module):
         self.register_buffer("fake_label", torch.tensor(target_fake_label))
 
     def get_target_tensor(self, prediction, target_is_real):
-        """The label, in the shape of the prediction, on its device and in its precision."""
+        """The label with the shape, device and data type of the prediction."""
         label = self.real_label if target_is_real else self.fake_label
         return label.to(prediction).expand_as(prediction)
 
@@ -58,9 +58,9 @@ class GANLoss(nn.Module):
 def discriminator_loss(criterion, pred_real, pred_fake, smoothing=0.0):
     """(loss, real part, fake part) from the discriminator's outputs for real and for generated images.
 
-    The loss is half the sum of the two parts, so that the discriminator learns at the generator's pace. With
-    `smoothing`, the label of real images is 1 - smoothing, that of generated images stays 0: one-sided, because a
-    smoothed label of generated images would reward them (Salimans et al., NeurIPS 2016, section 3.4).
+    The loss is half the sum of the two parts, which slows the discriminator down relative to the generator. With
+    `smoothing`, the label of real images is 1 - smoothing, that of generated images stays 0 (one-sided label
+    smoothing: Salimans et al., NeurIPS 2016, section 3.4).
     """
     smoothed = (smoothing,) if smoothing and isinstance(criterion, GANLoss) else ()  # not for a user's own criterion
     loss_real, loss_fake = criterion(pred_real, True, *smoothed).mean(), criterion(pred_fake, False).mean()
@@ -87,16 +87,16 @@ def classification_loss(logits, label):
 
 
 def slope_penalty(logits, x):
-    """StarGAN's form of WGAN-GP's penalty: mean_n (|grad_x sum(logits_n)| - 1)^2 for the batch x that was judged.
+    """StarGAN's form of WGAN-GP's penalty: mean_n (|grad_x sum(logits_n)| - 1)^2; logits = D(x) for the batch x.
 
-    A sample with no slope at all costs 1 and passes no gradient on, where the root itself would give NaN.
+    For a sample whose gradient is zero, the penalty is 1 and its own gradient 0; a plain root would give NaN.
     """
     gradients = torch.autograd.grad(logits.sum(), x, create_graph=True)[0].flatten(1)  # (N, C*H*W)
     return (torch.linalg.vector_norm(gradients, dim=1) - 1).square().mean()
 
 
 def draw_alpha(samples, device):
-    """How much of each real sample goes into the mixture: (N, 1), uniform in [0, 1)."""
+    """The share of each real sample in the mixture: (N, 1), uniform in [0, 1)."""
     return torch.rand(samples, 1, device=device)
 
 
@@ -105,14 +105,14 @@ def cal_gradient_penalty(netD, real_data, fake_data, device, type="mixed", const
 
         lambda_gp E_x (|grad_x D(x)| - constant)^2,   x = real, fake, or alpha real + (1 - alpha) fake when mixed
 
-    gradients: (N, C*H*W), of the first discriminator where netD has several (--num_D); their penalties are summed.
-    The penalty trains D alone: no gradient reaches the maker of the data.
+    gradients: (N, C*H*W), of the first discriminator if netD has several (--num_D); their penalties are summed. The
+    penalty has gradients for D only, not for the generator of fake_data.
     """
     if lambda_gp <= 0:
         return 0.0, None
     x = _penalty_points(real_data.detach(), fake_data.detach(), device, type).requires_grad_(True)
     slopes = _slopes(netD, x)
-    # Where D is flat the norm has no derivative; the tiny offset gives it one.
+    # The norm has no derivative at a gradient of zero; the offset gives it one.
     penalty = sum(lambda_gp * ((slope + 1e-16).norm(2, dim=1) - constant).square().mean() for slope in slopes)
     return penalty, slopes[0]
 
@@ -120,8 +120,8 @@ def cal_gradient_penalty(netD, real_data, fake_data, device, type="mixed", const
 def r1_penalty(netD, real_data):
     """R1 without its weight (Mescheder et al., ICML 2018, equation 9): mean_n |grad_x D(x_n)|^2 at real images.
 
-    The squares are summed over C*H*W; for a map of logits, D(x_n) is their sum. The penalty trains D alone. Of several
-    discriminators (--num_D) the penalties are summed.
+    The squares are summed over C*H*W; for a map of logits, D(x_n) is the sum of the map. The penalties of several
+    discriminators (--num_D) are summed.
     """
     slopes = _slopes(netD, real_data.detach().requires_grad_(True))
     return sum(slope.square().sum(1).mean() for slope in slopes)
@@ -135,7 +135,7 @@ def _slopes(netD, x):
 
 
 def lazy_r1(netD, real_data, weight, every, step):
-    """weight / 2 R1, computed in each `every`-th step only and counted `every` times there; 0.0 in between.
+    """weight / 2 R1, computed in every `every`-th step and multiplied by `every`; 0.0 in the other steps.
 
     Mescheder et al., equation 9, with weight = gamma; lazy as in Karras et al., CVPR 2020, section 3.1.
     """
@@ -160,20 +160,21 @@ def _penalty_points(real, fake, device, type):
     return alpha * real.to(device) + (1 - alpha) * fake.to(device)
 
 
-MASKED = -10.0  # as released: the score of a patch with its own place among the negatives, before the temperature
+MASKED = -10.0  # as released: replaces the score of the positive pair among the negatives, before the temperature
 
 
 def patch_nce(q, k, temperature=0.07, groups=1):
-    """PatchNCE (Park et al., ECCV 2020): each query is to pick its own key among those of its group.
+    """PatchNCE (Park et al., ECCV 2020): cross-entropy for picking each query's own key among the keys of its group.
 
         l_i = -log( exp(q_i.k_i / T) / (exp(q_i.k_i / T) + sum_{j != i} exp(q_i.k_j / T)) )
 
-    q, k: (rows, channels), vectors of length 1; the rows are `groups` equal blocks that don't see each other. The
-    answer is (rows,). No gradient reaches k. A single group may have more keys than queries: negatives for all.
+    q, k: (rows, channels), vectors of length 1. The rows form `groups` blocks of equal size; negatives come from the
+    query's own block. Returns (rows,). No gradient reaches k. A single group may have more keys than queries: the
+    additional keys are negatives for all queries.
     """
     q, k = (_at_least_float32(vectors).unflatten(0, (groups, -1)) for vectors in (q, k.detach()))  # (groups, P, C)
     scores = torch.bmm(q, k.mT) / temperature  # (groups, P, keys)
-    # The released sum counts the masked diagonal too, as one more negative with a score that is the same for all.
+    # As released, the sum also contains the masked diagonal, as a negative with a constant score.
     masked = scores.new_full((*scores.shape[:2], 1), MASKED / temperature)
     own = torch.arange(scores.shape[1], device=scores.device).repeat(groups)
     return F.cross_entropy(torch.cat((scores, masked), 2).flatten(0, 1), own, reduction="none")
@@ -202,9 +203,9 @@ class PatchNCELoss(nn.Module):
 
 
 class CosinePatchNCELoss(nn.Module):
-    """DCLGAN's PatchNCE, on cosines: (q, k) -> one loss per row. Every row of the batch is a negative, as released.
+    """DCLGAN's PatchNCE, on cosines: (q, k) -> one loss per row. All other rows of the batch are negatives.
 
-    Vectors out of a projector have length 1 but for its 1e-7, so little differs from PatchNCELoss at batch size 1.
+    The projectors' vectors have length 1 up to 1e-7, so at batch size 1 it is almost equal to PatchNCELoss.
     """
 
     one_group = True

@@ -1,6 +1,6 @@
-"""Translation to many domains by one generator G(x, c): labels, targets and pictures. The losses belong to the page.
+"""Translation to many domains by one generator G(x, c): labels, targets and visuals. A subclass adds the losses.
 
-A page makes ``netG``, and ``netD`` by its discriminator(); ``netD(x)[1]`` holds the logits of the domains.
+The subclass creates ``netG``, and ``netD`` by its discriminator(); ``netD(x)[1]`` are the logits of the domains.
 """
 
 import os
@@ -17,24 +17,24 @@ from util.numerics import seeding
 from util.processes import distributed
 from util.run import weights
 
-SHOWN = 8  # rows of the pictures during training
+SHOWN = 8  # images in each visual during training
 
 
 class MultiDomainModel(BaseModel):
-    """In training a batch has labels c, and gets the labels c' to translate to: those of its images in another order.
+    """In training, the target labels c' are the labels c of the batch in random order.
 
-    A test translates to every target of --targets. Where a target keeps or flips an attribute that is unknown, the
-    discriminator recognises it.
+    A test translates to every target of --targets. If a target keeps or flips an attribute of an image without a label,
+    the discriminator predicts the attribute.
     """
 
     def __init__(self, opt):
         super().__init__(opt)
         self.labels = Labels(opt.selected_attrs, opt.domains, opt.exclusive_attrs)
         self.targets = self.labels.parse(None if self.isTrain else opt.targets)
-        self.shown = None  # images and attributes of the first batch, whose translations training shows
+        self.shown = None  # (images, attributes) of the first batch: the visuals in training are their translations
 
     def discriminator(self):
-        """A new discriminator, for the device and the weights still to come."""
+        """A new discriminator, on the CPU, with initial weights."""
         raise NotImplementedError
 
     def setup(self, opt):
@@ -50,7 +50,7 @@ class MultiDomainModel(BaseModel):
             weights.load_weights(net, path)
         except ValueError as error:  # an InputError is one
             return None, str(error)
-        print(f"attributes of images without labels are recognised by the discriminator ({path})")
+        print(f"attributes of images without labels are predicted by the discriminator ({path})")
         return net, None
 
     # --- labels of a batch -------------------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ class MultiDomainModel(BaseModel):
             self.draw_targets(self.label)
 
     def draw_targets(self, label):
-        """c and c' of the batch, computed on the loader's device, so that nothing waits for the GPU."""
+        """Set c and c' of the batch. They are computed on the loader's device, without waiting for the GPU."""
         self.labels.check(label, self.image_paths[0])
         target = self.draw_target_labels(label)
         conditions = self.labels.condition_of(label), self.labels.condition_of(target)
@@ -75,13 +75,13 @@ class MultiDomainModel(BaseModel):
             self.shown = self.real_A[:SHOWN].clone(), self.labels.attributes_of(label[:SHOWN]).to(self.device)
 
     def draw_target_labels(self, labels):
-        """The labels of the step, of all processes, in another order; an image may keep its own."""
+        """The labels of the step's images on all processes in random order; an image may keep its own."""
         everywhere, first = distributed.concatenate_in_rank_order(labels)
         order = torch.randperm(len(everywhere), generator=seeding.shared(labels.device), device=labels.device)
         return everywhere[order[first : first + len(labels)]]
 
     def take_part(self, part):
-        """A micro-batch of --accumulate, with the targets that were drawn over the whole batch."""
+        """Set a micro-batch of --accumulate as input, with the targets drawn for the whole batch."""
         for name, value in part.items():
             setattr(self, name, value)
 
@@ -101,8 +101,8 @@ class MultiDomainModel(BaseModel):
         images = images.to(self.device)
         known = attributes if attributes is None else attributes.to(images)
         if known is None or any(each.isnan().any() for each in self.labels.conditions(targets, known).values()):
-            recognised = self.attributes_for(images, targets)
-            known = recognised if known is None else torch.where(known.isnan(), recognised, known)
+            predicted = self.attributes_for(images, targets)
+            known = predicted if known is None else torch.where(known.isnan(), predicted, known)
         conditions = self.labels.conditions(targets, known)
         with networks.counted(self.netG, 0):  # the running statistics stay as they are
             return {name: self.netG(images, condition) for name, condition in conditions.items()}
@@ -112,14 +112,14 @@ class MultiDomainModel(BaseModel):
         return {"attributes": self.labels.attributes_of(item["label"])} if "label" in item else {}
 
     def attributes_for(self, images, targets):
-        """(N, attributes) of 0 and 1: recognised by the discriminator if a target depends on them, otherwise zeros."""
+        """(N, attributes) of 0 and 1: predicted by the discriminator if a target depends on them, otherwise zeros."""
         needing = [name for name, target in targets.items() if self.labels.needs_attributes(target)]
         if not needing:
             return images.new_zeros(images.shape[0], len(self.labels.attributes))  # len() would fix an export's batch
         if self.netD is None:
             raise InputError(
-                f"{needing[0]}: images without labels, and this target keeps or flips their attributes; give "
-                f"--attr_path, or the discriminator, which recognises them ({self.why_no_D})"
+                f"{needing[0]}: the images have no labels, and this target keeps or flips their attributes; give "
+                f"--attr_path, or a discriminator that predicts the attributes ({self.why_no_D})"
             )
         # The discriminator takes images of one size. Resizing an image to its own size does not change it.
         size = self.opt.image_size, self.opt.image_size
@@ -136,7 +136,7 @@ class MultiDomainModel(BaseModel):
             self.translations = self.translate(self.shown[0], attributes=self.shown[1])
 
     def get_current_visuals(self):
-        """Columns: the input, then every target; in training a tall picture each, always of the same images."""
+        """The input and its translation to every target; in training, of the images `shown`, stacked vertically."""
         images = self.shown[0] if self.isTrain else self.real_A
         columns = OrderedDict(real_A=images, **self.translations)
         if not self.isTrain:
@@ -150,7 +150,7 @@ class MultiDomainModel(BaseModel):
     # --- for a resumed run -------------------------------------------------------------------------------------------
 
     def take_weights(self, trained):
-        """D comes along, which recognises the attributes of images without labels."""
+        """Also take the discriminator, which predicts the attributes of images without labels."""
         super().take_weights(trained)
         self.netD = trained.netD
 

@@ -1,7 +1,7 @@
-"""The entry to all networks: ``define_G``, ``define_D`` and ``define_F`` build what a value of --netG ... stands for.
+"""The entry to all networks: ``define_G``, ``define_D`` and ``define_F`` build the network of --netG, --netD or --netF.
 
-The values and what is built from them are the rows of models/tables.py; a new network is a class in
-models/architectures/ and a row there. Models and plug-ins reach everything in ``__all__`` as ``networks.<name>``.
+models/tables.py lists the values of these flags and their networks; a new network is a class in models/architectures/
+and a row there. Models and plug-ins reach everything in ``__all__`` as ``networks.<name>``.
 
 A network may have these attributes, which models/fit_out.py and util/numerics read:
 
@@ -50,7 +50,7 @@ from models.schedules import get_scheduler
 from models.tables import DISCRIMINATORS, GENERATORS, NEVER_WORKED, PROJECTORS, Network, stylegan2_size
 from util.numerics.precision import full_precision
 
-# With the modules that files of users get by ``from .networks import *``, as from the original file.
+# Includes the modules that users' files import by ``from .networks import *``, as from the original file.
 __all__ = [
     "CosinePatchNCELoss",
     "Downsample",
@@ -101,7 +101,8 @@ __all__ = [
     "torch",
 ]
 
-# In full precision: gradients of gradients are too coarse in half precision, and torch.compile can't compute them.
+# In full precision and without torch.compile: second derivatives are too coarse in half precision, and can't be
+# compiled.
 cal_gradient_penalty = full_precision()(losses.cal_gradient_penalty)
 r1_penalty = full_precision()(losses.r1_penalty)
 lazy_r1 = full_precision()(losses.lazy_r1)
@@ -121,7 +122,7 @@ def define_G(
     gpu_ids: Sequence[int] = (),
     opt=None,
 ) -> nn.Module:
-    """The generator for a value of --netG, initialised, on the GPU of `gpu_ids`, or else on ``opt.device``.
+    """The initialised generator for a value of --netG, on the GPU of `gpu_ids`, or else on ``opt.device``.
 
     The ninth argument is no_antialias, as in CUT; a list there is gpu_ids, as in pytorch-CycleGAN-and-pix2pix.
     StyleGAN2's networks read their size from `opt`, and so does define_D.
@@ -149,7 +150,7 @@ def define_D(
     opt=None,
     num_D: int = 1,
 ) -> nn.Module:
-    """The discriminator for a value of --netD, initialised, on the GPU of `gpu_ids`, or else on ``opt.device``.
+    """The initialised discriminator for a value of --netD, on the GPU of `gpu_ids`, or else on ``opt.device``.
 
     The eighth argument is no_antialias, as in CUT; a list there is gpu_ids, as in pytorch-CycleGAN-and-pix2pix.
     With `num_D` above 1, discriminators for so many scales of the image, which return a list of maps of logits.
@@ -175,10 +176,10 @@ def define_F(
     opt=None,
     widths: Sequence[int] | None = None,
 ) -> nn.Module:
-    """The projector for a value of --netF, initialised, on the GPU of `gpu_ids`, or else on ``opt.device``.
+    """The initialised projector for a value of --netF, on the GPU of `gpu_ids`, or else on ``opt.device``.
 
-    `widths` are the channels of the feature maps that it will get; without them a projector with weights builds
-    itself in its first forward pass. For ``mapping``, `input_nc` is the number of feature maps. norm, use_dropout and
+    `widths` are the channels of the feature maps that it will get; without them a projector with weights creates its
+    layers in its first forward pass. For ``mapping``, `input_nc` is the number of feature maps. norm, use_dropout and
     no_antialias are not read; callers of the original pass them. ``opt.netF_nc`` is the length of the vectors.
     """
     row = _look_up("netF", netF, PROJECTORS)
@@ -187,7 +188,7 @@ def define_F(
 
 
 def _tell_apart(flag_or_ids, gpu_ids):
-    """(no_antialias, gpu_ids) from a position that holds either; in the half with gpu_ids there is no antialiasing."""
+    """(no_antialias, gpu_ids) from an argument that is either; callers that pass gpu_ids there have no antialiasing."""
     if isinstance(flag_or_ids, (list, tuple)):
         return True, flag_or_ids
     return bool(flag_or_ids), gpu_ids
@@ -223,9 +224,9 @@ def init_net(
     debug: bool = False,
     initialize_weights: bool = True,
 ) -> nn.Module:
-    """Initialise a network that the caller has built, and move it to the GPU of `gpu_ids`, if any; returns it.
+    """Initialise a network and move it to the GPU of `gpu_ids`, if any; returns it.
 
-    Weights are drawn before the move, usually on the CPU, so that a seed gives the same weights on every device.
+    Weights are drawn before the move, so that a seed gives the same weights on every device.
     """
     if initialize_weights:
         init_weights(net, init_type, init_gain, debug)

@@ -1,4 +1,4 @@
-"""A trained run as one torch module for export: images in, translations out, of any height, width and batch size."""
+"""A trained run as a torch module for export, which takes images of any height, width and batch size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TRACKING = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNo
 
 
 class Padded(nn.Module):
-    """A generator whose input is padded and whose output is cropped in a way that torch.export can follow."""
+    """A generator whose input is padded and whose output is cropped by operations that torch.export can trace."""
 
     def __init__(self, net: nn.Module, multiple: int) -> None:
         super().__init__()
@@ -25,17 +25,17 @@ class Padded(nn.Module):
 
     def forward(self, images: torch.Tensor, *condition: Any) -> torch.Tensor:
         made = self.net(pad_by_index(images, self.multiple), *condition)
-        # Not made[..., :height, :width]: torch.export cannot derive that the padded size is at least the size.
+        # Not made[..., :height, :width]: torch.export cannot prove that the padded size is at least the image's size.
         rows, columns = (_numbers(side, made) for side in images.shape[-2:])
         return made.index_select(2, rows).index_select(3, columns)
 
 
 class Program(nn.Module):
-    """What ``translator(images)`` computes, without its Python: the size is padded inside and cropped back.
+    """The computation of ``translator(images)`` as a module, including padding to the stride and cropping back.
 
     (N, C, H, W) in [-1, 1] in and out; with `processing`, (N, H, W, C) uint8 in and out. The translator's networks
-    are changed: norms that use the statistics of the batch take those of each sample, as a translator does by passing
-    the samples one by one, and dropout is off, because a program cannot draw the translator's random numbers.
+    are changed: norms with batch statistics normalise each sample by its own statistics, as a translator does by
+    passing the samples one by one, and dropout is off, because a program cannot draw the translator's random numbers.
     """
 
     def __init__(self, translator: Translator, condition: dict[str, Any], processing: bool = False) -> None:
@@ -50,7 +50,7 @@ class Program(nn.Module):
             for name, net in generators.items():
                 setattr(model, name, Padded(net, net.multiple_of))
             self.translate: Callable = model.translate
-        else:  # a plug-in's generator, which the translator pads
+        else:  # a plug-in's generator does not pad its images
             self.multiple, self.smallest = FOREIGN_MULTIPLE, FOREIGN_SMALLEST
             self.translate = _PaddedModel(model)
         self.nets = nn.ModuleDict({name: part for name, part in vars(model).items() if isinstance(part, nn.Module)})
@@ -59,7 +59,7 @@ class Program(nn.Module):
 
     @property
     def smallest_side(self) -> int:
-        """The smallest height and width of the input. The translator also takes smaller images."""
+        """The smallest height and width of an input image. (The translator takes smaller ones, too.)"""
         return max(2, self.smallest - self.multiple + 1)
 
     @property
@@ -82,7 +82,7 @@ class Program(nn.Module):
         return made
 
     def example(self, batch: int) -> tuple[torch.Tensor, ...]:
-        """Black images of sides that are no multiples of the stride, and labels of zeros."""
+        """Images of constant value, with sides that are no multiples of the stride, and labels of zeros."""
         rows, columns = self._example_size()
         labels = (torch.zeros(batch, len(self.labels)),) if self.labels else ()
         if self.processing:
@@ -94,7 +94,7 @@ class Program(nn.Module):
         return side + 3, side + 1
 
     def noise(self, takes: dict[str, bool]) -> list[tuple[torch.Tensor, ...]]:
-        """Inputs of noise of several random sizes; of the example's size where the program takes no other."""
+        """Inputs of noise with random sizes, or with the example's size if the program takes no other."""
         draw = np.random.default_rng(0)
         side = max(self.multiple, 32)
         found: list[tuple[torch.Tensor, ...]] = []
@@ -108,7 +108,7 @@ class Program(nn.Module):
         return found
 
     def description(self) -> dict[str, Any]:
-        """What a caller needs to know of the input and the output, as plain values."""
+        """Layout, value range and size of input and output, in words, for whoever runs the exported file."""
         inside = {"size": "padded to a multiple of the stride by reflection, and cropped back, inside the program"}
         colours = ", channels R, G, B" if self.channels == 3 else ""
         if self.processing:
@@ -150,7 +150,7 @@ class LabelledProgram(Program):
 
 
 class _PaddedModel:
-    """translate() of a model whose generators take only some sizes."""
+    """translate() of a model whose generators do not pad their images."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -166,7 +166,7 @@ OFF = "off; the run's tests draw it at random"
 
 
 def switch_off_draws(nets: Iterable[nn.Module]) -> list[str]:
-    """Switch off dropout layers and layers that add noise; which of the two there were, in words."""
+    """Switch off dropout layers and layers that add noise; returns which were found: "dropout", "noise"."""
     parts = [part for net in nets for part in net.modules()]
     dropout = [part for part in parts if isinstance(part, DROPOUT) and part.training]
     noise: list[Any] = [part for part in parts if getattr(part, "draws_per_sample", False)]
@@ -178,7 +178,7 @@ def switch_off_draws(nets: Iterable[nn.Module]) -> list[str]:
 
 
 class SampleNorm(nn.Module):
-    """What a norm in training mode does to a batch of one sample, for each sample: (N, C, H, W) in and out."""
+    """Normalises each sample (N, C, H, W) by its own statistics, as a norm in training mode does for a single image."""
 
     def __init__(self, norm: Any) -> None:
         super().__init__()
@@ -189,7 +189,7 @@ class SampleNorm(nn.Module):
 
 
 def use_sample_statistics(nets: nn.Module) -> None:
-    """Replace the norms that would take the statistics of the batch, or update their running statistics."""
+    """Replace the norms that would use statistics of the batch, or update their running statistics."""
     for parent in list(nets.modules()):
         for name, part in parent.named_children():
             if isinstance(part, TRACKING) and part.training and (part.track_running_stats or _is_batch_norm(part)):
@@ -201,9 +201,9 @@ def _is_batch_norm(part: nn.Module) -> bool:
 
 
 def pad_by_index(images: torch.Tensor, multiple: int) -> torch.Tensor:
-    """What pad_to_multiple of architectures/layers.py does to a multiple, without a branch.
+    """pad_to_multiple() of architectures/layers.py without branches.
 
-    torch.export keeps one branch of an ``if`` on a size, so rows and columns are gathered by computed indices.
+    torch.export keeps only one branch of an ``if`` on a size, so rows and columns are gathered by computed indices.
     """
     height, width = images.shape[-2:]
     rows, columns = (_numbers((side + multiple - 1) // multiple * multiple, images) for side in (height, width))

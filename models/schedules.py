@@ -12,20 +12,20 @@ from torch.optim import lr_scheduler
 
 
 def linear_factor(epochs_done: int, epoch_count: int, n_epochs: int, n_epochs_decay: int) -> float:
-    """1 up to epoch n_epochs, then decreasing in equal steps; 0 only after the last epoch."""
+    """1 up to epoch n_epochs, then decreasing in equal steps, which would reach 0 after the last epoch."""
     past = max(0, epoch_count + epochs_done - n_epochs)
     return max(0.0, 1.0 - past / (n_epochs_decay + 1))
 
 
 def cosine_factor(epochs_done: int, epoch_count: int, n_epochs: int, n_epochs_decay: int) -> float:
-    """Half a cosine over the whole run; in the originals it reached 0 after n_epochs and rose in the decay epochs."""
+    """Half a cosine over the whole run. (That of the originals is 0 after n_epochs and rises in the decay epochs.)"""
     total = n_epochs + n_epochs_decay
     passed = min(epoch_count - 1 + epochs_done, total)
     return 0.5 * (1 + math.cos(math.pi * passed / max(total, 1)))
 
 
 def _by_factor(factor, optimizer, opt):
-    # A partial, not a closure: then the state dict of the scheduler holds its position, and no copy of the options.
+    # A partial, not a closure, so that the scheduler's state dict contains no copy of the options.
     spans = {"epoch_count": opt.epoch_count, "n_epochs": opt.n_epochs, "n_epochs_decay": opt.n_epochs_decay}
     return lr_scheduler.LambdaLR(optimizer, functools.partial(factor, **spans))
 
@@ -39,7 +39,7 @@ def _cosine(optimizer, opt):
 
 
 def _step(optimizer, opt):
-    # Counts from the start of this process, as in the originals: a run continued at a later epoch_count counts from 0.
+    # As in the originals, a run continued with --epoch_count counts epochs from 0 again.
     return lr_scheduler.StepLR(optimizer, step_size=opt.lr_decay_iters, gamma=0.1)
 
 
@@ -56,7 +56,7 @@ def linear_by_iteration(updates: int, step: int, n_iters: int, n_iters_decay: in
 
 
 def linear_as_released(updates: int, step: int, n_iters: int, n_iters_decay: int) -> float:
-    """StarGAN's schedule: it subtracts 1 / n_iters_decay per update, not per iteration: 0.1 % in all by default."""
+    """StarGAN's schedule: decreases by 1 / n_iters_decay per update of the rate, not per iteration: 0.1 % in total."""
     return 1.0 - max(0, updates - n_iters // step) / max(n_iters_decay, 1)
 
 

@@ -1,4 +1,4 @@
-"""What --lr_G, --lr_D and the options for stable discriminators do with a model that has been built."""
+"""Checks of --lr_G, --lr_D and the flags for stable discriminators on a model that has been built."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ from models.augment import DiffAugment
 from models.losses import GANLoss
 from util.errors import InputError
 
-# Flag -> its value when it is off, of flags that a model reads where it is built.
+# Flag -> its value when it is off, for flags that a model reads in __init__.
 READ_IN_BUILDING = {"lr_G": None, "lr_D": None, "spectral_norm": False}
 
 
 def begin(model: Any) -> None:
-    """At the end of setup(), for training: reports flags without effect, and installs the hook of --diffaugment."""
+    """Called at the end of setup(): in training, reports flags without effect and applies --diffaugment."""
     if not model.isTrain:
         return
-    opt = getattr(type(model.opt), "framework", model.opt)  # without the values of flags that a plug-in has redefined
+    opt = getattr(type(model.opt), "framework", model.opt)  # the framework's values of flags that a plug-in redefines
     for name, off in READ_IN_BUILDING.items():
         if getattr(opt, name, off) != off and name not in model._flags_read:
             print(f"--{name}: {type(model).__name__} is built without it: no effect unless the model reads it")
@@ -69,10 +69,10 @@ def _parameters(optimizer: Any) -> list:
 
 
 def augment(model: Any, kinds: list[str]) -> None:
-    """Let every discriminator augment the images that it gets, in all updates; see models/augment.py."""
+    """Augment the input of every discriminator, in all updates; see models/augment.py."""
     if not model.discriminator_losses:
         raise InputError(
-            f"--diffaugment: --model {model.opt.model} declares no discriminator_losses, so no discriminator is known"
+            f"--diffaugment: --model {model.opt.model} declares no discriminator_losses, which name its discriminators"
         )
     nets = model.networks_by_name()
     for name in model.discriminator_losses:

@@ -1,12 +1,12 @@
-"""StarGAN's labels and targets: the one place that knows how a label is laid out (section 3.2 of the paper, eq. 7).
+"""StarGAN's labels and targets; no other module depends on the layout of a label (section 3.2 of the paper, eq. 7).
 
-A label is a vector of attributes (0 or 1 each), the number of a domain, or, with both kinds of data, a vector with
-both and a mask of two values that tells which of them is known. The generator's condition has the same layout:
+A label is a vector of attributes (0 or 1 each), the number of a domain or, if a run learns from both kinds of data, a
+vector with both and a mask of two values: which of the two is known. The generator's condition has the same layout:
 
     attributes only: [ attributes ]      domains only: [ domain, one-hot ]
     both:            [ attributes | domain, one-hot | attributes known? | domain known? ]
 
-Unknown attributes are zeros in a label and in a condition. Outside of them, in (N, attributes), they are NaN.
+Unknown attributes are 0 in a label and in a condition, and NaN in a tensor of attributes (N, attributes).
 """
 
 from itertools import combinations
@@ -21,11 +21,11 @@ COMBINED = ("Brown_Hair", "Male", "Young")  # the original's combinations: two o
 
 
 class Labels:
-    """What a run learns: `attributes` of which an image may have several, and `domains` of which it has one.
+    """The labels that a run learns: `attributes`, of which an image has any number, and `domains`, of which it has one.
 
-    A target is a domain, an attribute, attributes joined by ``+``, or a dict {attribute: 0 or 1}, which may be written
-    ``Blond_Hair=1+Male=0``. In a text without values an attribute among the `exclusive` ones replaces the others of
-    them, and any other attribute is flipped.
+    A target is a domain, an attribute, attributes joined by ``+``, or a dict {attribute: 0 or 1}, in text form
+    ``Blond_Hair=1+Male=0``. In a text without values, an `exclusive` attribute is set to 1 and the other exclusive
+    attributes to 0; any other attribute is flipped.
     """
 
     def __init__(self, attributes, domains, exclusive=()):
@@ -34,14 +34,14 @@ class Labels:
         self.names = self.attributes + self.domains  # in the order of the discriminator's logits
         twice = next((name for name in self.names if self.names.count(name) > 1), None)
         if twice is not None:
-            raise InputError(f"{twice}: two of the domains have this name; give each of them once")
+            raise InputError(f"{twice}: this name is given twice among the attributes and domains; give it once")
         self.both = bool(self.attributes and self.domains)
         self.width = len(self.names) + 2 * self.both  # of a condition
 
     # --- labels ------------------------------------------------------------------------------------------------------
 
     def check(self, label, path):
-        """Raise an InputError, naming the image `path`, if the model cannot learn from this label."""
+        """InputError, which names the image `path`, if the label does not fit the model."""
         if label is None:
             raise InputError(
                 f"{path}: its data set gives no label, which StarGAN learns from; try --dataset_mode celeba"
@@ -61,20 +61,20 @@ class Labels:
         return vector[:, : len(self.attributes)], vector[:, len(self.attributes) : end], known
 
     def starts_iteration(self, label):
-        """With both kinds of data an iteration is two batches, the first of them with attributes."""
+        """Whether the batch begins an iteration: with both kinds of data, it has two batches, first attributes."""
         return not self.both or bool(self.split(label)[2][0] == 1)
 
     def condition_of(self, label):
-        """The condition under which the generator keeps an image with this label as it is: (N, width)."""
+        """The condition (N, width) of the label's own domains."""
         return label if label.is_floating_point() else F.one_hot(label, self.width).float()
 
     def attributes_of(self, label):
-        """(N, attributes) of 0 and 1; NaN where the label does not tell."""
+        """(N, attributes) of 0 and 1; NaN where unknown."""
         attributes, _, known = self.split(label)
         return torch.where(known > 0, attributes, torch.nan)
 
     def classification_loss(self, logits, label):
-        """The domain term (eqs. 2 and 3), a scalar; what the mask calls unknown adds nothing."""
+        """The domain term (eqs. 2 and 3), a scalar; labels that the mask marks as unknown contribute 0."""
         if not self.both:
             return losses.classification_loss(logits, label)
         attributes, hot, known = self.split(label)
@@ -90,18 +90,18 @@ class Labels:
         return self.names + ["attributes known", "domain known"] * self.both
 
     def usual(self):
-        """Every attribute and domain, and the original's combinations as far as the run learns their attributes."""
+        """All attributes and domains, and those combinations of the original whose attributes the run learns."""
         combined = [group for size in (2, 3) for group in combinations(COMBINED, size)]
         learnt = ["+".join(group) for group in combined if set(group) <= set(self.attributes)]
         return self.attributes + learnt + self.domains
 
     def parse(self, text):
-        """{name: target} of a comma-separated list; all the usual targets if it is None."""
+        """{name: target} for names with commas between them; None stands for all the usual targets."""
         targets = self.usual() if text is None else [name.strip() for name in text.split(",")]
         return {target: self._checked(target, f"--targets {target}") for target in targets}
 
     def named(self, target):
-        """{name: target} of one target, a text or a dict."""
+        """{name: target} for one target, a text or a dict."""
         if not isinstance(target, dict):
             return {target: self._checked(target, f"target {target}")}
         self._check_values(target, f"target {target}")
@@ -112,7 +112,7 @@ class Labels:
         return {name: self.condition(target, attributes) for name, target in targets.items()}
 
     def condition(self, target, attributes):
-        """(N, width) for images with these attributes; NaN where it depends on an unknown attribute."""
+        """The condition (N, width) of a target for images with these attributes; NaN if it depends on unknown ones."""
         hot = attributes.new_zeros(attributes.shape[0], len(self.domains))
         if not isinstance(target, dict) and target in self.domains:
             hot[:, self.domains.index(target)] = 1
@@ -123,7 +123,7 @@ class Labels:
         return torch.cat((attributes, hot, mask) if self.both else (attributes, hot), dim=1)
 
     def needs_attributes(self, target):
-        """Whether the condition of a target depends on the attributes of the image."""
+        """Whether the condition of a target depends on the attributes of the image, which it keeps or flips."""
         if not isinstance(target, dict) and target in self.domains:
             return False
         values = target if isinstance(target, dict) else dict.fromkeys(self._parts(target))
@@ -148,7 +148,7 @@ class Labels:
         return [target] if target in self.attributes else target.split("+")
 
     def _checked(self, target, source):
-        """The target of a text: the text itself, or a dict for "Blond_Hair=1+Male=0"."""
+        """The target of a text, after checks: the text itself, or a dict for "Blond_Hair=1+Male=0"."""
         parts = target.split("+") if isinstance(target, str) and target not in self.names else []
         if not parts or not all(part.endswith(("=0", "=1")) for part in parts):
             self._check_text(target, source)
@@ -176,7 +176,7 @@ class Labels:
     def _check_attributes(self, names, source):
         for name in names:
             if name in self.domains:
-                raise InputError(f"{source}: {name} is a folder's domain, and an image is in one domain only")
+                raise InputError(f"{source}: {name} is a domain of a folder; give it alone, without attributes")
             if name not in self.attributes:
                 hint = nearest(name, self.names)
                 raise InputError(f"{source}: the run has not learnt '{name}';{hint} choose of {', '.join(self.names)}")

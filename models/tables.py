@@ -1,11 +1,11 @@
-"""The values that the flags offer, and what is built from them. This file doesn't import torch.
+"""The values of the flags that choose networks, norms, losses and schedules. This file doesn't import torch.
 
-GENERATORS, DISCRIMINATORS and PROJECTORS map a value of --netG, --netD and --netF to a row: ``options/`` checks flags
-against the keys, ``models/networks.py`` builds what the row states, so what is offered and what is built can't differ.
+GENERATORS, DISCRIMINATORS and PROJECTORS map a value of --netG, --netD and --netF to a row: ``options/`` accepts the
+keys as values of the flags, and ``models/networks.py`` builds the network that the row describes.
 
-To add a network, write its class in a file of ``models/architectures/`` and add one row here. Its constructor gets
-``(input_nc, output_nc, ngf=, norm_layer=, use_dropout=)`` as a generator, ``(input_nc, ndf=, norm_layer=)`` as a
-discriminator and nothing as a projector; then the row's ``arguments`` and the flags that ``takes`` lists.
+To add a network, write its class in a file of ``models/architectures/`` and add one row here. The constructor gets
+``(input_nc, output_nc, ngf=, norm_layer=, use_dropout=)`` for a generator, ``(input_nc, ndf=, norm_layer=)`` for a
+discriminator, and nothing for a projector; in addition, the row's ``arguments`` and the flags in ``takes``.
 """
 
 import math
@@ -17,13 +17,13 @@ class Network(NamedTuple):
 
     builds: str  # file and class under models/architectures, as in "resnet.ResnetGenerator"
     arguments: dict  # constructor arguments that distinguish this value from others with the same class
-    stride: int = 1  # height and width of the input must be a multiple of it ...
-    halvings: str = ""  # ... or of 2 to the power of this flag; see stride_of
+    stride: int = 1  # height and width of the input must be multiples of it ...
+    halvings: str = ""  # ... or of 2 to the power of this flag's value; see stride_of
     takes: tuple = ()  # the optional constructor arguments that come from flags, see define_G, define_D, define_F
-    # generator and discriminator: forward() can return feature maps; projector: forward() takes them and patch ids.
-    # --num_D works with the discriminators that have features.
+    # Generator and discriminator: forward() can return feature maps; projector: forward() takes them and patch ids.
+    # --num_D works with discriminators that have features.
     features: bool = False
-    ignores: tuple = ()  # flags about networks that have no effect on it; giving one of them prints a line
+    ignores: tuple = ()  # network flags without effect on it; a line is printed if one of them is given
 
 
 BLURS = ("no_antialias", "no_antialias_up")
@@ -83,11 +83,11 @@ AUGMENTATIONS = ("color", "translation", "cutout")
 PERCEPTUAL = ("vgg", "lpips")
 SCHEDULES = ("linear", "step", "plateau", "cosine")
 
-# Values that the originals list and cannot build: refused with the reason, and not as typing errors.
+# Values that the original programs list but cannot build: the error message gives the reason.
 NEVER_WORKED = {
     "resnet_cat": "the originals can't build it: it needs an option --nz that none of their programs declares, and its "
     "forward pass returns no features",
-    "patch": "the originals list it and build nothing for it; basic is the usual PatchGAN",
+    "patch": "the originals list it but build no network for it; basic is the usual PatchGAN",
     "strided_conv": "the originals can't train with it: its layers are made for one size of map, and its running means "
     "are in no checkpoint",
 }
@@ -107,8 +107,8 @@ def smallest_for_D(opt) -> int:
 
 
 def stylegan2_size(opt) -> int:
-    """The image side for which StyleGAN2's networks have their channels: --stylegan2_size, or the power of two next to
-    the side of the training images; 256 where `opt` has no sizes."""
+    """The image side that sets the channel counts of StyleGAN2's networks: --stylegan2_size, or the power of two
+    closest to the side of the training images; 256 if `opt` has no sizes."""
     given = getattr(opt, "stylegan2_size", None)
     sizes = [getattr(opt, name, 256) for name in ("load_size", "crop_size")]  # numbers or (height, width)
     side = min(min(size) if isinstance(size, tuple) else size for size in sizes)

@@ -1,4 +1,4 @@
-"""Images of any kind in tiles: what Translator(image, tile=512) and test.py --tile do. See models/tiling.py."""
+"""Translation in tiles of images of any type, for Translator(image, tile=512) and test.py --tile; see tiling.py."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ PROBE = 64  # pixels of an image whose translation shows which networks run
 
 
 class InTiles:
-    """The tiled translations of a Translator; its model is copied when the first large image arrives."""
+    """The tiled translations of a Translator. The first large image makes a copy of its model."""
 
     def __init__(self, translator) -> None:
         self.translator = translator
-        self._lock = threading.Lock()  # the statistics of the norms belong to one image
+        self._lock = threading.Lock()  # one image at a time: the norms hold the statistics of an image
         self._model: TiledModel | None = None
         self._reaches: dict[str | None, int | None] = {}  # by direction
 
     def translate(self, image: Any, condition: dict, tiling: Tiling) -> Any:
-        """The translation of an image, of the same kind. Of a file, only tiles are ever held as floating point."""
+        """The translation of an image, with the type of the input. Only tiles of a file are held as floating point."""
         tiling.check()
         if isinstance(image, torch.Tensor):
             check_tensor(image, self.translator.input_channels())
@@ -65,7 +65,7 @@ class InTiles:
         return whole
 
     def _rows(self, get: Callable, size: tuple[int, int], condition: dict, tiling: Tiling) -> Iterator:
-        """(rows, their result (1, C, rows, W)) of an image of `size` = (H, W); `get` gives windows of it."""
+        """Yields (rows, their translation (1, C, rows, W)) of an image of `size` = (H, W); `get` returns a window."""
         translator = self.translator
         if max(size) <= tiling.tile:
             yield ALL, translator.translate_batch(get(ALL, ALL), **condition)
@@ -91,8 +91,8 @@ class InTiles:
         return tiling._replace(overlap=overlap_for(tiling.overlap, self._reaches[direction], multiple, nets))
 
     def of_batch(self, data: dict) -> tuple[dict, list]:
-        """(name -> pictures, paths) of a batch of a data set: the images that are translated, their translations, and
-        the true results where there are any."""
+        """(name -> images, paths) of a data set's batch: the inputs, their translations and, of paired data, the true
+        results."""
         translator, opt = self.translator, self.translator.opt
         side = source_side(opt) if source_side(opt) in data else "A"
         tiling = Tiling(opt.tile, opt.tile_overlap, opt.tile_samples)

@@ -1,24 +1,26 @@
-"""Large images through a generator in tiles, with memory that depends on the tile and not on the image.
+"""Translation of a large image in tiles, with memory that depends on the size of the tile and not of the image.
 
-A tile of T x T pixels is translated with `overlap` pixels of its surroundings at every side, so a network gets windows
-of at most T + 2 overlap. Neighbours are blended linearly over a quarter of the overlap at each side of their border.
+A tile of T x T pixels is translated with `overlap` pixels of its surroundings at every side, so the network gets
+windows of at most T + 2 overlap. Adjacent tiles are blended linearly over a quarter of the overlap at each side of
+their border.
 
-A norm that takes its mean and variance from the image (instance norm; batch norm outside eval mode) would take those of
-a tile and colour each tile differently. Its statistics therefore come from all tiles. Those of a norm depend on the
-norms before it, so the tiles pass once for each norm, as far as that norm, and a last time for the result: n norms cost
-about n / 2 + 1 times the calculations of the whole image: 12 times for a ResNet of 9 blocks, once without such norms.
-`samples` limits the measuring passes to this many tiles, spread over the image, which makes the statistics estimates.
+A norm that computes mean and variance from the image (instance norm; batch norm outside eval mode) would normalise each
+tile by the tile's own statistics, and give each tile other colours. Its statistics are therefore computed from all
+tiles. They depend on the norms before it, so all tiles are passed once for each norm, up to that norm, and once more
+for the result: n norms cost about n / 2 + 1 times the calculations of the whole image, 12 times for a ResNet of 9
+blocks. With `samples`, only this many tiles, spread over the image, are used for the statistics, as an estimate.
 
-The result equals that of the whole image but for rounding (1e-10 in float64, 1e-3 in float32 with values in [-1, 1]) if
+The result equals that of the whole image except for rounding (1e-10 in float64, 1e-3 in float32 with values in [-1, 1])
+if
 
-- three quarters of the overlap are at least the distance from which a pixel of the result depends on the input. Without
-  a given overlap models/reach.py measures this distance: 44 pixels for resnet_4blocks, 60 for resnet_6blocks, 84 for
-  resnet_9blocks, and 9 more with antialiasing. With a smaller overlap pixels near the borders of tiles differ slightly;
+- three quarters of the overlap are at least the radius of the receptive field: 44 pixels for resnet_4blocks, 60 for
+  resnet_6blocks, 84 for resnet_9blocks, and 9 more with antialiasing. If no overlap is given, models/reach.py measures
+  this radius. With a smaller overlap pixels near the borders of tiles differ slightly;
 - no statistics are estimated from `samples`;
-- the network draws no random numbers (dropout), as each tile would draw its own.
+- the network draws no random numbers (dropout), since each tile would draw its own.
 
-In a U-Net a pixel depends on the whole image: tiles then give another result, and see only their window. A Notice says
-which of these conditions does not hold.
+The receptive field of a U-Net is the whole image, so its result in tiles differs. A Notice states which of these
+conditions is not met.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ IMAGE_NORMS = (nn.modules.instancenorm._InstanceNorm, nn.modules.batchnorm._Batc
 
 
 class Span(NamedTuple):
-    """A tile along one axis, in pixels: its own range, and the range of its window."""
+    """A tile along one axis, in pixels: the range of the tile (start, stop) and of its window (first, last)."""
 
     start: int
     stop: int
@@ -46,7 +48,7 @@ class Span(NamedTuple):
 
 
 class Tiling(NamedTuple):
-    """Sizes in pixels; see the text above."""
+    """The sizes of tiles in pixels; see the module's docstring."""
 
     tile: int
     overlap: int | None = None  # None: what the network needs
@@ -75,20 +77,20 @@ class _Measured(Exception):
 
 
 class _Statistics:
-    """Mean and variance of each norm over all tiles, in the order in which a pass meets the norms."""
+    """Mean and variance of each norm over all tiles, in the order in which a pass runs the norms."""
 
     def __init__(self) -> None:
-        self.multiple = 4  # windows are padded to a multiple of it
+        self.multiple = 4  # sides of windows are padded to multiples of it
         self.known: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self.met = 0  # norms that the running pass has met
-        self.core: tuple[Span, Span] | None = None  # rows and columns of the tile of the running pass
+        self.met = 0  # number of norms that the current pass has reached
+        self.core: tuple[Span, Span] | None = None  # rows and columns of the tile of the current pass
         self._sums: tuple = (0, 0.0, 0.0)  # places, their sum, the sum of their squares, in float64
 
     def begin(self, rows: Span, columns: Span) -> None:
         self.met, self.core = 0, (rows, columns)
 
     def next(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The statistics of the norm that the pass meets now, with maps (1, C, h, w)."""
+        """The statistics of the norm that the pass has reached, whose input is x (1, C, h, w)."""
         self.met += 1
         if self.met <= len(self.known):
             return self.known[self.met - 1]
@@ -103,7 +105,7 @@ class _Statistics:
         raise _Measured
 
     def _core_of(self, x):
-        """The part of the maps that belongs to the tile itself, so that no place is counted twice."""
+        """The part of a map that belongs to the tile and not to its surroundings, so that no pixel counts twice."""
         assert self.core is not None
         for dim, span in zip((2, 3), self.core):
             scale = x.shape[dim] / (-(-(span.last - span.first) // self.multiple) * self.multiple)
@@ -113,7 +115,7 @@ class _Statistics:
         return x
 
     def close(self) -> None:
-        """Take the sums of all tiles as the statistics of the next norm."""
+        """Compute the statistics of the next norm from the sums over all tiles."""
         count, total, squares = self._sums
         mean = total / count
         self.known.append((mean.to(self._dtype), (squares / count - mean.square()).clamp(min=0).to(self._dtype)))
@@ -141,11 +143,11 @@ class TiledModel:
         self.statistics = _Statistics()
         for name in model.generator_names:
             net = copy.deepcopy(getattr(model, "net" + name))
-            net._compiled_call_impl = None  # a compiled pass would not see the new norms
+            net._compiled_call_impl = None  # the compiled code has the former norms
             self.statistics.multiple = max(self.statistics.multiple, getattr(net, "multiple_of", 4))
             setattr(self.model, "net" + name, _share(net, self.statistics))
         if not model.generator_names:
-            raise InputError(f"tile: --model {model.opt.model} declares no generator_names, so its norms are unknown")
+            raise InputError(f"tile: --model {model.opt.model} declares no generator_names, whose norms tiles need")
 
     def translate(
         self,
@@ -154,16 +156,15 @@ class TiledModel:
         tiling: Tiling,
         run: Callable[[torch.Tensor], torch.Tensor],
     ) -> Iterator[tuple[slice, torch.Tensor]]:
-        """(rows, (1, C', rows, W) of the result) from top to bottom, for an image of `size` = (H, W).
+        """Yields (rows, (1, C', rows, W) of the result) from top to bottom, for an image of `size` = (H, W).
 
-        `get` gives windows of the image, (1, C, h, w) for slices of rows and columns; `run` gives the result of a
-        window by self.model.
+        `get(rows, columns)` returns a window (1, C, h, w) of the image; `run(window)` translates it by self.model.
         """
         rows, columns = (tiling.spans(side, self.statistics.multiple) for side in size)
         self._measure(get, rows, columns, tiling, run)
         assert tiling.overlap is not None
         ramp = min(tiling.overlap // 4, tiling.tile // 2)
-        strip, top = None, 0  # the rows from `top` on that are not complete
+        strip, top = None, 0  # the incomplete rows, which begin at row `top`
         for row in rows:
             low, high = max(0, row.start - ramp), min(size[0], row.stop + ramp)
             for column in columns:
@@ -184,7 +185,7 @@ class TiledModel:
             strip, top = strip[..., complete - top :, :].clone(), complete
 
     def _measure(self, get, rows, columns, tiling, run):
-        """Passes up to each norm, until a pass meets no norm without statistics."""
+        """Run the passes that measure each norm, until all norms have statistics."""
         self.statistics.known.clear()
         tiles = [(row, column) for row in rows for column in columns]
         if tiling.samples is not None and tiling.samples < len(tiles):
@@ -205,7 +206,7 @@ class TiledModel:
 
 
 def _share(net: nn.Module, statistics: _Statistics) -> nn.Module:
-    """Replace the norms of a network that take their statistics from the image."""
+    """Replace the norms of a network that compute their statistics from the image."""
     for module in list(net.modules()):
         for name, part in module.named_children():
             if isinstance(part, IMAGE_NORMS) and (part.training or not part.track_running_stats):
@@ -214,7 +215,7 @@ def _share(net: nn.Module, statistics: _Statistics) -> nn.Module:
 
 
 def _weights(span: Span, low: int, high: int, ramp: int, side: int) -> torch.Tensor:
-    """Weights of the pixels from `low` to `high`: 1 in the tile, falling over 2 ramps at borders with a neighbour."""
+    """Weights of the pixels from `low` to `high`: 1 in the tile, with a ramp across each border to another tile."""
     places = torch.arange(low, high, dtype=torch.float64) + 0.5
     weights = torch.ones_like(places)
     if ramp and span.start > 0:

@@ -1,4 +1,4 @@
-"""A trained run: the options with which it translates, those of its training and those of a test."""
+"""The options with which a trained run translates images: those of its training, changed to those of a test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from util.flags import size
 from util.numerics import device as devices
 from util.run import folder as run_folder
 
-# What a run that is not training needs beside the options that it was trained with.
+# Options that differ from those of the training, or that a training does not have.
 AT_TEST = {
     **{"isTrain": False, "phase": "test", "num_test": float("inf"), "eval": False, "model_suffix": "", "load_iter": 0},
     **{"precision": "fp32", "compile": "none", "channels_last": False, "verbose": False, "serial_batches": True},
@@ -21,13 +21,14 @@ AT_TEST = {
 
 
 def options_of(run: str | os.PathLike, epoch: str | int, device: str) -> Namespace:
-    """The options with which a trained run translates: its own, and those of a test."""
+    """The options for translating with the run in this folder; InputError if it holds no run."""
     folder = os.path.abspath(os.fspath(run))
     checkpoints_dir, name = os.path.split(folder)
     trained = run_folder.read(checkpoints_dir, name)
     if trained is None:
         raise InputError(f"{os.fspath(run)}: {run_folder.no_run(checkpoints_dir, name)}")
-    sides = {name: size(trained[name]) for name in ("load_size", "crop_size") if name in trained}  # a rectangle is text
+    # A rectangle, such as 256x512, is stored as text.
+    sides = {name: size(trained[name]) for name in ("load_size", "crop_size") if name in trained}
     opt = Namespace(**{**_defaults_at_test(trained), **trained, **sides, **AT_TEST})
     opt.checkpoints_dir, opt.name, opt.epoch = checkpoints_dir, name, str(epoch)
     opt.device, opt.gpu_ids = devices.resolve(str(device), None)
@@ -35,7 +36,7 @@ def options_of(run: str | os.PathLike, epoch: str | int, device: str) -> Namespa
 
 
 class _Defaults(argparse.ArgumentParser):
-    """Collects the flags that a model has in a test alone; no command line belongs to it."""
+    """A parser without a command line, which collects the defaults of a model's flags for a test."""
 
     def __init__(self) -> None:
         super().__init__(add_help=False, allow_abbrev=False, conflict_handler="resolve")

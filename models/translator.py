@@ -1,4 +1,4 @@
-"""A trained run as a function of an image: what ``test.py``, ``metamer.load`` and the tools call.
+"""A trained run as a function of an image, for ``test.py``, ``metamer.load`` and the scripts.
 
 translate = Translator.load("checkpoints/horses")
 zebra = translate(Image.open("horse.jpg"))
@@ -30,16 +30,16 @@ from models.trained import options_of
 from util.errors import InputError
 from util.numerics import seeding
 
-FOREIGN_MULTIPLE, FOREIGN_SMALLEST = 4, 16  # sides of the images that a generator of a plug-in gets, in pixels
-BATCH = 8  # images of one size that go through the network at once, where a caller gives no batch_size
+FOREIGN_MULTIPLE, FOREIGN_SMALLEST = 4, 16  # sides of images for generators of plug-ins, in pixels
+BATCH = 8  # images of one size in a batch, if the caller gives no batch_size
 
 
 class Translator:
     """Calls the generators of a model on single images, lists and batches.
 
-    A Translator writes no attribute of a model whose page defines ``translate``, so that several threads may share
-    it. Networks in which samples of a batch influence each other (batch norm, dropout) get the samples one by one,
-    and dropout is seeded alike for each of them: an image gives the same result alone, in a list and in test.py.
+    If the model defines ``translate``, a Translator writes none of its attributes, so several threads may share it.
+    Networks in which samples of a batch influence each other (batch norm, dropout) get the samples one by one, and the
+    same seed for dropout each time: the result of an image is the same alone, in a list and in test.py.
     """
 
     def __init__(self, model: BaseModel, direction: str | None = None) -> None:
@@ -56,7 +56,7 @@ class Translator:
 
         `epoch` is "latest", a number or "best"; `direction` ("AtoB" or "BtoA") chooses the generator of a two-sided
         run, None is the direction of its training; `device` is "auto", "cpu", "cuda", "cuda:N" or "mps". Raises
-        InputError (a ValueError) where the folder, the checkpoint or the direction does not exist.
+        InputError (a ValueError) if the folder, the checkpoint or the direction does not exist.
         """
         opt = options_of(run, epoch, device)
         with contextlib.redirect_stdout(io.StringIO()):  # the progress lines of train.py and test.py
@@ -74,13 +74,13 @@ class Translator:
         tile_overlap: int | None = None,
         tile_samples: int | None = None,
     ) -> Any:
-        """The translation of an image, or a list of them for a list: of the same kind and size (see data.conversion).
+        """The translation of an image, or of each image of a list, with the type and size of the input.
 
-        `batch_size` images of one size of a list go through the network at once. `target` is what a model with
-        several targets translates to: for stargan an attribute or domain by name ("Blond_Hair", "Male+Young") or
-        attributes with values ({"Blond_Hair": 1, "Male": 0}). With `tile` images that are larger go through the network
-        in tiles of so many pixels, one by one and with little memory; models/tiling.py explains `tile_overlap`,
-        `tile_samples` and how exact this is. Raises TypeError or ValueError for wrong input.
+        data/conversion.py lists the types. `batch_size` consecutive images of one size form a batch. `target` is for
+        models with several targets: for stargan a name ("Blond_Hair", "Male+Young") or attributes with values
+        ({"Blond_Hair": 1, "Male": 0}). With `tile`, images larger than `tile` pixels are translated in tiles of this
+        side, one by one, with little memory; models/tiling.py explains `tile_overlap`, `tile_samples` and the
+        precision. Raises TypeError or ValueError for wrong input.
         """
         condition = self.condition_for(target)
         tiling = None if tile is None else Tiling(tile, tile_overlap, tile_samples)
@@ -92,7 +92,7 @@ class Translator:
         return results if isinstance(image, list | tuple) else results[0]
 
     def run_batch(self, data: dict) -> tuple[dict, list]:
-        """(name -> pictures, paths) of a batch of a data set: what a result page shows, inputs included."""
+        """(name -> images, paths) of a data set's batch: the visuals of a result page, including the inputs."""
         if getattr(self.opt, "tile", None):
             return self._in_tiles.of_batch(data)
         with self._repeatable():
@@ -122,22 +122,22 @@ class Translator:
         return made[..., : images.shape[-2], : images.shape[-1]]
 
     def _takes_any_size(self) -> bool:
-        """Whether the generators pad and crop by themselves, as all of this project do; those of plug-ins may not."""
+        """Whether the generators pad and crop their images, as built-in generators do; those of plug-ins may not."""
         nets = [getattr(self.model, "net" + name, None) for name in self.model.generator_names]
         return bool(nets) and all(hasattr(net, "multiple_of") for net in nets)
 
     def first_of(self, images: torch.Tensor, condition: dict, model: BaseModel | None = None) -> torch.Tensor:
-        """The first result of the model's translate, or of another model of its kind."""
+        """The first entry of what translate() returns, of this model or of a copy of it."""
         with self._repeatable(), torch.no_grad():
             made = (model or self.model).translate(images, **condition)
         return next(iter(made.values()))
 
     @contextlib.contextmanager
     def _repeatable(self) -> Iterator[None]:
-        """Dropout draws the same numbers for each image; the caller's generators are given back as they were.
+        """Seed dropout in the same way for each image, and restore the caller's random generators.
 
-        Random generators belong to the whole process, and the default ``BaseModel.translate`` of plug-ins writes
-        attributes: both are used by one thread at a time.
+        The lock is for threads: random generators belong to the whole process, and the default ``BaseModel.translate``
+        of plug-ins writes attributes.
         """
         if not self.alone and self.model.generator_names:
             yield
@@ -155,11 +155,11 @@ class Translator:
         return {**self.condition, "target": target}
 
     def read(self, path: str | os.PathLike) -> Picture:
-        """The values of an image file as the run's data sets map them; the call translates it to a Picture."""
+        """An image file, with the value range of the run's data; calling the Translator on it returns a Picture."""
         return read(path, self.data_range())
 
     def data_range(self) -> tuple[float, float] | None:
-        """The values that become -1 and 1; None where they follow from the type of the values."""
+        """The pixel values that become -1 and 1; None if they follow from the image's data type."""
         low_high = getattr(self.opt, "data_range", None)
         return None if low_high is None else (low_high[0], low_high[1])
 
@@ -170,7 +170,7 @@ class Translator:
 
 
 def _groups(images: Iterable, most: int) -> Iterator[list]:
-    """Neighbours of one shape, at most `most` at a time; a tensor (N, C, H, W) is a group by itself."""
+    """Groups of at most `most` consecutive images of one shape; a tensor (N, C, H, W) is a group by itself."""
     group: list = []
     for image in images:
         if group and (len(group) == most or image[0].dim() == 4 or image[0].shape != group[0][0].shape):
@@ -182,7 +182,7 @@ def _groups(images: Iterable, most: int) -> Iterator[list]:
 
 
 def _direction(model: BaseModel, direction: str | None) -> dict:
-    """The condition {"direction": ...} of a model that translates both ways; {} of any other one."""
+    """The condition {"direction": ...} for a model that translates both ways; {} for other models."""
     if direction not in (None, "AtoB", "BtoA"):
         raise InputError(f"direction {direction!r}: choose AtoB or BtoA")
     if direction is None:

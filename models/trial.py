@@ -1,7 +1,7 @@
-"""A model in training, as a test sees it: --eval_metrics scores exactly what test.py would score.
+"""Evaluation of a model during training (--eval_metrics), with the results that test.py would give.
 
 A second model is built with the options of a test, and gets the weights of the model in training before each
-evaluation. So the model in training keeps its mode, its running statistics, its batch and its random numbers.
+evaluation. So the evaluation changes neither mode, running statistics, batch nor random numbers of the training.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from util.run.progress import batch_size, own_samples
 from util.run.scoring import Scoring
 from util.show.results import pictures_of
 
-TRIED = 3  # images that are scored before the training
+TRIED = 3  # images that are scored before training starts
 
 
 class Trial:
@@ -49,8 +49,8 @@ class Trial:
         return self.scoring.meter.skipped
 
     def scores(self) -> dict:
-        """What util.metrics.meter.combine() returns, of the weights of this moment. Collective: images are shared
-        out to the ranks."""
+        """The scores of the current weights, as util.metrics.meter.combine() returns them. Collective: each rank
+        scores its share of the images."""
         with seeding.restored(), backend_precision(self.opt.precision), backend_tuning(self.opt):
             measured = distributed.run_on_all_ranks(lambda: self._measure(self.most))
         parts = distributed.gather_on_rank0(measured)
@@ -58,7 +58,7 @@ class Trial:
         return distributed.on_rank0(lambda: meter.combine(scoring.names, meter.merged(parts), scoring.settings))
 
     def try_out(self) -> None:
-        """Score the first images, so that what can't be scored is refused before the training. Collective."""
+        """Score the first images, so that an error in scoring ends the run before training starts. Collective."""
         with seeding.restored():
             measured = distributed.run_on_all_ranks(lambda: self._measure(min(self.most, TRIED)))
         for skipped in distributed.gather(measured["skipped"]):
@@ -79,7 +79,7 @@ def measure(translator: Translator, batches: Iterable[dict], scoring: Scoring) -
 
 
 def trial_of(model: Any, opt: Namespace, test_options: Callable, create_dataset: Callable) -> Trial | None:
-    """The Trial that --eval_metrics asks for, or None. Raises InputError where nothing can be evaluated. Collective."""
+    """The Trial for --eval_metrics, None without the flag. InputError if a metric can't be computed. Collective."""
     if opt.eval_metrics is None:
         return None
     test_opt = distributed.run_on_all_ranks(lambda: test_options(opt))
@@ -102,15 +102,16 @@ def trial_of(model: Any, opt: Namespace, test_options: Callable, create_dataset:
 def scoring_of(
     model: Any, dataset: Any, metrics: str | None, flag: str = "--metrics", with_endings: bool = False
 ) -> Scoring:
-    """The Scoring of a model's translations of a data set by `metrics` (A,B): of the first of its scored_visuals.
+    """The Scoring of a model's translations of a data set; `metrics` are names with commas between them.
 
-    A test against the direction of the training (opt.test_direction) is scored by the second.
+    It scores the first of the model's scored_visuals; in a test against the direction of the training
+    (opt.test_direction), the second.
     """
     opt = model.opt
     names = table.parse(metrics, flag, table.OF_PHOTOS) if metrics is not None else []
     scored = list(model._translation_pairs().items())
     against = len(scored) > 1 and getattr(opt, "test_direction", None) not in (None, opt.direction)
     if names and not scored:
-        raise InputError(f"{flag}: --model {opt.model} declares no scored_visuals, so nothing tells what to score")
+        raise InputError(f"{flag}: --model {opt.model} declares no scored_visuals, which name the images to score")
     settings = meter.Settings(metric_weights=opt.metric_weights, judge=opt.judge, device=opt.device)
     return Scoring(names, settings, scored[against] if scored else None, dataset.roots(), flag, with_endings)

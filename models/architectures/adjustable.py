@@ -1,9 +1,9 @@
-"""Layers of PyTorch that compute the same values in another way; models/fit_out.py switches on what is optional.
+"""Layers of torch.nn that compute the same values in another way; models/fit_out.py sets their attributes.
 
-They are subclasses of the layers of torch.nn with the same names, parameters and keys. ``keeps_layout`` is for
---channels_last: maps lie in memory as (N, H, W, C), as tensor cores read them, but torch's InstanceNorm2d, and on CUDA
-its paddings, return (N, C, H, W). ``deterministic`` is for --deterministic: torch's reflection padding on CUDA adds up
-its gradients in no fixed order. ``recomputed`` is for --grad_checkpoint.
+They are subclasses of torch's layers with the same names, parameters and keys. ``keeps_layout`` is for
+--channels_last: maps are stored as (N, H, W, C), the layout for tensor cores, but torch's InstanceNorm2d, and on CUDA
+its paddings, return (N, C, H, W). ``deterministic`` is for --deterministic: torch's reflection padding on CUDA sums its
+gradients in no fixed order. ``recomputed`` is for --grad_checkpoint.
 """
 
 import contextlib
@@ -17,15 +17,15 @@ CHANNELS_LAST = torch.channels_last
 
 
 def is_channels_last(x):
-    """Whether the maps lie in memory as (N, H, W, C), and not also as (N, C, H, W)."""
+    """Whether the maps are stored as (N, H, W, C) and not as (N, C, H, W); both hold if C or H*W is 1."""
     return x.dim() == 4 and x.is_contiguous(memory_format=CHANNELS_LAST) and not x.is_contiguous()
 
 
 class InstanceNorm2d(nn.InstanceNorm2d):
-    """nn.InstanceNorm2d with right gradients on the CPU.
+    """nn.InstanceNorm2d with correct gradients on the CPU.
 
-    The backward pass of torch's layer on the CPU misreads a gradient whose memory layout differs from that of the
-    output when the batch size is 1, without an error. Taking patches out of a feature map makes such gradients.
+    At batch size 1, the backward pass of torch's layer on the CPU misreads, without an error, a gradient whose memory
+    layout differs from that of the output. Gathering patches from a feature map produces such gradients.
     """
 
     keeps_layout = False
@@ -47,11 +47,11 @@ class InstanceNorm2d(nn.InstanceNorm2d):
         return self._normalise_in_layout(x)
 
     def _normalise_in_layout(self, x):
-        """An instance norm is a batch norm of one image, which keeps the layout."""
+        """Batch norm of each image on its own, which is instance norm, because F.batch_norm keeps the layout."""
         if not self.training and self.track_running_stats:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
         images = x.split(1)
-        # As in torch's layer: every image updates a copy of the statistics, and the mean of the copies is kept.
+        # As in torch's layer: each image updates a copy of the running statistics, then the copies are averaged.
         means, variances = (
             [None if kept is None else kept.detach().clone() for _ in images]
             for kept in (self.running_mean, self.running_var)
@@ -66,10 +66,10 @@ class InstanceNorm2d(nn.InstanceNorm2d):
 
 
 def _normalise_as_torch(x, eps):
-    """F.instance_norm(x, eps=eps), but the result is no view of another tensor.
+    """F.instance_norm(x, eps=eps), whose result is not a view.
 
-    An in-place ReLU on a view makes autograd copy the gradient twice. _unsafe_view is a view that autograd does not
-    follow, which is right where nothing else uses its source.
+    An in-place ReLU on a view makes autograd copy the gradient twice. Autograd does not treat the result of
+    _unsafe_view as a view, which is correct as long as nothing else uses the source.
     """
     images, channels, height, width = x.shape
     flat = x.reshape(1, images * channels, height, width)
@@ -106,13 +106,13 @@ class ReplicationPad2d(nn.ReplicationPad2d):
 
 
 def _pad_in_layout(x, padding, mode):
-    """Padding (H, W, C) is padding a volume whose depth, here the channels, gets nothing."""
+    """Pad (N, H, W, C) as a volume whose last axis, the channels, is not padded."""
     volume = x.permute(0, 2, 3, 1)  # (N, H, W, C), without a copy
     return F.pad(volume, (0, 0, *padding), mode=mode).permute(0, 3, 1, 2)
 
 
 def pad_by_slices(x, padding):
-    """Reflection padding of (..., H, W) made of mirrored slices, whose gradients are plain additions."""
+    """Reflection padding of (..., H, W) by concatenating mirrored slices, whose gradients have a fixed order."""
     left, right, top, bottom = padding
     return _mirror(_mirror(x, -1, left, right), -2, top, bottom)
 
@@ -140,10 +140,10 @@ def make_adjustable(module):
 
 
 class NarrowConv2d(nn.Conv2d):
-    """Conv2d of stride 1 for few output channels, as a generator's last layer; gradients equal but for rounding.
+    """Conv2d of stride 1 for few output channels, such as a generator's last layer; equal except for rounding.
 
-    On the CPU its gradients take a half to a quarter of PyTorch's time. PyTorch's kernels process 16 channels at a
-    time, and an image has 3. Here the gradient of the input is an ordinary convolution from 3 channels to many, and the
+    On the CPU its gradients take a half to a quarter of PyTorch's time, because PyTorch's kernels process 16 channels
+    at a time and an image has 3. Here the gradient of the input is a convolution from 3 channels to many, and the
     gradient of the weights is a matrix product.
     """
 
@@ -180,18 +180,19 @@ class _Narrow(torch.autograd.Function):
 
 
 def recomputed(layers, x):
-    """The output of the layers for x. Autograd keeps x alone, and the backward pass runs the layers once more.
+    """The output of the layers for x with gradient checkpointing: the backward pass runs the layers again.
 
-    Gradient checkpointing: Chen, Xu, Zhang, Guestrin, "Training Deep Nets with Sublinear Memory Cost", 2016. Gradients
-    are the same. Dropout draws the same numbers in both passes, and running statistics count only the first.
+    Chen, Xu, Zhang, Guestrin, "Training Deep Nets with Sublinear Memory Cost", 2016. Autograd keeps x instead of the
+    activations. Gradients are the same: dropout draws the same numbers in both passes, and only the first pass updates
+    running statistics.
     """
     layers = list(layers)
-    # A first layer that works in place overwrites x, the kept tensor, so it must not run a second time.
+    # A first layer that works in place overwrites x, the kept tensor, so it must not run again.
     while layers and getattr(layers[0], "inplace", False):
         x, layers = layers[0](x), layers[1:]
     modules = [module for layer in layers for module in layer.modules()]
     counting = [module for module in modules if getattr(module, "track_running_stats", False)]
-    # torch.compile can't trace the context that stops the counting. It decides by itself which activations to keep.
+    # torch.compile can't trace the context manager below; it has its own choice of activations to keep.
     if not layers or not torch.is_grad_enabled() or (counting and torch.compiler.is_compiling()):
         return _run(layers, x)
     count_once = {"context_fn": lambda: (contextlib.nullcontext(), _uncounted(counting))} if counting else {}
@@ -207,7 +208,7 @@ def _run(layers, x):
 
 @contextlib.contextmanager
 def _uncounted(norms):
-    """While the block runs, the norms don't change their running statistics."""
+    """The norms do not update their running statistics inside this context."""
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     try:
         for norm in norms:

@@ -13,10 +13,10 @@ UNKNOWN = "not a ResNet, a U-Net or a StarGAN generator of this family"
 
 
 def generator_flags(state: State) -> dict[str, object]:
-    """Flag -> value of the generator whose weights these are; ValueError for other networks.
+    """{flag: value} of the generator with these weights; ValueError for other networks.
 
-    What weights do not show is left out: a U-Net's dropout has no weights and does not change the keys, and the
-    condition of a StarGAN is a number of channels (see stargan_condition) whose names are not in the file.
+    Flags that weights do not determine are left out: a U-Net's dropout, which does not change the keys, and the domains
+    of a StarGAN, of which the file has only the number (see stargan_condition).
     """
     if is_stargan(state):
         return _stargan_flags(state)
@@ -37,7 +37,7 @@ def _resnet_flags(state: State) -> dict[str, object]:
     convolutions = [key for key, value in state.items() if value.dim() == 4]
     second = {int(match[1]) for key in convolutions if (match := re.match(r"model\.\d+\.conv_block\.(\d+)\.", key))}
     blurs = [int(match[1]) for key in state if (match := re.match(r"model\.(\d+)\.filt$", key))]
-    # In a block with reflection padding: pad, conv (1), norm, ReLU, [dropout], pad, conv (5, or 6 behind a dropout).
+    # In a block with reflection padding: pad, conv (1), norm, ReLU, [dropout], pad, conv (5, or 6 after a dropout).
     return {
         "netG": f"resnet_{len(blocks)}blocks",
         "ngf": stem.shape[0],
@@ -51,7 +51,7 @@ def _resnet_flags(state: State) -> dict[str, object]:
 
 
 def _stylegan2_flags(state: State) -> dict[str, object]:
-    """Widths depend on ngf and on the image side together, so the first side that explains them is taken."""
+    """Channel counts depend on ngf and the image side together; the first side that fits them is returned."""
     halvings = sum(re.fullmatch(r"encoder\.convs\.\d+\.skip\.1\.weight", key) is not None for key in state)
     layers = [int(match[1]) for key in state if (match := re.match(r"decoder\.convs\.(\d+)\.", key))]
     widths = [state["encoder.convs.1.0.weight"].shape[0]]
@@ -92,9 +92,9 @@ def _unet_flags(state: State) -> dict[str, object]:
 
 
 def _norm(state: State, statistics: str, has_bias: bool) -> str:
-    """Batch norm has statistics; convolutions in front of instance norm have biases.
+    """The norm, by these rules: batch norm has weights and statistics; convolutions before instance norm have biases.
 
-    Files from before PyTorch 0.4 hold running statistics of instance norms too, but no weights of them.
+    Files from before PyTorch 0.4 also contain running statistics of instance norms, but no weights.
     """
     if statistics in state and statistics.replace("running_mean", "weight") in state:
         return "batch"
@@ -102,7 +102,7 @@ def _norm(state: State, statistics: str, has_bias: bool) -> str:
 
 
 def is_stargan(state: State) -> bool:
-    """Whether these are the weights of a StarGAN's generator."""
+    """Whether these are the weights of StarGAN's generator."""
     return "main.0.weight" in state and "main.1.running_mean" in state and "conv1.weight" not in state
 
 
@@ -115,13 +115,13 @@ def _stargan_flags(state: State) -> dict[str, object]:
 
 
 def stargan_condition(state: State) -> int:
-    """Channels of the condition that a StarGAN's generator takes beside the image."""
+    """Channels of the condition of StarGAN's generator."""
     convolutions = [value for value in state.values() if value.dim() == 4]
     return convolutions[0].shape[1] - convolutions[-1].shape[0]
 
 
 def discriminator_flags(state: State) -> dict[str, object]:
-    """Flag -> value of the PatchGAN, pixel or StarGAN discriminator whose weights these are; ValueError for others."""
+    """{flag: value} of the PatchGAN, pixel or StarGAN discriminator with these weights; ValueError for others."""
     if "conv2.weight" in state and "main.0.weight" in state:
         layers = sum(key.startswith("main.") and key.endswith(".weight") for key in state)
         size = state["conv2.weight"].shape[2] * 2**layers

@@ -1,4 +1,4 @@
-"""What the networks share: norms by name, the rule for biases, blur filters for resampling, and initial weights."""
+"""Parts that the networks share: norms by name, biases, padding, blur filters for resampling, initial weights."""
 
 import functools
 
@@ -11,14 +11,14 @@ from models.architectures.adjustable import ReflectionPad2d, ReplicationPad2d, m
 
 
 class UnfitSize(ValueError):
-    """The network can't take images of this height and width; the message states the sizes that it takes."""
+    """The network does not take images of this height and width; the message states the sizes that it takes."""
 
 
 def pad_to_multiple(images, multiple, smallest=1):
-    """Images (N, C, H, W) extended at the right and lower edge to a multiple, and to at least `smallest` pixels.
+    """Pad images (N, C, H, W) at the right and lower edge to multiples of `multiple`, and to at least `smallest`.
 
-    The image is mirrored at the edge; where it is too small for that, its edge is repeated. `smallest` is a multiple,
-    too. Images of a fitting size are returned as they are.
+    Padding is by reflection, or by replication if the image is too small to reflect. `smallest` must be a multiple of
+    `multiple`. Images of a fitting size are returned as they are.
     """
     height, width = images.shape[-2:]
     below, right = (-side % multiple if side >= smallest else smallest - side for side in (height, width))
@@ -29,10 +29,10 @@ def pad_to_multiple(images, multiple, smallest=1):
 
 
 def any_size(forward):
-    """Decorator of a generator's forward(images, ...): images of any height and width come back in their size.
+    """Decorator of a generator's forward(images, ...), which makes it take images of any height and width.
 
-    They are padded to what the network takes (its attributes ``multiple_of`` and ``smallest``), and the image in the
-    result is cropped. Feature maps that a forward returns beside the image, or alone, belong to the padded image.
+    Images are padded to a size that the network takes (its attributes ``multiple_of`` and ``smallest``), and the
+    resulting image is cropped to the input's size. Feature maps in the result are those of the padded image.
     """
 
     @functools.wraps(forward)
@@ -54,8 +54,8 @@ def _no_norm(channels):
     return Identity()
 
 
-# A partial over exactly nn.InstanceNorm2d: networks of plug-ins test `norm_layer.func == nn.InstanceNorm2d` for
-# their biases. SyncBatchNorm is batch norm in a single process; with several processes each needs a GPU.
+# Partials of torch's own classes: networks of plug-ins decide on biases by `norm_layer.func == nn.InstanceNorm2d`.
+# SyncBatchNorm is batch norm in a single process; with several processes each needs a GPU.
 NORM_LAYERS = {
     "instance": functools.partial(nn.InstanceNorm2d, affine=False, track_running_stats=False),
     "batch": functools.partial(nn.BatchNorm2d, affine=True, track_running_stats=True),
@@ -65,27 +65,27 @@ NORM_LAYERS = {
 
 
 def get_norm_layer(norm_type="instance"):
-    """A factory: channels -> layer, for a word of --norm."""
+    """A function channels -> layer, for a value of --norm."""
     if norm_type not in NORM_LAYERS:
         raise ValueError(f"norm {norm_type!r}: choose one of {', '.join(NORM_LAYERS)}")
     return NORM_LAYERS[norm_type]
 
 
 def needs_bias(norm_layer):
-    """Whether a convolution before this norm has a bias: only before instance norm, as in every released checkpoint.
+    """Whether a convolution before this norm has a bias: only before instance norm, as in all released checkpoints.
 
-    Without a norm a bias would help, but the original networks have no bias there either.
+    Before no norm a bias would make sense, but the original networks have none.
     """
     made_by = norm_layer.func if isinstance(norm_layer, functools.partial) else norm_layer
     return isinstance(made_by, type) and issubclass(made_by, nn.InstanceNorm2d)
 
 
 def make_norm(norm_layer, channels):
-    """The norm for this number of channels; an instance norm with right gradients on the CPU (see adjustable.py)."""
+    """The norm for this number of channels; instance norm has correct gradients on the CPU (see adjustable.py)."""
     return make_adjustable(norm_layer(channels))
 
 
-# Rows of Pascal's triangle: the binomial approximation of a Gaussian, by filter size.
+# Filter size -> row of Pascal's triangle, which approximates a Gaussian.
 BINOMIAL = {
     1: (1,),
     2: (1, 1),
@@ -116,7 +116,7 @@ PADDINGS = {
 
 
 def get_pad_layer(pad_type):
-    """The padding layer's class; it takes a width or (left, right, top, bottom)."""
+    """The class of a padding layer, whose argument is a width or (left, right, top, bottom)."""
     if pad_type not in PADDINGS:
         raise ValueError(f"padding {pad_type!r}: choose one of {', '.join(PADDINGS)}")
     return PADDINGS[pad_type]
@@ -143,8 +143,8 @@ class Upsample(nn.Module):
         super().__init__()
         self.stride = stride
         self.pad = get_pad_layer(pad_type)((1, 1, 1, 1))
-        # stride^2 in the filter makes up for the zeros. The crop removes the border that the padding added. An odd
-        # filter has no centre between pixels, so output_padding restores the last row and column.
+        # The factor stride^2 in the filter compensates for the zeros. The crop removes the padded border. With a filter
+        # of odd size one row and column are missing, which output_padding adds.
         self.crop = 2 + (filt_size - 1) // 2
         self.extra = filt_size % 2
         self.register_buffer("filt", (get_filter(filt_size) * stride**2).repeat(channels, 1, 1, 1))
@@ -166,9 +166,9 @@ FILL_WEIGHT = {
 def init_weights(net, init_type="normal", init_gain=0.02, debug=False):
     """Draw the weights of every convolution and linear layer, set their biases to 0, and return the network.
 
-    Layers are recognised by their class names, so layers of plug-ins are initialised, too. BatchNorm2d scales are drawn
-    from N(1, init_gain); other norms, and layers with the attribute `keeps_initial_weights`, stay as built. `debug`
-    prints the class of each layer that is initialised.
+    Layers are recognised by their class names, which includes layers of plug-ins. The scales of BatchNorm2d are drawn
+    from N(1, init_gain); other norms, and layers with the attribute `keeps_initial_weights`, are not changed. `debug`
+    prints the class of each initialised layer.
     """
     if init_type not in FILL_WEIGHT:
         raise ValueError(f"--init_type {init_type}: choose one of {', '.join(FILL_WEIGHT)}")
@@ -191,7 +191,7 @@ def init_weights(net, init_type="normal", init_gain=0.02, debug=False):
 
 
 def layer_indices(layers, count):
-    """`layers`, indices of features, checked: ascending and below `count`; -1 becomes the last layer's index."""
+    """`layers` with -1 replaced by the index of the last of `count` layers; ValueError unless valid and ascending."""
     wanted = [count - 1 if index == -1 else index for index in layers]
     if not all(0 <= index < count for index in wanted):
         raise ValueError(f"layers {list(layers)}: this generator has layers 0 to {count - 1} (-1 is the last)")
@@ -201,7 +201,7 @@ def layer_indices(layers, count):
 
 
 def run_with_features(modules, x, layers, stop):
-    """(output, features after `layers`, see layer_indices); with `stop` the last of these layers is the last to run."""
+    """(output, outputs of the layers with the indices `layers`); `stop`: no layer after the last of them is run."""
     wanted = layer_indices(layers, len(modules))
     features = []
     for index, layer in enumerate(modules):
@@ -217,8 +217,8 @@ def normalise_spectrally(net: nn.Module) -> bool:
     """Divide the weights of all convolutions and linear layers by their spectral norm (Miyato et al., ICLR 2018).
 
     The norm is estimated by one power iteration in each forward pass in training mode. A key ``x.weight`` of the state
-    dict becomes ``x.parametrizations.weight.original``, and the vectors of the iteration are beside it. False for a
-    network without such layers.
+    dict becomes ``x.parametrizations.weight.original``, and the state dict also contains the vectors of the iteration.
+    Returns False for a network without such layers.
     """
     layers = [module for module in net.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
     for layer in layers:

@@ -1,7 +1,4 @@
-"""Projectors: feature maps of a generator in, unit vectors out (Park et al., ECCV 2020; MappingF: Han et al., 2021).
-
-`netF` samples patches: the vectors at random positions of each map, projected by a small network per map.
-"""
+"""Projectors map feature maps of a generator to unit vectors (Park et al., ECCV 2020; MappingF: Han et al., 2021)."""
 
 import math
 from functools import partial
@@ -14,14 +11,14 @@ from models.architectures.layers import init_weights
 
 
 class Normalize(nn.Module):
-    """Divide by the length along dimension 1 plus 1e-7; a vector of zeros stays zero, and has a finite gradient."""
+    """Divide by the length along dimension 1 plus 1e-7; a zero vector stays zero and has a finite gradient."""
 
     def __init__(self, power=2):
         super().__init__()
         self.power = power
 
     def forward(self, x):
-        # vector_norm instead of the root of a sum: its gradient at zero is 0, and not infinite.
+        # The gradient of vector_norm at zero is 0; that of the root of a sum would be infinite.
         return x / (torch.linalg.vector_norm(x, self.power, dim=1, keepdim=True) + 1e-7)
 
 
@@ -30,10 +27,10 @@ def made_now(make, device):
 
 
 class PatchSampleF(nn.Module):
-    """Vectors at random positions of each feature map, those of map i projected by ``mlp_i`` if `use_mlp`, normalised.
+    """Samples vectors at random positions of each feature map; with `use_mlp`, ``mlp_i`` projects those of map i.
 
-    With `widths`, the channels of the maps, the MLPs are built at once, otherwise in the first forward pass. Their
-    weights are initialised by `init_type`. `gpu_ids` is not read; callers of the original pass it.
+    With `widths`, the channels of the maps, the MLPs are created at once, otherwise in the first forward pass.
+    `gpu_ids` is not read; callers of the original pass it.
     """
 
     keeps_float32 = True  # under --precision bf16, fp16: small, and rounding would change the length of its vectors
@@ -45,8 +42,8 @@ class PatchSampleF(nn.Module):
         self.init_gain = init_gain
         self.nc = nc
         self.l2norm = Normalize(2)
-        self.generator = None  # function: device -> the torch.Generator that patch ids are drawn from
-        self.drawn = made_now  # function: (function that draws, device) -> what it draws
+        self.generator = None  # function device -> torch.Generator for the patch ids
+        self.drawn = made_now  # function (function that draws, device) -> what it draws
         self.mlp_init = False
         if use_mlp and widths is not None:
             self._build(widths)
@@ -63,23 +60,23 @@ class PatchSampleF(nn.Module):
         self.to(feats[0].device)
 
     def draw_patch_ids(self, num_positions, num_patches, device):
-        """Positions to take from a map: a LongTensor of num_patches different positions, or of all if it has fewer."""
+        """A LongTensor of num_patches different positions of a map, or of all positions if there are fewer."""
         generator = self.generator(device) if self.generator else None
         return torch.randperm(num_positions, device=device, generator=generator)[:num_patches]
 
     def draw(self, feats, num_patches):
-        """The ids of each map, as forward() takes them."""
+        """Random ids for each map, as forward() takes them."""
         return [
             self.drawn(partial(self.draw_patch_ids, feat[0, 0].numel(), num_patches, feat.device), feat.device)
             for feat in feats
         ]
 
     def forward(self, feats, num_patches=64, patch_ids=None):
-        """(vectors, ids), a list with an entry per map each.
+        """(vectors, ids): two lists with an entry per map.
 
         feats: (B, C_i, H_i, W_i). ids: (P_i,) positions in a flattened map, the same for all images of the batch;
-        drawn unless given. vectors: (B*P_i, nc), image after image. With num_patches 0 every position is taken:
-        (B, nc, H_i, W_i), and the ids are empty lists.
+        drawn if `patch_ids` is None. vectors: (B*P_i, nc), image after image. With num_patches 0 all positions are
+        used: vectors are (B, nc, H_i, W_i), and ids are empty lists.
         """
         if self.use_mlp and not self.mlp_init:
             self.create_mlp(feats)
@@ -99,8 +96,8 @@ class PatchSampleF(nn.Module):
 
 def gather(feat, ids):
     """The vectors of a map at `ids`: (B, C, H, W) -> (B*P, C), image after image."""
-    # Indexing the last dimension gives the gradient the memory layout of the map. After a permutation it would have
-    # another layout, which PyTorch's instance norm misreads on the CPU at batch size 1 (see adjustable.py).
+    # Indexing the last dimension gives the gradient the memory layout of the map. Indexing after a permutation would
+    # give another layout, which PyTorch's instance norm misreads on the CPU at batch size 1 (see adjustable.py).
     return at_least_float32(feat.flatten(2).index_select(2, ids).mT.flatten(0, 1))
 
 
@@ -109,9 +106,9 @@ def at_least_float32(x):
 
 
 class PooledF(nn.Module):
-    """Projectors without patches: a map gives vectors, or a list of maps gives (vectors of each, empty ids of each).
+    """Projectors without patches and parameters: map -> vectors, or list of maps -> (list of vectors, empty ids).
 
-    Patch ids and their number are arguments for the sake of PatchSampleF's callers. Nothing is learned.
+    num_patches and patch_ids are not read; callers of PatchSampleF pass them.
     """
 
     keeps_float32 = True
@@ -127,24 +124,24 @@ class PooledF(nn.Module):
 
 
 class ReshapeF(PooledF):
-    """A map average-pooled to 4x4, its 16 vectors normalised: (B, C, H, W) -> (B*16, C)."""
+    """Average pooling of a map to 4x4, and its 16 vectors normalised: (B, C, H, W) -> (B*16, C)."""
 
     def pool(self, x):
         return self.l2norm(F.adaptive_avg_pool2d(x, 4).flatten(2).mT.flatten(0, 1))
 
 
 class PoolingF(PooledF):
-    """The largest value of each channel, normalised: (B, C, H, W) -> (B, C, 1, 1), of a map in a list (B, C)."""
+    """Max pooling of a map to one vector, normalised: (B, C, H, W) -> (B, C, 1, 1), or (B, C) for a map in a list."""
 
     def pool(self, x):
         return self.l2norm(F.adaptive_max_pool2d(x, 1))
 
 
 class StridedConvF(nn.Module):
-    """A map halved to about 32 rows by convolutions, minus its running mean, normalised: (B, C, H, W) -> (B, 64, h, w).
+    """Convolutions that halve a map to about 32 rows, minus a running mean, normalised: (B, C, H, W) -> (B, 64, h, w).
 
-    Each size of map has a network of its own, ``child_<C>_<H>``, built when the first map of this size arrives. The
-    running means are not saved in checkpoints.
+    There is a network ``child_<C>_<H>`` for each size of map, created with the first map of this size. The running
+    means are not saved in checkpoints.
     """
 
     def __init__(self, init_type="normal", init_gain=0.02, gpu_ids=()):
@@ -173,14 +170,11 @@ class StridedConvF(nn.Module):
 
 
 class MappingF(nn.Module):
-    """SimDCL's network: one vector per image from its patch vectors, for the similarity loss between images.
+    """SimDCL's network from the patch vectors of an image to one vector: (B, in_layer, P, nc) -> (B, dim), length 1.
 
     Han, Shoeiby, Petersson, Armin, "Dual Contrastive Learning for Unsupervised Image-to-Image Translation", CVPR
-    workshops 2021. The patch vectors of `in_layer` feature maps, stacked as (B, in_layer, P, nc), become unit vectors
-    (B, dim).
-
-    A single image, (in_layer, P, nc), gives (1, dim). P and nc are at least 3. `nc`, `patch_num` and `gpu_ids` are not
-    read, since the convolution and the mean take any size; callers of the original pass them.
+    workshops 2021. `in_layer` is the number of feature maps. P and nc are at least 3. An input without B is one image.
+    `nc`, `patch_num` and `gpu_ids` are not read; callers of the original pass them.
     """
 
     keeps_float32 = True  # under --precision bf16, fp16: small, and its output has length 1

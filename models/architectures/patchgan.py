@@ -1,6 +1,6 @@
-"""PatchGAN discriminators: a map of logits, one logit per overlapping patch (Isola et al., CVPR 2017).
+"""PatchGAN discriminators (Isola et al., CVPR 2017): the output is a map of logits, one for each overlapping patch.
 
-``net(images, features=True)`` returns (logits, feature maps): the output of each activation, in their order.
+``net(images, features=True)`` returns (logits, feature maps): the outputs of the activations, in their order.
 """
 
 from itertools import pairwise
@@ -31,14 +31,14 @@ def _run(layers, x, features):
 class NLayerDiscriminator(nn.Module):
     """(N, input_nc, H, W) -> (N, 1, h, w) logits; no sigmoid.
 
-    `n_layers` is the number of halvings. With 3, the receptive field of a logit is 70x70 pixels; with blurred halvings
-    (`no_antialias=False`) it is 84x84, with the same h, w: 30x30 for an image of 256x256.
+    `n_layers` is the number of halvings. With 3, the receptive field of a logit is 70x70 pixels, or 84x84 with blurred
+    halvings (`no_antialias=False`); in both cases (h, w) is (30, 30) for an image of 256x256.
     """
 
     def __init__(self, input_nc, ndf=64, n_layers=3, norm_layer=nn.BatchNorm2d, no_antialias=True):
         super().__init__()
         if n_layers < 1:
-            raise ValueError(f"NLayerDiscriminator with {n_layers} halvings: it takes at least 1")
+            raise ValueError(f"NLayerDiscriminator with {n_layers} halvings: it needs at least 1")
         bias = needs_bias(norm_layer)
         stride = 2 if no_antialias else 1
         layers = [nn.Conv2d(input_nc, ndf, 4, stride, 1), nn.LeakyReLU(0.2, True)]
@@ -56,7 +56,7 @@ class NLayerDiscriminator(nn.Module):
 
 
 class PixelDiscriminator(nn.Module):
-    """(N, input_nc, H, W) -> (N, 1, H, W) logits: each pixel independently, by 1x1 convolutions."""
+    """(N, input_nc, H, W) -> (N, 1, H, W): a logit for each pixel on its own, by 1x1 convolutions."""
 
     smallest = 1
 

@@ -1,6 +1,6 @@
-"""The generator of CycleGAN: a stem, two halvings, residual blocks, two doublings (Johnson et al., ECCV 2016).
+"""CycleGAN's generator: a 7x7 convolution, two halvings, residual blocks, two doublings (Johnson et al., ECCV 2016).
 
-CUT's generator is the same with blurred (antialiased) halvings and doublings, and also returns features of its layers.
+CUT's generator is the same with antialiased (blurred) halvings and doublings, and also returns features of its layers.
 """
 
 import itertools
@@ -73,12 +73,12 @@ def _double(channels, norm_layer, use_bias, antialias):
 class ResnetGenerator(nn.Module):
     """(N, input_nc, H, W) -> (N, output_nc, H, W) in [-1, 1]; other sizes are padded to multiples of 4.
 
-    `no_antialias` and `no_antialias_up` give CycleGAN's strided convolutions, and are on by default. `opt` is not
-    read; callers of the contrastive family pass it.
+    With the defaults, `no_antialias` and `no_antialias_up`, halvings and doublings are CycleGAN's strided convolutions.
+    `opt` is not read; callers of the contrastive programs pass it.
     """
 
     multiple_of = 4
-    smallest = 8  # the blocks mirror their maps of a quarter of the size by one pixel
+    smallest = 8  # the blocks' maps are a quarter of the image's size, and padded by reflection
     recomputes = False  # gradient checkpointing of the layers before and after the blocks; the blocks have their own
 
     def __init__(
@@ -117,10 +117,10 @@ class ResnetGenerator(nn.Module):
 
     @any_size
     def forward(self, input, layers=(), encode_only=False):
-        """The image; with `layers`, ascending indices into ``self.model``, (image, features after those layers).
+        """The image; with `layers`, ascending indices into ``self.model``, (image, outputs of those layers).
 
-        `encode_only` stops at the last of them and returns the features alone. As released, a feature followed by an
-        in-place ReLU is the rectified feature, unless it is the last and the pass stops there. -1 is the last layer.
+        `encode_only` stops after the last of them and returns only the features. -1 is the last layer. As released, an
+        in-place ReLU after a layer also changes the layer's feature, unless the pass stops at this layer.
         """
         if len(layers) == 0:
             return self._recomputed(input) if self.recomputes else self.model(input)
@@ -128,14 +128,14 @@ class ResnetGenerator(nn.Module):
         return features if encode_only else (image, features)
 
     def _recomputed(self, x):
-        """Autograd keeps the image and the input of each block, instead of the maps of full and half size."""
+        """Gradient checkpointing: autograd keeps no maps of full and half size, only the input of each block."""
         for is_block, group in itertools.groupby(self.model, lambda layer: isinstance(layer, ResnetBlock)):
             layers = list(group)
             x = nn.Sequential(*layers)(x) if is_block else recomputed(layers, x)
         return x
 
     def feature_is_overwritten(self, index):
-        """Whether an in-place ReLU after that layer overwrites its output when the pass does not stop there."""
+        """Whether an in-place ReLU overwrites the output of the layer `index`, if the pass does not stop there."""
         after = self.model[layer_indices([index], len(self.model))[0] + 1 :]
         next_layer = next((layer for layer in after if not isinstance(layer, nn.Identity)), None)
         return getattr(next_layer, "inplace", False)

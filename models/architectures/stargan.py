@@ -31,18 +31,18 @@ class ResidualBlock(nn.Module):
 
 
 class StarGANGenerator(nn.Module):
-    """(image, condition) -> image: (N, input_nc, H, W) and (N, c_dim); padded to multiples of 4.
+    """(images (N, input_nc, H, W), conditions (N, c_dim)) -> images in [-1, 1]; H and W are padded to multiples of 4.
 
-    Its norms keep running statistics, as in every released checkpoint, but they were never meant to be used: in
-    eval mode the pictures are other ones.
+    The norms have running statistics, as in all released checkpoints, but neither training nor test uses them: StarGAN
+    is always in training mode.
     """
 
     multiple_of = 4
-    smallest = 8  # a norm needs more than one place in the maps of a quarter of the size
+    smallest = 8  # the smallest maps have a quarter of the size, and a norm needs more than one pixel
 
     def __init__(self, conv_dim=64, c_dim=5, repeat_num=6, input_nc=3):
         super().__init__()
-        # Zero padding: with a reflected border the condition, which is the same everywhere, would be lost in the norm.
+        # Zero padding: with reflection the condition, constant over the map, would be removed by the instance norm.
         layers = [nn.Conv2d(input_nc + c_dim, conv_dim, 7, padding=3, bias=False), *_norm_relu(conv_dim)]
         width = conv_dim
         for _ in range(2):
@@ -67,10 +67,10 @@ def _norm_relu(channels):
 
 
 class Kink(nn.LeakyReLU):
-    """LeakyReLU as a product with 1 or the slope: the same values, and the same gradients of any order.
+    """LeakyReLU computed as x times 1 or the slope: the same values, and the same gradients of any order.
 
-    PyTorch's own has a second derivative, of zeros, which the gradient penalty takes all the way back through the
-    network: a sixth of the discriminator's step. This one has none.
+    PyTorch's LeakyReLU has a second derivative of zeros, which the gradient penalty propagates through the whole
+    network. Without it the discriminator's step takes a sixth less time.
     """
 
     def forward(self, x):
@@ -78,7 +78,7 @@ class Kink(nn.LeakyReLU):
 
 
 class StarGANDiscriminator(nn.Module):
-    """image -> (logits of patches (N, 1, h, w), logits of domains (N, c_dim)), for one image_size only.
+    """images (N, input_nc, image_size, image_size) -> (logits of patches (N, 1, h, w), logits of domains (N, c_dim)).
 
     Each of the repeat_num layers halves the map, so h = w = image_size // 2**repeat_num.
     """
@@ -102,7 +102,7 @@ class StarGANDiscriminator(nn.Module):
 
 @contextlib.contextmanager
 def counted(net, times):
-    """In here a forward pass counts so many times in the running statistics of the net's norms: 0, 1, 2 ..."""
+    """In this context a forward pass updates the running statistics of the network's norms as `times` passes would."""
     norms = [module for module in net.modules() if isinstance(module, nn.InstanceNorm2d)]
     usual = [norm.momentum for norm in norms]
     try:

@@ -1,8 +1,8 @@
-"""StyleGAN2's generators and discriminators as CUT has them: --netG stylegan2 and smallstylegan2, --netD stylegan2 etc.
+"""StyleGAN2's networks in CUT's form: --netG stylegan2 and smallstylegan2, --netD stylegan2, tilestylegan2 etc.
 
 Karras et al., CVPR 2020, arXiv 1912.04958: residual networks (section 4.1) with modulated convolutions (section 2.2).
-The generator has an encoder in the place of StyleGAN2's learned constant and no mapping network. As released, its
-images have no tanh, and the discriminator has no minibatch standard deviation: each sample is judged by itself.
+The generator has an encoder instead of StyleGAN2's learned constant, and no mapping network. As released, it has no
+tanh, and the discriminator has no minibatch standard deviation, so a logit depends on its own sample only.
 """
 
 import math
@@ -14,11 +14,11 @@ from torch import nn
 from models.architectures.layers import UnfitSize, any_size, run_with_features
 from models.architectures.stylegan2_layers import EqualConv2d, EqualLinear, ResBlock, StyledConv, conv_layer
 
-SMALL_SIDE = 32  # maps up to this side have a limited number of channels
+SMALL_SIDE = 32  # the number of channels is limited for maps up to this side
 
 
 def channels_of_generator(side, ngf):
-    """Channels of a map of this side, a power of two."""
+    """Channels of a map with this side, a power of two."""
     channels = max(1, round(16384 * ngf / 32 / side))
     return min(512, channels) if side <= SMALL_SIDE else channels
 
@@ -29,7 +29,7 @@ def channels_of_discriminator(side, ndf):
 
 
 class Encoder(nn.Module):
-    """An image -> a map of 1 / 2^n_downs its side; ``convs`` are the layers that --nce_layers counts, from 0."""
+    """Image -> map of 1 / 2^n_downs of its side; --nce_layers are indices into ``convs``."""
 
     def __init__(self, input_nc, ngf, size, n_downs, n_blocks):
         super().__init__()
@@ -43,7 +43,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The encoder's map -> an image."""
+    """Map of the encoder -> image."""
 
     def __init__(self, output_nc, ngf, size, n_downs, n_blocks, injects_noise):
         super().__init__()
@@ -61,9 +61,9 @@ class Decoder(nn.Module):
 class StyleGAN2Generator(nn.Module):
     """(N, input_nc, H, W) -> (N, output_nc, H, W), about [-1, 1]; other sizes are padded to 2^num_downsampling.
 
-    `size`, a power of two, is the image side that the channel counts are for; images of other sides have the same
-    weights. `n_blocks` is the number of residual blocks that keep the size, half of them in the encoder.
-    `injects_noise` False draws no noise (smallstylegan2). norm_layer and use_dropout have no use here: define_G() gives
+    `size`, a power of two, is the image side that sets the channel counts; images of other sides can be translated,
+    too. `n_blocks` is the number of residual blocks that keep the size, half of them in the encoder. With
+    `injects_noise` False there is no noise (smallstylegan2). norm_layer and use_dropout are not read; define_G() passes
     them to every generator.
     """
 
@@ -86,9 +86,9 @@ class StyleGAN2Generator(nn.Module):
 
     @any_size
     def forward(self, input, layers=(), encode_only=False):
-        """The image; with `layers`, ascending indices into ``encoder.convs``, (image, features after those layers).
+        """The image; with `layers`, ascending indices into ``encoder.convs``, (image, outputs of those layers).
 
-        `encode_only` stops at the last of them and returns the features alone. -1 is the encoder's last layer.
+        `encode_only` stops after the last of them and returns only the features. -1 is the encoder's last layer.
         """
         if len(layers) == 0:
             return self.decoder(self.encoder.convs(input))
@@ -96,16 +96,16 @@ class StyleGAN2Generator(nn.Module):
         return features if encode_only else (self.decoder(result), features)
 
     def feature_is_overwritten(self, index):
-        """No layer here works in place."""
+        """False: no layer works in place."""
         return False
 
 
 class StyleGAN2Discriminator(nn.Module):
     """(N, input_nc, size, size) -> (N, 1) logits, one for each image; no sigmoid.
 
-    `size` is a power of two from 4 on. H and W may differ from it as long as the halvings end at 4x4: up to, but not
-    including, 5/4 of it. `tile`, a power of two: the image is cut into tiles of this side and each is judged by itself,
-    (N, input_nc, Y tile, X tile) -> (N Y X, 1). norm_layer has no use here.
+    `size` is a power of two, at least 4. H and W may be larger, but less than 5/4 of it, so that the halvings end at
+    4x4. With `tile`, a power of two, the image is cut into tiles of this side, each of which gets its own logit:
+    (N, input_nc, Y tile, X tile) -> (N Y X, 1). norm_layer is not read.
     """
 
     last_side = 4
@@ -120,10 +120,12 @@ class StyleGAN2Discriminator(nn.Module):
         self.final_linear = nn.Sequential(EqualLinear(16 * last, last, activate=True), EqualLinear(last, 1))
 
     def _halvings(self, input_nc, ndf):
-        """The layers from `size` down to `last_side`, and the channels after them."""
+        """(layers that halve a map from `size` to `last_side`, number of channels after them)."""
         halvings = round(math.log2(self.size / self.last_side))
         if halvings < 0 or self.last_side * 2**halvings != self.size:
-            raise ValueError(f"{type(self).__name__} of size {self.size}: a power of two from {self.last_side} on")
+            raise ValueError(
+                f"{type(self).__name__} of size {self.size}: the size must be a power of two, at least {self.last_side}"
+            )
         sides = [self.size // 2**i for i in range(halvings + 1)]
         channels = [channels_of_discriminator(side, ndf) for side in sides]
         blocks = [ResBlock(before, after, halve=True) for before, after in pairwise(channels)]
@@ -137,15 +139,16 @@ class StyleGAN2Discriminator(nn.Module):
             height, width = input.shape[2:]
             raise UnfitSize(
                 f"images of {width}x{height} pixels: this discriminator takes images of {self.size}x{self.size}; "
-                "--netD patchstylegan2 or basic takes every size"
+                "--netD patchstylegan2 and basic take any size"
             )
         return self.final_linear(self.final_conv(x).flatten(1))  # (N, 1)
 
 
 class PatchStyleGAN2Discriminator(StyleGAN2Discriminator):
-    """(N, input_nc, H, W) -> (N, 1, h, w) logits of patches; h is about H last_side / size. Any H and W.
+    """(N, input_nc, H, W) -> (N, 1, h, w) logits of patches, for any H and W; h is about H last_side / size.
 
-    `last_side` is the side of the logits of an image of `size`: 8 (patchstylegan2), or 16 (smallpatchstylegan2).
+    `last_side`, the side of the map of logits for an image of `size`, is 8 for patchstylegan2 and 16 for
+    smallpatchstylegan2.
     """
 
     def __init__(self, input_nc, ndf=64, norm_layer=None, size=256, last_side=8):

@@ -1,8 +1,9 @@
-"""Layers of StyleGAN2 (Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020, arXiv
-1912.04958), in the form in which CUT's networks use them: without a mapping network, so each style is a vector of ones.
+"""Layers of StyleGAN2 in CUT's form: without a mapping network, so each style is a vector of ones.
 
-Plain PyTorch operations alone. Blurs are depthwise convolutions: on one CPU core a 4x4 blur of 16x80x64x64 takes 60 ms
-forward and backward, in two one-dimensional passes 95 ms, as sums of slices 190 ms, as three mean poolings 760 ms.
+Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020, arXiv 1912.04958; sections and
+equations below are this paper's. Only PyTorch's own operations are used. Blurs are depthwise convolutions: on one CPU
+core a 4x4 blur of 16x80x64x64 takes 60 ms forward and backward; two one-dimensional passes take 95 ms, sums of slices
+190 ms, three mean poolings 760 ms.
 """
 
 import math
@@ -13,8 +14,8 @@ from torch import nn
 
 from models.architectures.adjustable import recomputed
 
-GAIN = math.sqrt(2)  # after a leaky ReLU, to keep the variance of the activations
-EPSILON = 1e-8  # in demodulation
+GAIN = math.sqrt(2)  # factor after a leaky ReLU, which keeps the variance of the activations
+EPSILON = 1e-8  # of the demodulation (equation 3)
 
 
 def leaky(x):
@@ -24,11 +25,11 @@ def leaky(x):
 class Equalised(nn.Module):
     """A layer with an equalised learning rate (Karras et al., ICLR 2018, section 4.1).
 
-    Its weight is drawn from N(0, 1) and divided by the root of the fan-in in every forward pass, so Adam's steps have
-    the same relative size in all layers.
+    The weight is drawn from N(0, 1), and every forward pass divides it by the root of the fan-in, so that Adam's steps
+    have the same relative size in all layers.
     """
 
-    keeps_initial_weights = True  # init_weights() leaves the layer as it is
+    keeps_initial_weights = True  # init_weights() does not change the layer
 
     def __init__(self, *shape):
         super().__init__()
@@ -37,7 +38,7 @@ class Equalised(nn.Module):
 
 
 class EqualConv2d(Equalised):
-    """A convolution without a bias; `stride` 1 keeps the size, 2 expects an input that the blur before it enlarged."""
+    """A convolution without a bias; `stride` 1 keeps the size, 2 has no padding, because the blur before it pads."""
 
     def __init__(self, before, after, size, stride=1):
         super().__init__(after, before, size, size)
@@ -60,7 +61,7 @@ class EqualLinear(Equalised):
 
 
 class FusedLeakyReLU(nn.Module):
-    """sqrt(2) leaky(x + bias), with a bias per channel; the name is that of the released code's layer."""
+    """sqrt(2) LeakyReLU(x + bias), with a bias per channel; named like the released code's layer."""
 
     def __init__(self, channels):
         super().__init__()
@@ -71,7 +72,7 @@ class FusedLeakyReLU(nn.Module):
 
 
 class Blur(nn.Module):
-    """The outer product of [1, 3, 3, 1] with itself, over zero padding on all sides: H -> H + 2 padding - 3.
+    """Blur by the outer product of [1, 3, 3, 1] with itself, after zero padding: H -> H + 2 padding - 3.
 
     `stride` keeps every stride-th pixel; `gain` multiplies the result.
     """
@@ -96,7 +97,7 @@ def conv_layer(before, after, size):
 class ResBlock(nn.Module):
     """(f(x) + skip(x)) / sqrt(2) with f two 3x3 convolutions (section 4.1, figure 7c).
 
-    (before, H, W) -> (after, H // 2, W // 2) with `halve`, and otherwise (after, H, W) with as many channels as before.
+    (before, H, W) -> (after, H // 2, W // 2) with `halve`; otherwise the size is kept, and after = before.
     """
 
     recomputes = False  # gradient checkpointing, switched on by models/fit_out.py
@@ -105,7 +106,7 @@ class ResBlock(nn.Module):
         super().__init__()
         self.conv1 = conv_layer(before, before, 3)
         if halve:
-            # A 1x1 convolution reads single pixels, so the blur before it computes no other pixels than these.
+            # The released 1x1 convolution has stride 2; here the blur before it skips the pixels that it does not read.
             self.conv2 = nn.Sequential(Blur(2), EqualConv2d(before, after, 3, stride=2), FusedLeakyReLU(after))
             self.skip = nn.Sequential(Blur(1, stride=2), EqualConv2d(before, after, 1))
         else:
@@ -119,12 +120,12 @@ class ResBlock(nn.Module):
 
 
 class ModulatedConv2d(nn.Module):
-    """A convolution that doubles the size, with modulated weights (section 2.2), then blurred: (H, W) -> (2H, 2W).
+    """A transposed convolution with modulated weights (section 2.2), then a blur: (H, W) -> (2H, 2W).
 
         w'_ijk  = s_i w_ijk                                      (equation 1), i: input channel, j: output channel
         w''_ijk = w'_ijk / sqrt(sum_ik w'_ijk^2 + epsilon)       (equation 3)
 
-    The style s is a vector of ones, so all samples share the weights w'', which are computed in float32 also under
+    The style s is a vector of ones, so all samples share the weights w''. They are computed in float32, even under
     mixed precision.
     """
 
@@ -134,7 +135,7 @@ class ModulatedConv2d(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(1, after, before, size, size))
         self.scale = 1 / math.sqrt(before * size**2)
-        self.blur = Blur(1, gain=4)  # for the zeros that the transposed convolution has between its input's pixels
+        self.blur = Blur(1, gain=4)  # the gain compensates for the zeros that a transposed convolution inserts
 
     def demodulated(self):
         """The weights w'' (after, before, size, size)."""
@@ -147,20 +148,20 @@ class ModulatedConv2d(nn.Module):
 
 
 def draw_noise(x):
-    """Noise for a map (N, C, H, W): (N, 1, H, W) from N(0, 1), of the numbers that belong to the step or image."""
+    """Noise (N, 1, H, W) from N(0, 1) for a map (N, C, H, W)."""
     return torch.randn_like(x[:, :1])
 
 
 class NoiseInjection(nn.Module):
-    """Adds noise to all channels, times a learned strength that starts at 0 (section 2.1).
+    """Adds the same noise to all channels, times a learned weight that starts at 0 (section 2.1).
 
-    `injects` False leaves it out; the strength is then a weight without use, which released files have.
+    With `injects` False there is no noise; the unused weight is kept because released checkpoints contain it.
     """
 
     def __init__(self, injects):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1))
-        self.draws_per_sample = injects  # two passes differ, and so does a sample's result from batch to batch
+        self.draws_per_sample = injects  # see is_per_sample() in models/batches.py
 
     def forward(self, x):
         return x + self.weight.to(x.dtype) * draw_noise(x) if self.draws_per_sample else x

@@ -1,4 +1,4 @@
-"""The generator of pix2pix: an encoder and decoder with a skip at every scale (Ronneberger et al., MICCAI 2015)."""
+"""pix2pix's generator: an encoder and a decoder with a skip connection at every scale (Ronneberger et al., 2015)."""
 
 import torch
 from torch import nn
@@ -8,9 +8,9 @@ from models.architectures.layers import any_size, make_norm, needs_bias
 
 
 class UnetSkipConnectionBlock(nn.Module):
-    """One scale of the U: halve, run the block inside, double, and put the result beside the input.
+    """One scale of the U-Net: halve, run the inner block, double, and concatenate the result with the input.
 
-    (N, input_nc, H, W) -> (N, input_nc + outer_nc, H, W); the outermost block has no skip and ends in tanh.
+    (N, input_nc, H, W) -> (N, input_nc + outer_nc, H, W); the outermost block has no skip connection and ends in tanh.
     """
 
     recomputes = False  # gradient checkpointing, switched on by models/fit_out.py
@@ -29,11 +29,11 @@ class UnetSkipConnectionBlock(nn.Module):
         super().__init__()
         self.outermost = outermost
         bias = needs_bias(norm_layer)
-        arriving = inner_nc if innermost else 2 * inner_nc  # the block inside returns its input too
+        arriving = inner_nc if innermost else 2 * inner_nc  # the inner block concatenates its input
         down = nn.Conv2d(outer_nc if input_nc is None else input_nc, inner_nc, 4, 2, 1, bias=bias)
         up = nn.ConvTranspose2d(arriving, outer_nc, 4, 2, 1, bias=bias or outermost)
-        # The first LeakyReLU changes the skip in place, as released. It makes no difference to the ReLU after the skip:
-        # relu(leaky(x)) = relu(x).
+        # As released, the first LeakyReLU changes the skip connection's values in place. The ReLU that gets them gives
+        # the same result: relu(leaky(x)) = relu(x).
         leaky, relu = nn.LeakyReLU(0.2, True), nn.ReLU(True)
         if outermost:
             layers = [down, submodule, relu, up, nn.Tanh()]
@@ -50,8 +50,8 @@ class UnetSkipConnectionBlock(nn.Module):
         return y if self.outermost else torch.cat([x, y], 1)
 
     def _recomputed(self, x):
-        # Encoder layers and decoder layers apart: the block inside does the same for itself, so that the backward pass
-        # holds the activations of one block at a time.
+        # The layers before and after the inner block are two checkpoints. The inner block does the same, so the
+        # backward pass holds the activations of one block at a time.
         layers = []
         for layer in self.model:
             if isinstance(layer, UnetSkipConnectionBlock):
@@ -64,13 +64,14 @@ class UnetSkipConnectionBlock(nn.Module):
 class UnetGenerator(nn.Module):
     """(N, input_nc, H, W) -> (N, output_nc, H, W) in [-1, 1]; other sizes are padded to multiples of 2**num_downs.
 
-    Widths from outside in: ngf, 2 ngf, 4 ngf, 8 ngf, and 8 ngf for the rest; only the last have dropout.
+    Channels from the outermost block to the innermost: ngf, 2 ngf, 4 ngf, 8 ngf, then 8 ngf for all others. Dropout is
+    in the blocks from 8 ngf to 8 ngf, without the innermost.
     """
 
     def __init__(self, input_nc, output_nc, num_downs, ngf=64, norm_layer=nn.BatchNorm2d, use_dropout=False):
         super().__init__()
         if num_downs < 5:
-            raise ValueError(f"UnetGenerator with {num_downs} halvings: it takes at least 5")
+            raise ValueError(f"UnetGenerator with {num_downs} halvings: it needs at least 5")
         self.num_downs = num_downs
         self.multiple_of = self.smallest = 2**num_downs
         wide = 8 * ngf

@@ -156,7 +156,7 @@ def test_bad_words_of_diffaugment_and_models_without_a_discriminator_are_refused
         build("cut", "--diffaugment", "colour,cutout")
     with pytest.raises(InputError, match=r"--diffaugment : choose"):
         build("cut", "--diffaugment", "")
-    with pytest.raises(InputError, match=r"--diffaugment color: .* judges images of 1 and 1; leave the word color out"):
+    with pytest.raises(InputError, match=r"--diffaugment color: .* gets images of 1 and 1; leave color out"):
         build("pix2pix", "--diffaugment", "color", "--input_nc", "1", "--output_nc", "1")
     with pytest.raises(InputError, match=r"--diffaugment: --model template declares no discriminator_losses"):
         build("template", "--diffaugment", "cutout")

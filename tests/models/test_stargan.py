@@ -75,7 +75,7 @@ def test_conditions_of_two_data_sets_carry_their_mask():
         ("Black_Hair+Blond_Hair", "exclude each other"),
         ("Male+Male", "twice"),
         ("Male,", "''"),
-        ("sad+Male", "sad is a folder's domain"),
+        ("sad+Male", "sad is a domain of a folder"),
     ],
 )
 def test_a_target_that_can_not_be_is_one_line(text, said):
@@ -102,14 +102,14 @@ def test_a_target_needs_the_attributes_of_an_image_where_its_condition_depends_o
             assert labels.needs_attributes(target) == bool(labels.condition(target, unknown).isnan().any()), target
 
 
-def test_the_discriminator_recognises_images_of_another_size(tmp_path):
+def test_the_discriminator_predicts_attributes_of_images_of_another_size(tmp_path):
     model = model_of(tmp_path)
     large, targets = torch.rand(2, 3, 32, 40) * 2 - 1, {"Male": "Male"}
     small = torch.nn.functional.interpolate(large, (16, 16), mode="bilinear", antialias=True)
     with torch.no_grad():
-        recognised = (model.netD(small)[1] > 0).float()
-        assert torch.equal(model.attributes_for(large, targets), recognised)
-        assert torch.equal(model.attributes_for(small, targets), recognised)
+        predicted = (model.netD(small)[1] > 0).float()
+        assert torch.equal(model.attributes_for(large, targets), predicted)
+        assert torch.equal(model.attributes_for(small, targets), predicted)
 
 
 def test_targets_are_a_list_of_names_with_or_without_blanks():

@@ -112,7 +112,7 @@ def test_folders_from_data_to_page(shapes, tmp_path):
 def test_images_without_labels_get_those_that_the_discriminator_recognises(shapes, tmp_path, capsys):
     run = train(tmp_path, shapes / "attributes", *SHAPES)
     page = translate(tmp_path, shapes / "folders" / "test" / "plain", "--targets", "Striped")
-    assert "attributes of images without labels are recognised by the discriminator" in capsys.readouterr().out
+    assert "attributes of images without labels are predicted by the discriminator" in capsys.readouterr().out
     assert files(page) == {f"0000{n}_{label}.png" for n in (1, 2) for label in ("real_A", "Striped")}
     (run / "latest_net_D.pth").unlink()
     with pytest.raises(

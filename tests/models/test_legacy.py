@@ -304,9 +304,9 @@ def test_verbs_that_nothing_calls_are_named(monkeypatch, capsys):
 
     trained(monkeypatch, "pix2pix", Mine, count=1)
     printed = capsys.readouterr().out
-    verbs = "The verbs of Pix2PixModel are backward_D, backward_G; its optimize_parameters() calls them"
+    called = "The optimize_parameters() of Pix2PixModel calls backward_D, backward_G"
     for name in ("backward_D_A", "criterionCycle"):
-        assert f"Mine: nothing uses {name}. {verbs}" in printed
+        assert f"Mine: nothing uses {name}. {called}" in printed
     assert printed.count("nothing uses") == 2
     trained(monkeypatch, "pix2pix", InOldStyle, count=1)
     assert "nothing uses" not in capsys.readouterr().out
