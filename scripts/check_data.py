@@ -38,7 +38,7 @@ PROBLEMS = {
 
 
 class Options(TrainOptions):
-    """The training flags, without a run."""
+    """The flags of train.py, without options of a run."""
 
     def initialize(self, parser):
         parser = super().initialize(parser)
@@ -52,7 +52,7 @@ class Options(TrainOptions):
 
 
 class Look(NamedTuple):
-    """The result of decoding one file: size (None after an error), digest of the pixels, and [(problem, text)]."""
+    """The result of decoding a file: size and digest of the pixels (None after an error), and [(problem, text)]."""
 
     path: str
     size: tuple | None
@@ -61,7 +61,7 @@ class Look(NamedTuple):
 
 
 def pixels_of(path, data_range):
-    """(H, W, C) of an image file, in 8 bits where it has no more."""
+    """The values of an image file: RGB (H, W, 3) if it has 8 bits, else (H, W, C) in its own type."""
     return np.asarray(open_image(path)) if has_8_bits(path) else read(path, data_range).array
 
 
@@ -116,7 +116,7 @@ def report(found, images, sizes):
             print(f"{problem}: {len(cases)} {PROBLEMS[problem]}")
             for case in cases:
                 print(f"    {case['path']}: {case['what']}")
-    print(f"{images} images looked at, {spread(sizes)}: {sum(map(len, found.values())) or 'no'} problems")
+    print(f"{images} images checked, {spread(sizes)}: {sum(map(len, found.values())) or 'no'} problems")
 
 
 def spread(sizes):

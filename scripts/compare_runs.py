@@ -1,9 +1,9 @@
-"""One page that compares runs: metrics, losses on one axis, the same inputs side by side, options that differ.
+"""Write a page that compares runs: metrics, losses, translations of the same inputs, options that differ.
 
     python scripts/compare_runs.py checkpoints/horses checkpoints/horses_cut --output comparison
 
-The pictures are those of the tests in --results_dir, or, for runs without a test, the fixed samples of the trainings
-(--display_samples) of equal files. The folder can be copied elsewhere and opened from disk.
+The images are results of tests in --results_dir; for runs without a test, fixed samples of the training
+(--display_samples) that the runs have in common. The folder can be copied elsewhere and opened from disk.
 """
 
 import os
@@ -25,7 +25,7 @@ OURS = {"index.html", "assets", "images"}
 
 def read_options(command_line):
     parser = OptionParser(command_line)
-    parser.description = "One page that compares runs: metrics, losses, the same inputs side by side, options."
+    parser.description = "Write a page that compares runs: metrics, losses, translations of the same inputs, options."
     parser.add_argument("runs", nargs="+", help="folders of the runs, such as checkpoints/horses")
     parser.add_argument("--output", required=not parser.wants_help(), help="folder for the page")
     parser.add_argument("--results_dir", default="./results", help="where the tests of the runs are")
@@ -37,7 +37,7 @@ def read_options(command_line):
 def check(options):
     for run in options.runs:
         if not os.path.isfile(os.path.join(run, "train_opt.json")):
-            raise InputError(f"{run}: no run of a training, there is no train_opt.json in it")
+            raise InputError(f"{run}: not the folder of a run, it has no train_opt.json")
     if len(options.runs) < 2:
         raise InputError(f"{options.runs[0]}: give two runs or more to compare")
     foreign = set(os.listdir(options.output)) - OURS if os.path.isdir(options.output) else set()
@@ -46,7 +46,7 @@ def check(options):
 
 
 def names_of(runs):
-    """The shortest ends of the paths that tell the runs apart."""
+    """A name for each run: the shortest end of its path that no other run has."""
     paths = [Path(os.path.abspath(run)).parts for run in runs]
     for length in range(1, max(map(len, paths)) + 1):
         names = ["/".join(parts[-length:]) for parts in paths]
@@ -56,7 +56,7 @@ def names_of(runs):
 
 
 def copied(row, output, number):
-    """The row with its pictures copied into the page: addresses instead of paths."""
+    """Copy the images of a row into the folder of the page; returns the row with their addresses."""
 
     def copy(path, name):
         if path is None:

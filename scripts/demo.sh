@@ -20,5 +20,5 @@ python scripts/measure.py --results "$page/images" --truth "$data/testB" --input
 
 echo
 echo "Results:        file://$PWD/$page/index.html"
-echo "While it trained: file://$PWD/demo/checkpoints/shapes/web/index.html"
+echo "Training page:  file://$PWD/demo/checkpoints/shapes/web/index.html"
 echo "Live:           http://localhost:8097 (visdom; the server keeps running, the output above contains the command that stops it)"

@@ -6,7 +6,7 @@
         --output scores.json
     python scripts/evaluate.py --run checkpoints/horses --epochs all --metrics kid,edges --output curve.json
 
-The last form scores the checkpoints of a run as test.py does, draws a curve beside the JSON file and names the best.
+The last form scores the checkpoints of a run as test.py does, draws a curve beside the JSON file and prints the best.
 
 Exit code: 0 all metrics were computed, 1 some were skipped (the JSON file lists the reasons), 2 the input is wrong.
 docs/evaluation.md explains the metrics.
@@ -32,7 +32,7 @@ from util.numerics import device
 
 
 def images_of(flag, folder):
-    """The images below a folder by their names: the path below the folder without its ending."""
+    """The images below a folder by name, the path below the folder without extension."""
     if not os.path.isdir(folder):
         raise InputError(f"{flag} {folder}: there is no such folder")
     files = {}
@@ -51,16 +51,16 @@ def read_options(command_line):
     add = parser.add_argument
     add("--real", metavar="DIR", help="real images of the target domain, or the true label images")
     add("--fake", metavar="DIR", help="generated images, or the predicted label images")
-    add("--paired", action="store_true", help="images of the same name (without ending) belong together")
+    add("--paired", action="store_true", help="images of the same name (without extension) belong together")
     add("--metrics", required=needed, metavar="A,B", help=f"of {', '.join(evaluation.NAMES)}")
     add("--output", required=needed, metavar="F.json", help="write values, intervals and provenance there")
     add("--input", metavar="DIR", help="the images that --fake are translations of, for edges (else: --real)")
     add("--metric_weights", metavar="PATH", help="file, or folder of files, of published network weights")
     add("--judge", metavar="FILE", help="a classifier of scripts/train_judge.py, for judge and judge_kid")
-    add("--ignore_label", type=Int(0), default=255, help="label of pixels that count nowhere")
+    add("--ignore_label", type=Int(0), default=255, help="label of pixels that are not counted")
     add("--batch_size", type=Int(1), default=16, help="images at a time in feature networks; changes no value")
-    add("--seed", type=Int(0), default=0, help="of the bootstrap")
-    add("--resamples", type=Int(0), default=1000, help="of the bootstrap; 0: no intervals")
+    add("--seed", type=Int(0), default=0, help="seed of the bootstrap")
+    add("--resamples", type=Int(0), default=1000, help="resamples of the bootstrap; 0: no intervals")
     add("--run", metavar="DIR", help="instead of --real and --fake: score the checkpoints of this run's folder")
     add("--epochs", default="all", metavar="A,B", help="with --run: all, or epochs joined by commas, also latest, best")
     add("--dataroot", metavar="DIR", help="with --run: the data (none given: that of the training)")
@@ -74,10 +74,10 @@ def read_options(command_line):
 
 
 def check_places(options, given):
-    """Either two folders or a run, and no flag that the other one reads."""
+    """InputError unless two folders or a run are given, without flags of the other form."""
     of_folders, of_run = {"real", "fake", "paired", "input"}, {"epochs", "dataroot", "phase", "max_images"}
     for name in sorted(given & (of_folders if options.run is not None else of_run)):
-        raise InputError(f"--{name}: it is {'not read with' if options.run is not None else 'only for'} --run")
+        raise InputError(f"--{name}: it is {'not for' if options.run is not None else 'only for'} --run")
     if options.run is not None:
         return need_judge(options.metrics, options.judge, "--metrics")
     for name in ("real", "fake"):

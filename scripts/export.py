@@ -1,15 +1,15 @@
-"""Write a generator of a trained run as a file for other programs, after its numbers were checked.
+"""Export a generator of a trained run to a file for other programs, and check the results of the file.
 
     python scripts/export.py checkpoints/horses --format onnx --output horses.onnx
 
 onnx          for ONNX Runtime and other engines (packages: onnx, onnxscript, onnxruntime)
 torch_export  a torch.export program: torch.export.load(FILE).module()(images)
-safetensors   the weights alone (package: safetensors)
+safetensors   only the weights (package: safetensors)
 
-A program takes and gives what a call of metamer.load(RUN) with a tensor does: (N, C, H, W) in [-1, 1] of any height,
-width and batch size; it pads to the network's stride and crops back inside. With --with_processing it takes and gives
-uint8 images (N, H, W, C). The program is run beside the call on images of random sizes, and the file is kept only if
-the results agree. FILE.json beside it describes input and output, MODEL_CARD.md the model.
+An exported program has the input and output of metamer.load(RUN) with a tensor: (N, C, H, W) in [-1, 1] of any height,
+width and batch size; it includes padding to the network's stride and cropping. With --with_processing, input and output
+are uint8 images (N, H, W, C). The file is kept only if its results on images of random sizes equal those of the run.
+FILE.json beside it describes input and output, MODEL_CARD.md the model.
 """
 
 import contextlib
@@ -32,12 +32,12 @@ from util.run import model_card
 
 NEEDS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch_export": (), "safetensors": ("safetensors",)}
 TOLERANCE = 1e-3  # largest difference of a value in [-1, 1]; half a level of 8 bits is 4e-3
-LEVELS = 1  # largest difference in levels of 8 bits: values near the middle of two levels may round either way
+LEVELS = 1  # largest difference of 8-bit values: a value near the middle of two levels may be rounded up or down
 
 
 def read_options(command_line):
     parser = OptionParser(command_line)
-    parser.description = "Write a generator of a trained run as a file for other programs."
+    parser.description = "Export a generator of a trained run to a file for other programs."
     add = parser.add_argument
     add("run", metavar="RUN", help="folder of a trained run, such as checkpoints/horses")
     add("--format", default="onnx", help=" | ".join(NEEDS))
@@ -46,7 +46,7 @@ def read_options(command_line):
     add("--direction", help="AtoB | BtoA, for runs that translate both ways (none given: as trained)")
     help = "for stargan: the one target of the program, such as Blond_Hair (none given: labels are its second input)"
     add("--target", help=help)
-    add("--with_processing", **SWITCH, default=False, help="the program takes and gives uint8 images (N, H, W, C)")
+    add("--with_processing", **SWITCH, default=False, help="input and output are uint8 images (N, H, W, C)")
     options = parser.parse_or_help()
     if options.format not in NEEDS:
         raise InputError(f"--format {options.format}: choose {', '.join(NEEDS)}")
@@ -55,7 +55,7 @@ def read_options(command_line):
     if os.path.isdir(options.output):
         raise InputError(f"--output {options.output}: a folder; give the name of a file in it")
     if options.with_processing and options.format == "safetensors":
-        raise InputError("--with_processing: --format safetensors holds weights alone; leave it out")
+        raise InputError("--with_processing: --format safetensors has only weights; leave it out")
     for package in NEEDS[options.format]:
         if importlib.util.find_spec(package) is None:
             raise InputError(f"--format {options.format} needs the package {package}: pip install {package}")
@@ -87,7 +87,7 @@ def write_torch_export(program, path, names):
 
 
 def source_of(translator, condition, processing):
-    """What the program must give: the translator's own results, from the same kind of input."""
+    """A function with the program's input and output that uses the translator: the expected results."""
 
     def results(images, *labels):
         return translator.translate_batch(images, **condition, **({"target": labels[0]} if labels else {}))
@@ -108,7 +108,7 @@ def source_of(translator, condition, processing):
 
 
 def export_program(options, translator, source):
-    """Write the program if its results agree with those of `source`, the same run; returns a description of it."""
+    """Write the program if its results equal those of `source`, a Translator of the same run; returns a description."""
     from models import program as programs
     from models import tracing
 
@@ -144,7 +144,7 @@ def export_program(options, translator, source):
 
 
 def export_weights(options, translator):
-    """Write the tensors, after reading them back gave the same tensors; returns a description."""
+    """Write the weights, after a check that they are read back unchanged; returns a description."""
     import torch
     from safetensors.torch import load as read
     from safetensors.torch import save
@@ -167,7 +167,7 @@ def export_weights(options, translator):
 
 def main(command_line=None):
     options = read_options(sys.argv[1:] if command_line is None else command_line)
-    from models.translator import Translator  # imported when the flags are understood: torch takes seconds
+    from models.translator import Translator  # imported after the flags are checked, because torch takes seconds
 
     def load():
         return Translator.load(options.run, options.epoch, options.direction, "cpu")

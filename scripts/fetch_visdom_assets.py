@@ -2,9 +2,9 @@
 
     python scripts/fetch_visdom_assets.py
 
-The visdom package does not contain these files; `python -m visdom.server` downloads them from several web sites at its
-start. Without access to these sites its page is blank. This script needs npm and one npm registry or mirror. Each file
-is compared with its hash in visdom_assets.txt before any file is installed.
+The visdom package does not contain these files; `python -m visdom.server` downloads them from several web sites when it
+starts, and without access to these sites its page is blank. This script needs npm and a package registry or mirror.
+Each file is compared with its hash in visdom_assets.txt before any file is installed.
 """
 
 import hashlib
@@ -18,11 +18,10 @@ import tarfile
 import tempfile
 
 VERSION = "0.2.4"
-# The page asks for MathJax, a large package for formulas in titles. Empty files in its place: nothing is missing then.
+# The page loads MathJax, a large package for formulas in titles. Empty files replace it, so that no request fails.
 EMPTY = ("js/mathjax/2.7.5/MathJax.js", "js/mathjax/2.7.5/config/TeX-AMS-MML_HTMLorMML.js")
 OTHERWISE = (
-    "Where the internet is reachable, `python -m visdom.server` downloads the same files by itself: "
-    "start it once and stop it."
+    "On a machine with internet access, `python -m visdom.server` downloads the same files: start it once and stop it."
 )
 
 
@@ -38,7 +37,7 @@ def static_folder():
         sys.exit(f"visdom is not installed for {sys.executable}: run `bash scripts/setup.sh` first")
     version = importlib.metadata.version("visdom")
     if version != VERSION:
-        sys.exit(f"the files are those of visdom {VERSION}, {version} is installed: pip install visdom=={VERSION}")
+        sys.exit(f"the files are for visdom {VERSION}, but {version} is installed: pip install visdom=={VERSION}")
     return pathlib.Path(found.origin).parent / "static"
 
 
@@ -55,7 +54,7 @@ def download(packages, folder):
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
     except subprocess.TimeoutExpired:
-        sys.exit(f"npm did not answer for ten minutes: is its registry reachable? {OTHERWISE}")
+        sys.exit(f"npm did not finish within ten minutes: is its registry reachable? {OTHERWISE}")
     if done.returncode:
         reason = "\n  ".join(done.stderr.strip().splitlines()[:4])
         sys.exit(f"npm could not fetch the packages: is its registry reachable? {OTHERWISE}\n  {reason}")
@@ -74,7 +73,7 @@ def install(static, missing):
         contents = {target: take(package, name, folder) for _, package, name, target in missing}
     for sha256, package, name, target in missing:
         if hashlib.sha256(contents[target]).hexdigest() != sha256:
-            sys.exit(f"{name} of {package} is not the file it should be (wrong sha256): nothing was installed")
+            sys.exit(f"{name} of {package} has another sha256 than expected: nothing was installed")
     for target, content in contents.items():
         path = static / target
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,10 +90,10 @@ def main():
             (static / name).parent.mkdir(parents=True, exist_ok=True)
             if not (static / name).exists():
                 (static / name).write_text("// MathJax is not installed.\n")
-        (static / "version.built").write_text(VERSION)  # tells visdom's downloader that the files are complete
+        (static / "version.built").write_text(VERSION)  # visdom then downloads no files itself
     except OSError as error:
         sys.exit(f"could not write into {static}: {error}")
-    print(f"visdom's browser files: {len(missing)} fetched, {len(wanted) - len(missing)} were there already ({static})")
+    print(f"visdom's browser files: {len(missing)} fetched, {len(wanted) - len(missing)} existed already ({static})")
 
 
 if __name__ == "__main__":

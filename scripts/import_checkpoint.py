@@ -1,13 +1,13 @@
-"""Make a run of weight files that another program of this family trained, such as the originals' released ones:
+"""Convert weight files of the original programs, for example released ones, to a run:
 
     python scripts/import_checkpoint.py horse2zebra.pth
     python scripts/translate.py checkpoints/horse2zebra photos/ --output zebras
 
-FILE is a generator, or the folder of its run. One generator is one direction; latest_net_G_A.pth and
-latest_net_G_B.pth are both directions of a CycleGAN or DCLGAN; <iterations>-G.ckpt is a StarGAN. The architecture is
-read from keys and shapes. What weights do not show is a flag: --no_dropout of a U-Net, --direction of the training,
-the names of StarGAN's domains. Discriminators and projectors in the same folder are taken, too, for --init_from.
-Only tensors are read: a file that would run code is refused.
+FILE is a generator, or the folder of its run. A single generator becomes a run of one direction; latest_net_G_A.pth
+with latest_net_G_B.pth becomes a CycleGAN or DCLGAN; <iterations>-G.ckpt becomes a StarGAN. The architecture is read
+from keys and shapes. Flags give what weights do not contain: --no_dropout of a U-Net, --direction of the training, the
+names of StarGAN's domains. Discriminators and projectors in the same folder are imported, too, for --init_from. Only
+tensors are read: a file that would run code is refused.
 """
 
 import os
@@ -31,7 +31,7 @@ NAMED = re.compile(r"(?P<tag>.+)_net_(?P<net>G|G_A|G_B)\.pth|(?P<iterations>\d+)
 
 def read_options(command_line):
     parser = OptionParser(command_line)
-    parser.description = "Make a run of generator files of this family of programs."
+    parser.description = "Convert weight files of the original programs to a run."
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE", help="a generator, both of a CycleGAN (G_A, G_B), or a run's folder")
     add("--name", help="name of the run to make (none given: that of the file or its folder)")
@@ -51,7 +51,7 @@ def read_options(command_line):
 
 
 def generators_in(paths, epoch):
-    """The generator files that were given or lie in the folder that was given: one, or two as G_A, G_B."""
+    """The generator files of the command line, or those in the given folder: one, or G_A and G_B."""
     if len(paths) == 1 and os.path.isdir(paths[0]):
         names = sorted(os.listdir(paths[0]))
         found = [name for name in names if (match := NAMED.fullmatch(name)) and match["tag"] == epoch]
@@ -69,14 +69,14 @@ def _iterations(name):
 
 
 def name_of(path):
-    """The name of a run: that of the file, or of its folder where the file has a name that all runs use."""
+    """The name of the run: that of the file, or of its folder if the file has a standard name."""
     folder, name = os.path.split(os.path.abspath(path))
     folder = os.path.dirname(folder) if os.path.basename(folder) == "models" else folder  # StarGAN's <run>/models
     return os.path.basename(folder) if NAMED.fullmatch(name) else os.path.splitext(name)[0]
 
 
 def read(path, about):
-    """(state dict, flags that `about` reads from it) of a file; InputError where it is something else."""
+    """(state dict, flags) of a file, by `about(state dict)`; InputError for other files."""
     state = weights.strip_prefixes(weights.read_tensors(path))
     try:
         return state, about(state)
@@ -109,7 +109,7 @@ def read_generators(options):
 
 
 def chosen(options, possible, default):
-    """--model, or the default; InputError where a run of this model has another number of generators."""
+    """--model, or the default; InputError if the model has another number of generators."""
     if options.model is not None and options.model not in possible:
         count = "one generator" if possible is ONE_WAY else "two generators"
         raise InputError(f"--model {options.model}: {count} can be {', '.join(possible)}")
@@ -117,7 +117,7 @@ def chosen(options, possible, default):
 
 
 def domain_flags(options, width):
-    """The flags that name the domains of a condition of `width` channels; InputError if the number of names differs."""
+    """The flags with the names of the domains; InputError if they do not give a condition of `width` channels."""
     attributes, domains = options.selected_attrs, options.domains
     if not attributes and not domains and width == len(SELECTED):
         attributes = list(SELECTED)
@@ -131,7 +131,7 @@ def domain_flags(options, width):
 
 
 def companions(files):
-    """{network: file} of the discriminators and projectors beside the generators, by the names that runs give them."""
+    """{network: file} of the discriminators and projectors beside the generators, by their standard names."""
     folder, name = os.path.split(files.get("G_A") or files["G"])
     match = NAMED.fullmatch(name)
     if not match:
@@ -160,17 +160,18 @@ def import_run(options):
         try:
             load(model, name, path)
         except InputError as error:
-            print(f"left out: {others.pop(name) and error}")
+            print(f"left out: {error}")
+            del others[name]
     for name in [*files, *others]:
         weights.save_weights(getattr(model, f"net{name}"), os.path.join(model.save_dir, f"latest_net_{name}.pth"))
     run.save()
     if flags["model"] == "stargan" and "D" not in others:
-        print("no discriminator was found, so attributes of images without labels cannot be recognised")
+        print("no discriminator was found, so attributes of images without labels cannot be predicted")
     return str(model.save_dir)
 
 
 def read_companions(files):
-    """({network: file} beside the generators, flags of their discriminator); files of other kinds are left out."""
+    """({network: file} beside the generators, flags of the discriminator); unsuitable files are left out."""
     from models.architectures import infer
 
     others = companions(files)
@@ -179,12 +180,13 @@ def read_companions(files):
         try:
             flags = read(others[net], infer.discriminator_flags)[1]
         except InputError as error:
-            print(f"left out: {others.pop(net) and error}")
+            print(f"left out: {error}")
+            del others[net]
     return others, flags
 
 
 def words_of(flags):
-    """The command line of flags; a list is several words."""
+    """Flags as words of a command line."""
     return [
         word
         for flag, value in flags.items()

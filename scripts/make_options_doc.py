@@ -1,6 +1,4 @@
-"""Write docs/options.md from the parsers themselves, so that the page and the programs agree.
-
-The table of flags in docs/old_commands.md is written, too.
+"""Generate docs/options.md, and the table of flags in docs/old_commands.md, from the parsers.
 
 python scripts/make_options_doc.py
 """
@@ -32,9 +30,9 @@ HEAD = """\
 Written by `python scripts/make_options_doc.py` from the parsers; do not edit. `python train.py -h` prints the common
 flags, with those of `--model` and `--dataset_mode` beside it; `python train.py --help_all` prints all flags.
 
-A value comes from, lowest to highest: the flag's default, the model's, the data set's, in a test or a continued run the
-trained run's, the command line. A flag whose default is `no` or `yes` is a switch: alone it means yes, `--flag no`
-switches it off.
+The value of a flag is taken from, in increasing precedence: the flag's default, the model's default, the dataset's
+default, the trained run (in a test or a continued run), the command line. A flag with the default `no` or `yes` is a
+switch: `--flag` alone means yes, `--flag no` switches it off.
 
 Each flag has a scope:
 
@@ -42,8 +40,8 @@ Each flag has a scope:
 |---|---|---|---|
 {scopes}
 
-A flag of scope `network` that contradicts the trained run is an error. Where a flag departs from its scope, the column
-names the departure. Flags of your own models and data sets have the scope `training`, unless `add_argument` is given
+A flag of scope `network` that contradicts the trained run is an error. The column `scope` also lists exceptions of a
+flag from its scope. Flags of your own models and datasets have the scope `training`, unless `add_argument` names
 another: `parser.add_argument("--width", type=int, default=64, scope="network")`.
 """
 
@@ -54,7 +52,7 @@ def scopes():
 
 
 def flags_of(parser):
-    """{name: action} of everything that can be typed."""
+    """{name: action} of the flags of a parser."""
     return {action.dest: action for action in parser._actions if action.option_strings}
 
 
@@ -64,7 +62,7 @@ def parser_of(options, setter=None):
 
 
 def scope_of(declared):
-    """The scope of a flag, and how the flag departs from it."""
+    """The scope of a flag, and the flag's exceptions from it."""
     usual = SCOPES[declared.scope]
     notes = []
     if declared.restored != usual.restored:
@@ -93,12 +91,12 @@ def tables(parser, names):
 
 
 def _escaped(text):
-    """Angle brackets that Markdown does not take for HTML."""
+    """The text with angle brackets that Markdown does not read as HTML."""
     return text.replace("<", "&lt;").replace(">", "&gt;")
 
 
 def added(options, setter):
-    """({name: action} that a model or data set adds, {name: default} that it changes); nothing where it refuses."""
+    """({name: action} that a model or dataset adds, {name: default} that it changes); {} if it refuses `options`."""
     before = {name: plain(action.default) for name, action in flags_of(parser_of(options)).items()}
     try:
         after = flags_of(parser_of(options, setter))
@@ -110,7 +108,7 @@ def added(options, setter):
 
 
 def section(setter):
-    """What one model or data set adds and changes."""
+    """The section of a model or dataset: the flags that it adds and the defaults that it changes."""
     training, changed = added(TrainOptions, setter)
     testing, changed_in_test = added(TestOptions, setter)
     in_training = parser_of(TrainOptions, setter) if training else None
@@ -144,7 +142,7 @@ def document():
 
 
 def old_commands():
-    """docs/old_commands.md with the present table of flags."""
+    """docs/old_commands.md with the table of flags generated anew."""
     before, _, rest = OLD_COMMANDS.read_text(encoding="utf-8").partition(BEGIN)
     return before + BEGIN + old_flags.table() + "\n" + END + rest.partition(END)[2]
 

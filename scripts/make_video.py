@@ -1,8 +1,8 @@
-"""The way of one image through the epochs of a training, as an animated GIF or an MP4.
+"""Write a GIF or MP4 that shows the translations of one image in all epochs of a training.
 
     python scripts/make_video.py checkpoints/horses --output horses.gif
 
-Each frame shows the input, the translation in that epoch, and the truth where there is one. MP4 needs the package
+Each frame shows the input, the translation in one epoch and, if there is one, the true image. MP4 needs the package
 imageio-ffmpeg (the extra `video`).
 """
 
@@ -22,23 +22,23 @@ from util.flags import Float, Int
 from util.show.page_files import roles
 from util.show.run_pages import epochs_of, in_order, load, samples_of
 
-BAR = 18  # pixels of the line with the epoch
-GAP = 4
+BAR = 18  # height of the line of text in pixels
+GAP = 4  # pixels between images
 
 
 def read_options(command_line):
     parser = OptionParser(command_line)
-    parser.description = "The way of one image through the epochs of a training, as an animated GIF or an MP4."
+    parser.description = "Write a GIF or MP4 that shows the translations of one image in all epochs of a training."
     parser.add_argument("run", help="folder of the run, such as checkpoints/horses")
     parser.add_argument("--output", help="file to write, .gif or .mp4 (none given: <run>/web/progress.gif)")
     parser.add_argument("--sample", type=Int(1), default=1, help="which of the fixed samples (see --display_samples)")
     parser.add_argument("--fps", type=Float(above=0), default=4.0, help="epochs per second")
-    parser.add_argument("--size", type=Int(16), help="height of a picture in pixels (none given: as it was)")
+    parser.add_argument("--size", type=Int(16), help="height of an image in pixels (none given: its own)")
     return parser.parse_args(command_line)
 
 
 def rows_of(run, sample):
-    """[(epoch, {label: path})] of a fixed sample, or of the pictures of the training where a run has no samples."""
+    """[(epoch, {label: path})] of a fixed sample; of the training's images if the run has no samples."""
     samples = samples_of(run)
     if not samples:
         return list(epochs_of(run).items())
@@ -50,13 +50,13 @@ def rows_of(run, sample):
 
 
 def order_of(labels):
-    """Input, output, truth or the other side; without rec_* and idt_*."""
+    """The labels to show, in order: input, output, true image; without rec_* and idt_*."""
     others = roles(list(labels), True)["others"]
     return [label for label in in_order(labels) if label not in others]
 
 
 def frame(epoch, files, labels, size):
-    """A picture (H, W, 3) of one epoch; black where a label is missing."""
+    """The frame (H, W, 3) of an epoch; black where a label has no image."""
     pictures = [load(files[label]) if label in files else None for label in labels]
     high, wide = next(picture for picture in pictures if picture is not None).shape[:2]
     height = size or high

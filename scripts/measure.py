@@ -31,7 +31,7 @@ UNTRANSLATED, CONSTANT = "no translation", "mean of training"
 
 
 class Source(NamedTuple):
-    """Images below a folder, whole or one half of each; `crop` is None, "left" or "right"."""
+    """Images below a folder; `crop` "left" or "right" takes one half of each, None the whole image."""
 
     folder: str
     crop: str | None = None
@@ -58,7 +58,7 @@ def _stem(path, folder):
     return Path(os.path.splitext(os.path.relpath(path, folder))[0]).as_posix()
 
 
-def find_answers(folder, label):
+def find_results(folder, label):
     """Stem -> file of the images with this label in a result folder (or in its images/), in both layouts."""
     folder = os.path.join(folder, "images") if os.path.isdir(os.path.join(folder, "images")) else folder
     stems = {_stem(path, folder): path for path in make_dataset(folder)}
@@ -74,8 +74,8 @@ def find_answers(folder, label):
     return found
 
 
-def pair(answers, truths):
-    """Stem of a result -> stem of its true image, for the results that have one.
+def pair(results, truths):
+    """Stem of a result -> stem of its true image, for the results that have a true image.
 
     If the folders differ (testA/1 and 1), files are matched by name, provided that only one true image has this name.
     """
@@ -83,44 +83,45 @@ def pair(answers, truths):
     for stem in truths:
         by_name.setdefault(stem.rpartition("/")[2], []).append(stem)
     pairs = {}
-    for stem in answers:
+    for stem in results:
         candidates = [stem] if stem in truths else by_name.get(stem.rpartition("/")[2], [])
         if len(candidates) == 1:
             pairs[stem] = candidates[0]
     return pairs
 
 
-def measure(answers, label, truth, source=None, training=None):
+def measure(results, label, truth, source=None, training=None):
     """Measure every result (stem -> file) that has a true image.
 
     truth, source, training: the Source of the true images, of the inputs, and of the images whose mean is a baseline.
-    Returns a dict: pairs, without_truth, without_answer (names), resized (a count), images: stem -> who -> l1, psnr.
+    Returns a dict: pairs, without_truth and without_answer (names), resized (a count), images: stem -> name of the
+    result or baseline -> l1, psnr.
     """
     truths, inputs = truth.by_stem(), source.by_stem() if source else {}
-    pairs = pair(answers, truths)
+    pairs = pair(results, truths)
     if not pairs:
-        some, other = next(iter(answers)), next(iter(truths))
-        raise InputError(f"{truth.folder}: no image in it has an answer's name (truth '{other}', answer '{some}')")
+        result, other = next(iter(results)), next(iter(truths))
+        raise InputError(f"{truth.folder}: no image has the name of a result (true image '{other}', result '{result}')")
     means, images, sizes_differ = {}, {}, 0
     for stem, name in Bar(len(pairs), "images", label).over(sorted(pairs.items())):
-        answer, true = open_image(answers[stem]), truth.open(truths[name])
-        size, sizes_differ = answer.size, sizes_differ + (answer.size != true.size)
-        rivals = {label: values(answer)}
+        result, true = open_image(results[stem]), truth.open(truths[name])
+        size, sizes_differ = result.size, sizes_differ + (result.size != true.size)
+        candidates = {label: values(result)}
         if source:
             if name not in inputs:
                 raise InputError(f"{source.folder}: no input called '{name}'")
-            rivals[UNTRANSLATED] = values(resized(source.open(inputs[name]), size))
+            candidates[UNTRANSLATED] = values(resized(source.open(inputs[name]), size))
         if training:
             if size not in means:
                 paths = training.paths()
                 opened = map(training.open, Bar(len(paths), "images", "mean of the training images").over(paths))
                 means[size] = mean_image(opened, size)
-            rivals[CONSTANT] = means[size]
+            candidates[CONSTANT] = means[size]
         goal = values(resized(true, size))
-        images[stem] = {who: {"l1": l1(rival, goal), "psnr": psnr(rival, goal)} for who, rival in rivals.items()}
+        images[stem] = {key: {"l1": l1(each, goal), "psnr": psnr(each, goal)} for key, each in candidates.items()}
     return {
         "pairs": len(pairs),
-        "without_truth": sorted(set(answers) - set(pairs)),
+        "without_truth": sorted(set(results) - set(pairs)),
         "without_answer": sorted(set(truths) - set(pairs.values())),
         "resized": sizes_differ,
         "images": images,
@@ -134,42 +135,44 @@ def measure_each(results, truths, source=None):
         raise InputError(f"--truths {truths}: no folders in it; it needs one of true images for each label")
     found = {}
     for label in labels:
-        found[label] = measure(find_answers(results, label), label, Source(os.path.join(truths, label)), source)
+        found[label] = measure(find_results(results, label), label, Source(os.path.join(truths, label)), source)
         found[label]["mean"] = averages(found[label]["images"])
     return found
 
 
 def table(found):
-    """The console table of several labels: the error of each, and the error of the untranslated images."""
+    """The console table of several labels: the error of the results and of the untranslated images."""
     unchanged = all(UNTRANSLATED in each["mean"] for each in found.values())
     lines = [f"{'':<24}{'images':>8}{'L1 in [-1,1]':>14}{'PSNR in dB':>12}" + f"{UNTRANSLATED:>18}" * unchanged]
     for label, each in found.items():
         own = each["mean"][label]
-        rival = f"{each['mean'][UNTRANSLATED]['l1']:>18.4f}" if unchanged else ""
-        lines.append(f"{label:<24}{each['pairs']:>8}{own['l1']:>14.4f}{own['psnr']:>12.2f}{rival}")
+        baseline = f"{each['mean'][UNTRANSLATED]['l1']:>18.4f}" if unchanged else ""
+        lines.append(f"{label:<24}{each['pairs']:>8}{own['l1']:>14.4f}{own['psnr']:>12.2f}{baseline}")
     return "\n".join(lines)
 
 
 def averages(images):
-    """who -> mean l1 and mean psnr over the images."""
-    everyone = next(iter(images.values()))
+    """Name of the result or baseline -> mean l1 and mean psnr over the images."""
     return {
-        who: {key: sum(each[who][key] for each in images.values()) / len(images) for key in ("l1", "psnr")}
-        for who in everyone
+        name: {key: sum(each[name][key] for each in images.values()) / len(images) for key in ("l1", "psnr")}
+        for name in next(iter(images.values()))
     }
 
 
 def report(found, label):
     """The console text."""
-    lines = [f"{found['pairs']} images of {label} measured against the truth"]
-    for key, words in (("without_truth", "answers without a truth"), ("without_answer", "truths without an answer")):
+    lines = [f"{found['pairs']} images of {label} compared with their true images"]
+    for key, words in (
+        ("without_truth", "results without a true image"),
+        ("without_answer", "true images without a result"),
+    ):
         if found[key]:
             shown = ", ".join(found[key][:3]) + (", ..." if len(found[key]) > 3 else "")
             lines.append(f"  left out: {len(found[key])} {words} ({shown})")
     if found["resized"]:
-        lines.append(f"  note: the truth of {found['resized']} was resized to its answer's size")
+        lines.append(f"  note: {found['resized']} true images were resized to the size of the result")
     lines.append(f"{'':<20}{'L1 in [-1,1]':>14}{'PSNR in dB':>14}")
-    lines += [f"{who:<20}{mean['l1']:>14.4f}{mean['psnr']:>14.2f}" for who, mean in found["mean"].items()]
+    lines += [f"{name:<20}{mean['l1']:>14.4f}{mean['psnr']:>14.2f}" for name, mean in found["mean"].items()]
     return "\n".join(lines)
 
 
@@ -181,17 +184,17 @@ def read_options(command_line):
     add("--label", default="fake_B", help="which of its images to measure")
     add("--truth", metavar="DIR", help="the true images, by the same names")
     add("--truths", metavar="DIR", help="instead of --truth and --label: a folder of true images for each label")
-    add("--input", metavar="DIR", help="the inputs, to measure no translation at all")
-    add("--mean", metavar="DIR", help="training images of the target domain, to measure their mean as the answer")
+    add("--input", metavar="DIR", help="the inputs, for the baseline of untranslated images")
+    add("--mean", metavar="DIR", help="training images of the target domain, for the baseline of their mean")
     add("--aligned", metavar="DIR", help="instead of --truth and --input: images with A and B side by side")
     add("--aligned_mean", metavar="DIR", help="instead of --mean: training images side by side")
     add("--direction", default="AtoB", choices=["AtoB", "BtoA"], help="which side of aligned images is the truth")
     add("--json", metavar="FILE", help="write all numbers there, image by image")
     options = parser.parse_or_help()
     if [options.truth, options.truths, options.aligned].count(None) != 2:
-        raise InputError("--truth DIR, --truths DIR or --aligned DIR: give one of them, it holds the true images")
+        raise InputError("--truth DIR, --truths DIR or --aligned DIR: give one of them, the folder of the true images")
     if options.truths and (options.mean or options.aligned_mean):
-        raise InputError("--mean, --aligned_mean: not with --truths, which has an own folder for each label")
+        raise InputError("--mean, --aligned_mean: not with --truths, which has a folder for each label")
     if options.aligned and options.input:
         raise InputError("--input: the other half of the --aligned images is the input; leave it out")
     if options.mean and options.aligned_mean:
@@ -216,7 +219,7 @@ def main(command_line=None):
         found = measure_each(options.results, options.truths, Source(options.input) if options.input else None)
         print(table(found))
     else:
-        found = measure(find_answers(options.results, options.label), options.label, *sources(options))
+        found = measure(find_results(options.results, options.label), options.label, *sources(options))
         found["mean"] = averages(found["images"])
         print(report(found, options.label))
     if options.json:

@@ -1,4 +1,4 @@
-"""Draw the visdom dashboard of a run again from its logs: for a run that has ended, or a server that was restarted.
+"""Draw the visdom dashboard of a run again from its logs, for a finished run or a restarted server.
 
     python scripts/replay_visdom.py checkpoints/horses
 
@@ -21,7 +21,7 @@ from util.show.run_pages import newest_pictures
 from util.show.sinks import window_base
 from util.show.training_page import read_records
 
-PATIENCE = 90  # seconds until the dashboard must be drawn; a server that was just started needs some of them
+PATIENCE = 90  # seconds until the dashboard must be drawn; includes the start of a server
 
 
 def read_options(command_line):
@@ -36,7 +36,7 @@ def read_options(command_line):
 
 
 def draw(sink):
-    """Send everything; returns whether the server has taken it."""
+    """Send everything; returns whether the server has received it."""
     from util.show.sinks.visdom_sink import Sender
 
     sender, end = Sender(sink), time.monotonic() + PATIENCE
@@ -60,7 +60,7 @@ def main(command_line=None):
     sink = VisdomSink(opt, window_base(name))
     sink.visuals, sink.fixed = newest_pictures(folder)
     if not draw(sink):
-        raise InputError(f"{sink.address.url}: no visdom server took the dashboard within {PATIENCE} seconds")
+        raise InputError(f"{sink.address.url}: no visdom server received the dashboard within {PATIENCE} seconds")
     print(f"the dashboard of '{name}' is drawn")
     return 0
 

@@ -1,4 +1,4 @@
-"""The curve of metrics over the checkpoints of a run: ``scripts/evaluate.py --run`` (see there)."""
+"""The curve of metrics over the checkpoints of a run, for ``scripts/evaluate.py --run``."""
 
 import contextlib
 import io
@@ -63,14 +63,14 @@ class UnreadCheckpoint(Exception):
 
 
 class Scorer:
-    """Scores one checkpoint after another; the data set and what is known of real images are kept."""
+    """Scores one checkpoint after another, with one dataset and one set of features of the real images."""
 
     def __init__(self, words, options):
         self.words, self.options = words, options
         self.dataset = self.scoring = None
 
     def score(self, tag):
-        with contextlib.redirect_stdout(io.StringIO()):  # what test.py prints
+        with contextlib.redirect_stdout(io.StringIO()):  # the lines that test.py prints
             chosen = ["--load_iter", tag.removeprefix("iter_")] if tag.startswith("iter_") else ["--epoch", tag]
             opt = TestOptions([*self.words, *chosen]).parse()
             self.dataset = self.dataset or create_dataset(opt)
@@ -97,7 +97,7 @@ def tags_of(run, wanted):
     seen = {tag: images_seen(run, tag) for tag, kind, _ in found if kind == "net"}
     ordered = sorted(seen, key=lambda tag: (seen[tag], not tag.isdigit(), int(tag) if tag.isdigit() else 0, tag))
     if wanted == "all":
-        # latest and best are usually copies of an epoch: they count where no epoch stands at their position.
+        # latest and best are usually copies of an epoch; they are scored if no epoch has their number of images.
         copies = [tag for tag in ordered if tag in ("latest", "best")]
         positions = {seen[tag] for tag in ordered if tag not in copies}
         for tag in copies:
@@ -117,7 +117,7 @@ def tags_of(run, wanted):
 
 
 def images_seen(run, tag):
-    """Images seen when a checkpoint was saved; -1 where its manifest does not say."""
+    """Images seen when a checkpoint was saved; -1 if it has no manifest."""
     return (run_folder.read_manifest(run, tag) or {}).get("total_iters", -1)
 
 

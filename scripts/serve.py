@@ -1,10 +1,10 @@
-"""A page in the browser that translates images with trained runs:
+"""Serve a web page that translates images with trained runs:
 
     python scripts/serve.py checkpoints/horses checkpoints/facades
 
-The page is at http://localhost:7860/ and takes an image that is dropped, pasted, chosen or photographed. It is
-served to this machine alone, and everything on it comes from this machine. With --host (0.0.0.0: all networks of this
-machine) other machines reach it, too; a token is then printed, and each request needs it.
+The page is at http://localhost:7860/ and takes an image that is dropped, pasted, chosen or photographed. Only this
+machine can open it, and it loads nothing from other machines. With --host (0.0.0.0: all networks of this machine) other
+machines can open it, too; each request then needs the token that is printed.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ from util.run import folder as run_folder
 from util.show.page_files import ASSETS
 from util.show.web_server import Gate, Handler, Refused
 
-KEPT = 4  # translators in memory: combinations of run, epoch and direction
-WAITING = 8  # translations that may wait for the network; further requests are refused
+KEPT = 4  # Translators in memory, one for each combination of run, epoch and direction
+WAITING = 8  # translations that may wait; further requests are refused
 FILES = {"common.css": "text/css", "serve.css": "text/css", "serve.js": "text/javascript"}
 
 
@@ -43,7 +43,7 @@ def read_options(command_line):
     parser.description = "Serve a page that translates images with trained runs."
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="folders of trained runs, such as checkpoints/horses")
-    add("--host", default="localhost", help="address to listen at; any but this machine's own needs the printed token")
+    add("--host", default="localhost", help="address to listen at; other machines need the printed token")
     add("--port", type=Int(0, 65535), default=7860, help="port to listen at; 0: any free port")
     add("--device", default="auto", help="auto | cpu | cuda | cuda:N | mps")
     add("--max_megabytes", type=Float(above=0), default=20.0, help="largest file that is accepted")
@@ -53,14 +53,14 @@ def read_options(command_line):
 
 
 class Runs:
-    """The runs of the page: what may be chosen in each, and their Translators, loaded when they are first used."""
+    """The runs of the page with their choices, and their Translators, which are loaded when they are first used."""
 
     def __init__(self, folders, device):
         self.device, self.folders = device, {}
         for folder in folders:
             name = os.path.basename(os.path.abspath(folder))
             if self.folders.setdefault(name, folder) != folder:
-                raise InputError(f"{folder}: another run has the name {name}; serve them apart")
+                raise InputError(f"{folder}: another run has the name {name}; serve them separately")
         self.described = [self._describe(name, folder) for name, folder in self.folders.items()]
         self.loaded = OrderedDict()
 
@@ -68,7 +68,7 @@ class Runs:
         import models
         from models.trained import options_of
 
-        opt = options_of(folder, "latest", "cpu")  # an InputError where it is no run
+        opt = options_of(folder, "latest", "cpu")  # InputError if it is no run
         files = (run_folder.split_name(os.path.basename(path)) for path in run_folder.checkpoints(folder))
         tags = {tag for tag, kind, _ in files if kind == "net"}
         if not tags:
@@ -87,7 +87,7 @@ class Runs:
         }
 
     def translate(self, choice, path):
-        """PNG of the translation of an image file; Refused or InputError with a line for the page."""
+        """The translation of an image file as PNG; Refused or InputError with a message for the page."""
         run = next((each for each in self.described if each["name"] == choice["run"]), None)
         if run is None or choice["epoch"] not in run["epochs"]:
             raise Refused(400, f"there is no run {choice['run']} with the checkpoint {choice['epoch']} here")
@@ -98,9 +98,7 @@ class Runs:
         translator = self._translator(choice["run"], choice["epoch"], choice["direction"] or None)
         made = translator(path, target=choice["target"] or None)
         if not isinstance(made, Image.Image):
-            raise Refused(
-                400, f"an image of the kind {made.dtype} {made.shape} has no picture; use scripts/translate.py"
-            )
+            raise Refused(400, f"a result of type {made.dtype} {made.shape} can't be shown; use scripts/translate.py")
         if made.mode == "F":
             made = made.point(lambda value: value * 255 + 0.5).convert("L")
         png = BytesIO()
@@ -140,7 +138,7 @@ class RunsHandler(Handler):
 
 @tornado.web.stream_request_body
 class TranslateHandler(Handler):
-    """POST of an image file, with run, epoch, direction and target in the query: the translation as a PNG."""
+    """POST of an image file, with run, epoch, direction and target in the query, returns the translation as PNG."""
 
     def prepare(self):
         super().prepare()
@@ -157,7 +155,7 @@ class TranslateHandler(Handler):
 
     async def post(self):
         if self.gate.waiting >= WAITING:
-            raise Refused(503, "many images are waiting already; try again in a minute")
+            raise Refused(503, "too many images are waiting; try again in a minute")
         choice = {name: self.get_query_argument(name, "") for name in ("run", "epoch", "direction", "target")}
         work = asyncio.get_running_loop().run_in_executor(self.threads, self.translate, choice, bytes(self.body))
         self.gate.waiting += 1
@@ -180,7 +178,7 @@ class TranslateHandler(Handler):
 
 
 def check_picture(content, max_megapixels):
-    """Refused where the bytes are no image, or one of too many pixels; only the header is read."""
+    """Refused if the bytes are no image or have too many pixels; only the header is read."""
     from data.pictures import FORMATS, reason
 
     try:
@@ -196,7 +194,7 @@ def make_app(options):
     """(the tornado application, its Gate)."""
     gate = Gate(options.host, options.max_per_minute)
     parts = {"runs": Runs(options.runs, options.device), "gate": gate, "options": options}
-    parts["threads"] = ThreadPoolExecutor(1)  # one network, one image at a time
+    parts["threads"] = ThreadPoolExecutor(1)  # one translation at a time
     names = "|".join(map(re.escape, FILES))
     routes = [
         ("/", PageHandler),
@@ -208,7 +206,7 @@ def make_app(options):
 
 
 def listen(options):
-    """Sockets at --host and --port; InputError where the port is taken."""
+    """Sockets at --host and --port; InputError if they can't be opened."""
     try:
         return tornado.netutil.bind_sockets(options.port, options.host)
     except OSError as error:

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Makes .venv in the repository root and installs what Metamer needs; does nothing when that is done already.
+# Makes .venv in the repository root and installs the requirements; does nothing if this was done before.
 #
 #   bash scripts/setup.sh [dev|tensorboard|wandb|...] [dashboard]     any extra named in pyproject.toml
 #   source scripts/setup.sh [...]                                     the same, and .venv comes first in PATH
 #
-# `dashboard` also fetches the browser files of visdom's page; that it can't is said, but is no failure.
+# `dashboard` also fetches the browser files of visdom's page; if this fails, a message is printed and the setup goes on.
 # PYTHON=/path/to/python chooses the interpreter of a new .venv. An install that was killed is resumed by the next run.
 
 if [ "${BASH_SOURCE[0]}" != "$0" ]; then
-    # A sourced file without words of its own sees those of the script that sources it: take only what is a word here.
+    # A file that is sourced without arguments gets those of the sourcing script, so unknown words are ignored.
     VIRTUAL_ENV="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/.venv"
     metamer_words=()
     for metamer_word in "$@"; do
@@ -23,7 +23,7 @@ if [ "${BASH_SOURCE[0]}" != "$0" ]; then
 fi
 
 set -euo pipefail
-exec 9<"$0" # held until the end, so that two set-ups at once take turns
+exec 9<"$0" # a lock until the end, so that a second setup waits for the first
 cd "$(dirname "$0")/.."
 ! command -v flock >/dev/null || flock 9
 
@@ -57,7 +57,7 @@ make_venv() {
     return 1
 }
 
-# One requirement a line for each extra named. tomllib came with Python 3.11; pip has always carried its twin.
+# Print the requirements of the given extras, one a line. Python 3.10 has no tomllib, but pip contains the same as tomli.
 extras() {
     .venv/bin/python - "$@" <<'PYTHON'
 import sys
@@ -76,14 +76,14 @@ PYTHON
 }
 
 install() {
-    # visdom's setup.py imports pkg_resources, which setuptools 81 dropped. Newer pips read the first variable for
-    # the environment they build in, older ones the second. Relative paths: these variables are split at spaces.
+    # visdom's setup.py imports pkg_resources, which setuptools 81 removed. For the build environment, newer versions of
+    # pip read the first variable, older versions the second. Paths are relative, because pip splits them at spaces.
     echo "setuptools<81" >.venv/build-constraints.txt
     export PIP_BUILD_CONSTRAINT="${PIP_BUILD_CONSTRAINT:-} .venv/build-constraints.txt"
     export PIP_CONSTRAINT="${PIP_CONSTRAINT:-} .venv/build-constraints.txt"
     extras "$@" >.venv/extras.txt
     .venv/bin/python -m pip install --disable-pip-version-check -r requirements.txt -r .venv/extras.txt && return
-    say "the install did not finish, pip's reason is above. Is the network there? Run this again to go on."
+    say "the installation failed, pip's reason is above. Check the network, then run this again to continue."
     return 1
 }
 
@@ -97,7 +97,7 @@ for word in "$@"; do
     if [ "$word" = dashboard ]; then dashboard=true; else words+=("$word"); fi
 done
 
-stamp=.venv/.setup-done # first line: what it was made from; then a word a line. Written only after pip has ended well.
+stamp=.venv/.setup-done # first line: fingerprint, then one extra a line. Written only after pip has succeeded.
 fingerprint() { echo "$(cat requirements.txt pyproject.toml | cksum) $(version_of .venv/bin/python | tr '\n' ' ')"; }
 is_done() {
     local word

@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 bash scripts/setup.sh dev dashboard
 export PATH="$PWD/.venv/bin:$PATH"
 
-# The tests of the pages need a Chromium of the system; without it they are skipped, with this reason.
+# The tests of web pages need the system's Chromium; without it they are skipped, with this reason.
 if ! command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; then
         echo "test: installed chromium for the tests of the pages"

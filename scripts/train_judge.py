@@ -34,7 +34,7 @@ def read_options(command_line):
     add("--output", required=needed, metavar="FILE", help="the classifier and how it was trained")
     add("--steps", type=Int(1), default=500, help="optimizer steps of 32 images")
     add("--image_size", type=Int(16), default=64, help="height and width at which images are judged")
-    add("--seed", type=Int(0), default=0, help="of initial weights and batches")
+    add("--seed", type=Int(0), default=0, help="seed of initial weights and batches")
     return parser.parse_or_help()
 
 

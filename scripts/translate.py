@@ -1,12 +1,11 @@
-"""Translate images and videos with a trained run: files, folders and patterns in, files of the same names out.
+"""Translate images and videos (files, folders, patterns) with a trained run; results have the names of the inputs.
 
     python scripts/translate.py checkpoints/horses photos/ holiday.jpg ride.mp4 --output zebras
     python scripts/translate.py --weights latest_net_G.pth photos/ --output zebras
 
-Each image keeps its size, format and bit depth; a video keeps its size, frame rate and sound. Files that are in the
-output folder already are kept, so that a stopped command continues where it was; --overwrite makes them again. Exit
-code: 0 all files were translated, 1 some could not be read (they are listed), 2 nothing was done because of a wrong
-flag or path.
+Each image keeps its size, format and bit depth; a video keeps its size, frame rate and sound. Files that exist in the
+output folder are kept, so that a stopped command can be continued; --overwrite replaces them. Exit code: 0 all files
+were translated, 1 some could not be read (they are listed), 2 nothing was done because of a wrong flag or path.
 """
 
 import contextlib
@@ -30,7 +29,7 @@ from util.show.bar import Bar
 
 
 class Job(NamedTuple):
-    """An image file and the place of its translation."""
+    """A file to translate and the file to write."""
 
     source: str
     target: str
@@ -44,14 +43,14 @@ def read_options(command_line):
     add("words", nargs="+", metavar="RUN INPUT", help=help)
     add("--output", metavar="DIR", help="folder for the translations (required)")
     add("--device", default="auto", help="auto | cpu | cuda | cuda:N | mps")
-    help = "in place of RUN: a generator's file, whose keys and shapes show the architecture"
+    help = "instead of RUN: a generator's file; the architecture is read from its keys and shapes"
     add("--weights", metavar="FILE", help=help)
     add("--epoch", default="latest", help="which checkpoint of the run")
     add("--direction", help="AtoB | BtoA, for runs that translate both ways (none given: as trained)")
     add("--target", help="for stargan: what to translate to, such as Blond_Hair or Male=1+Young=0")
     add_tiles(add)
-    add("--batch_size", type=Int(1), default=1, help="images of one size that go through the network at once")
-    add("--overwrite", **SWITCH, default=False, help="make files again that are in --output already")
+    add("--batch_size", type=Int(1), default=1, help="images of one size in a batch")
+    add("--overwrite", **SWITCH, default=False, help="replace files that exist in --output")
     help = f"{' | '.join(OUTPUT_FORMATS)} for all images (none given: the format of the input)"
     add("--output_format", choices=OUTPUT_FORMATS, help=help)
     options = parser.parse_or_help()
@@ -60,7 +59,7 @@ def read_options(command_line):
     options.run, *options.inputs = [None, *options.words] if options.weights else options.words
     if not options.inputs:
         raise InputError(
-            f"{options.run}: and which images? Give RUN, then files or folders; or --weights instead of RUN"
+            f"{options.run}: no images are given; give RUN, then files or folders; or --weights instead of RUN"
         )
     if options.weights and (options.direction or "epoch" in parser.given()):
         raise InputError("--weights: the file is one checkpoint of one direction; leave out --epoch and --direction")
@@ -68,15 +67,15 @@ def read_options(command_line):
 
 
 def add_tiles(add):
-    add("--tile", type=Int(16), help="translate large images in tiles of so many pixels, with less memory")
-    help = "pixels around a tile that its network sees (none given: as many as it needs for an exact result)"
+    add("--tile", type=Int(16), help="translate large images in tiles of this side in pixels, with less memory")
+    help = "pixels around a tile that are passed to the network with it (none given: as many as an exact result needs)"
     add("--tile_overlap", type=Int(0), help=help)
     help = "measure the norms' statistics on this many tiles: faster and less exact (none given: on all tiles)"
     add("--tile_samples", type=Int(1), help=help)
 
 
 def find_jobs(inputs, output, output_format=None):
-    """The Job of every image; below a folder that was given, sub-folders are kept. InputError names what is wrong."""
+    """The Job of every image; sub-folders of a given folder are kept. InputError for missing files and equal names."""
     jobs = {}
     for word in inputs:
         for source, name in _named_files(word):
@@ -85,14 +84,16 @@ def find_jobs(inputs, output, output_format=None):
             target = os.path.join(output, name)
             other = jobs.setdefault(target, source)
             if os.path.abspath(other) != os.path.abspath(source):
-                raise InputError(f"{source}: its translation would have the name of that of {other}; run them apart")
+                raise InputError(
+                    f"{source}: its translation would have the name of that of {other}; run them separately"
+                )
             if os.path.exists(target) and os.path.samefile(source, target):
                 raise InputError(f"--output {output}: {source} would be overwritten; choose another folder")
     return [Job(source, target) for target, source in jobs.items()]
 
 
 def _named_files(word):
-    """(file, name of its translation) of each image that a word of the command line stands for."""
+    """(file, name of its translation) of each image of a word of the command line: file, folder or pattern."""
     if os.path.isdir(word):
         paths = make_dataset(word)
         paths += [str(path) for path in sorted(Path(word).rglob("*")) if is_video(path.name) and path.is_file()]
@@ -107,7 +108,7 @@ def _named_files(word):
 
 
 def translate_all(translate, jobs, batch_size, condition):
-    """Translate and write the files, a batch at a time; returns [(file, reason)] of those that failed."""
+    """Translate and write the files in batches; returns [(file, reason)] of the files that failed."""
     from data.pictures import write
 
     failed = []
@@ -135,7 +136,7 @@ def _read(read, path, failed):
 
 
 def _translate(translate, readable, batch_size, condition, failed):
-    """(job, result) of each image; where a batch is refused, its images are tried one by one."""
+    """(job, result) of each image; after an error in a batch, its images are tried one by one."""
     try:
         images = [image for _, image in readable]
         return list(zip((job for job, _ in readable), translate(images, batch_size=batch_size, **condition)))
@@ -147,7 +148,7 @@ def _translate(translate, readable, batch_size, condition, failed):
 
 
 def translate_videos(translate, jobs, batch_size, condition):
-    """Translate and write the videos, frame by frame; returns [(file, reason)] of those that failed."""
+    """Translate and write the videos frame by frame; returns [(file, reason)] of the files that failed."""
     failed = []
     for job in jobs:
         title = os.path.basename(job.source)
@@ -169,8 +170,8 @@ def translate_videos(translate, jobs, batch_size, condition):
 
 @contextlib.contextmanager
 def loaded(options):
-    """The Translator of the run, or of a run that is made of the file of --weights for as long as the block runs."""
-    from models.translator import Translator  # imported when the flags are understood: torch takes seconds
+    """The Translator of the run, or of a temporary run made from the file of --weights."""
+    from models.translator import Translator  # imported after the flags are checked, because torch takes seconds
 
     if not options.weights:
         yield Translator.load(options.run, options.epoch, options.direction, options.device)
@@ -192,14 +193,12 @@ def main(command_line=None):
     if options.tile:
         condition |= {name: getattr(options, name) for name in ("tile", "tile_overlap", "tile_samples")}
     with loaded(options) as translate:
-        translate.condition_for(
-            options.target
-        )  # refuses a target that the model does not have, before any file is read
+        translate.condition_for(options.target)  # InputError, before any file is read, if the model has no such target
         videos = [job for job in new if is_video(job.source)]
         images = [job for job in new if not is_video(job.source)]
         failed = translate_all(translate, images, options.batch_size, condition) if images else []
         failed += translate_videos(translate, videos, options.batch_size, condition)
-    kept = f", kept {len(jobs) - len(new)} that were there (--overwrite makes them again)" * (len(new) < len(jobs))
+    kept = f", kept {len(jobs) - len(new)} that existed (--overwrite replaces them)" * (len(new) < len(jobs))
     kind = f"{'images and ' * (len(videos) < len(jobs))}videos" if videos else "images"
     print(f"translated {len(new) - len(failed)} of {len(jobs)} {kind} to {options.output}{kept}")
     for path, reason in failed:

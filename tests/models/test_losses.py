@@ -84,10 +84,10 @@ def test_discriminator_loss_is_the_mean_of_both_parts():
     real, fake = torch.ones(1, 3, 8, 8), -torch.ones(1, 3, 8, 8)
     criterion = networks.GANLoss("nonsaturating")
     judged = discriminator(real), discriminator(fake)
-    total, of_real, of_fake = losses.discriminator_loss(criterion, *judged)
-    assert of_real.item() == pytest.approx(criterion(judged[0], True).mean().item())
-    assert of_fake.item() == pytest.approx(criterion(judged[1], False).mean().item())
-    assert total.item() == pytest.approx((of_real + of_fake).item() / 2)
+    total, loss_real, loss_fake = losses.discriminator_loss(criterion, *judged)
+    assert loss_real.item() == pytest.approx(criterion(judged[0], True).mean().item())
+    assert loss_fake.item() == pytest.approx(criterion(judged[1], False).mean().item())
+    assert total.item() == pytest.approx((loss_real + loss_fake).item() / 2)
     total.backward()
     assert discriminator[0].weight.grad is not None
 

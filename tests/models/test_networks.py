@@ -77,7 +77,7 @@ def test_a_row_in_the_table_is_enough_for_a_new_value(monkeypatch):
         (lambda: networks.define_G(3, 3, 4, "resnet_9block"), "--netG resnet_9block: .*did you mean 'resnet_9blocks'"),
         (lambda: networks.define_G(3, 3, 4, "resnet_cat"), "--netG resnet_cat: .*--nz.*resnet_9blocks"),
         (lambda: networks.define_D(3, 4, "bascic"), "--netD bascic: .*n_layers.*did you mean 'basic'"),
-        (lambda: networks.define_D(3, 4, "patch"), "--netD patch: .*build nothing.*basic"),
+        (lambda: networks.define_D(3, 4, "patch"), "--netD patch: .*build no network.*basic"),
         (lambda: networks.define_G(3, 3, 4, "unet_128", norm="group"), "norm 'group': .*instance"),
         (lambda: networks.define_D(3, 4, "basic", init_type="he"), "--init_type he: .*kaiming"),
         (lambda: networks.define_D(3, 4, "n_layers", n_layers_D=0), "at least 1"),

@@ -153,7 +153,7 @@ def test_flags_that_mean_nothing_here_are_refused(tmp_path, words, said):
     ("words", "said"),
     [
         ("--c_dim 4", "the data has 5 domains"),
-        ("--selected_attrs Male Male --c_dim 2", "Male: two of the domains"),
+        ("--selected_attrs Male Male --c_dim 2", "Male: this name is given twice"),
         ("--image_size 18", "try 20"),
         ("--image_size 4", "halves it 3 times"),
         ("--output_nc 1", "--output_nc 1"),

@@ -158,7 +158,7 @@ def test_discriminator_judges_each_image_by_itself_and_takes_one_size():
     with pytest.raises(networks.UnfitSize, match=r"64x32 pixels: .*32x32; --netD patchstylegan2"):
         net(image(32, 64))
     assert D(input_nc=6)(image(32, 32, channels=6)).shape == (1, 1)
-    with pytest.raises(ValueError, match="size 40: a power of two"):
+    with pytest.raises(ValueError, match="size 40: the size must be a power of two"):
         D(stylegan2_size=40)
 
 

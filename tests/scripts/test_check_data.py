@@ -104,7 +104,7 @@ def test_a_person_reads_a_list_and_a_sum(folder):
     lines = done.stdout.splitlines()
     assert lines[0].startswith("unreadable: 1 ")
     assert "text.png: not an image" in lines[1]
-    assert lines[-1] == "7 images looked at, all of 40x40: 1 problems"
+    assert lines[-1] == "7 images checked, all of 40x40: 1 problems"
     done = subprocess.run([*map(str, command[:2]), "--dataroot", "nowhere"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert "nowhere" in done.stderr

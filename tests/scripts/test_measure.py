@@ -93,8 +93,8 @@ def test_what_has_no_partner_is_counted_and_named(tmp_path, capsys):
     found = run(tmp_path, "--results", tmp_path / "res", "--truth", tmp_path / "truth")
     assert (found["pairs"], found["without_truth"], found["without_answer"]) == (1, ["b", "c"], ["x", "y"])
     said = capsys.readouterr().out
-    assert "2 answers without a truth (b, c)" in said
-    assert "2 truths without an answer (x, y)" in said
+    assert "2 results without a true image (b, c)" in said
+    assert "2 true images without a result (x, y)" in said
 
 
 def test_another_size_is_resized_and_said(tmp_path, capsys):
@@ -149,7 +149,7 @@ def test_every_label_has_its_own_truth(tmp_path, capsys):
         ("--results {}/res --truth {}/empty", "no images"),
         ("--results {}/empty --truth {}/truth", "none at all"),
         ("--results {}/res --truth {}/truth --label fake_A", "a_fake_B"),
-        ("--results {}/res --truth {}/other", "answer's name"),
+        ("--results {}/res --truth {}/other", "no image has the name of a result"),
         ("--results {}/res --truth {}/truth --input {}/other", "no input called 'a'"),
         ("--results {}/res --truth {}/truth --mean {}/empty", "no images"),
         ("--results {}/res", "--truth"),

@@ -60,7 +60,7 @@ def test_a_comparison_shows_metrics_losses_pictures_and_options(runs, tmp_path, 
 
 def test_wrong_runs_and_folders_are_refused(runs, tmp_path):
     one, two = map(str, runs)
-    with pytest.raises(InputError, match="no run of a training"):
+    with pytest.raises(InputError, match="not the folder of a run"):
         compare_runs.main([one, str(tmp_path), "--output", str(tmp_path / "page")])
     with pytest.raises(InputError, match="two runs or more"):
         compare_runs.main([one, "--output", str(tmp_path / "page")])

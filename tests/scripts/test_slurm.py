@@ -179,7 +179,7 @@ def test_a_signal_reaches_the_step_and_what_is_unfinished_goes_back_into_the_que
     said = process.communicate(timeout=20)[1]
     assert (job.folder / "srun").read_text() == "signalled\n"
     assert job.requeued() == requeued
-    assert ("back into the queue" in said) == requeued
+    assert ("the job is requeued" in said) == requeued
     assert process.returncode == (0 if requeued else code)
 
 

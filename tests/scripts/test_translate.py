@@ -159,9 +159,9 @@ def test_a_video_keeps_size_rate_and_sound(run, tmp_path, capsys, monkeypatch, s
     [
         (["nowhere.png", "--output", "out"], "nowhere.png: no such file"),
         (["in"], "--output: missing"),
-        (["--output", "out"], "and which images"),
+        (["--output", "out"], "no images are given"),
         (["in", "--output", "in"], "would be overwritten"),
-        (["in", "in/sub/a.png", "--output", "out"], "run them apart"),
+        (["in", "in/sub/a.png", "--output", "out"], "run them separately"),
         (["empty", "--output", "out"], "no images"),
         (["in", "--output", "out", "--batch_size", "0"], "--batch_size"),
         (["in", "--output", "out", "--target", "Male"], "one target only"),
