@@ -1,7 +1,7 @@
-"""What the authors of these models published, and where: data sets and trained weights, a line each.
+"""The datasets and trained weights that the authors of these models published, with their addresses.
 
-Addresses are the authors' own. They also serve over http, where nothing proves whose bytes arrive, so https stands
-first; the last address of some sets is an older home of the same files.
+https comes before http, which does not authenticate the server; the last address of some sets is an older server with
+the same files.
 """
 
 from typing import NamedTuple
@@ -12,13 +12,13 @@ OLDER_PIX2PIX = "https://people.eecs.berkeley.edu/~tinghuiz/projects/pix2pix"
 
 
 class Entry(NamedTuple):
-    """One thing to download. `options` belong to weights: what test.py must know to build their network."""
+    """A dataset, or trained weights: these have `options`, from which test.py builds the network."""
 
     name: str
-    of: tuple  # whose: words of FAMILIES
+    of: tuple  # publications that use it, from FAMILIES
     archive: str  # name of the file that is downloaded
     addresses: tuple
-    holds: tuple  # folders or files that lie in it
+    holds: tuple  # folders or files in the archive
     about: str
     options: dict | None = None
     sha256: str | None = None
@@ -85,7 +85,7 @@ SETS = (
     ),
 )
 
-# How the released networks were built. CycleGAN's know one direction each, so that --model test runs them.
+# Options of the released networks. A file of CycleGAN has one generator, so --model test runs it.
 RESNET = {"model": "test", "dataset_mode": "single", "netG": "resnet_9blocks", "norm": "instance", "no_dropout": True}
 UNET = {"model": "pix2pix", "dataset_mode": "aligned", "netG": "unet_256", "norm": "batch", "no_dropout": False}
 
@@ -132,10 +132,10 @@ WEIGHTS = (
     ),
 )
 
-# Asked for often, and not anybody's to hand out.
+# Datasets whose licence forbids redistribution, and how to get them.
 GATED = {
-    "cityscapes": "its licence lets nobody pass it on. Register at https://www.cityscapes-dataset.com, download and "
+    "cityscapes": "its licence forbids redistribution. Register at https://www.cityscapes-dataset.com, download and "
     "unpack gtFine_trainvaltest.zip and leftImg8bit_trainvaltest.zip, then run datasets/prepare_cityscapes_dataset.py",
-    "rafd": "its licence lets nobody pass it on. Ask the Radboud Faces Database for it, sort the images into a folder "
-    "per expression, then run datasets/split_dataset.py --domains",
+    "rafd": "its licence forbids redistribution. Request it from the Radboud Faces Database, sort the images into a "
+    "folder per expression, then run datasets/split_dataset.py --domains",
 }

@@ -76,7 +76,7 @@ def combine(options):
 
 
 def _refuse_clashes(pairs):
-    """Refuse pairs with the same target, e.g. a.jpg and a.png in A with a.bmp in B."""
+    """InputError if two pairs have the same target, for example a.jpg and a.png in A with a.bmp in B."""
     taken = {}
     for name, _, target in pairs:
         if stem(target) in taken:
@@ -91,10 +91,10 @@ def read_options(command_line):
     needed = not parser.wants_help()
     add("--fold_A", required=needed, metavar="DIR", help="images of A, in sub-folders train, val, test or as they are")
     add("--fold_B", required=needed, metavar="DIR", help="images of B, by the same names")
-    add("--fold_AB", required=needed, metavar="DIR", help="where the joined images go")
+    add("--fold_AB", required=needed, metavar="DIR", help="folder for the joined images")
     add("--num_imgs", type=Int(1), default=1_000_000, help="maximum number of pairs per sub-folder")
     add("--use_AB", action="store_true", help="partners are called 1_A.jpg and 1_B.jpg; the result 1.jpg")
-    add("--resize", action="store_true", help="scale B to A's size where they differ, instead of leaving the pair out")
+    add("--resize", action="store_true", help="scale B to A's size if they differ, instead of omitting the pair")
     add("--processes", type=Int(1), default=default_processes(), help="number of processes")
     add("--no_multiprocessing", action="store_true", help="the same as --processes 1")
     add("--dry_run", action="store_true", help="print what would be done, and stop")

@@ -1,8 +1,8 @@
-"""Download a published data set, or released weights: whole, checked, unpacked safely, in place only when all is done.
+"""Download and unpack a published dataset or released weights. The folder appears only when it is complete.
 
 python datasets/download.py --list
 python datasets/download.py horse2zebra                     to datasets/horse2zebra
-python datasets/download.py facades --of pix2pix            where several published one of that name
+python datasets/download.py facades --of pix2pix            if there are several datasets of this name
 python datasets/download.py horse2zebra --weights           to checkpoints/horse2zebra_pretrained
 python datasets/download.py horse2zebra --archive FILE      unpacks a file that was downloaded by hand
 """
@@ -29,11 +29,11 @@ from util.flags import Float
 from util.run import folder as run_folder
 
 ROOT = Path(__file__).resolve().parent.parent
-KEPT = ".downloads"  # beside the target: what has arrived so far, and the checksums of earlier downloads
+KEPT = ".downloads"  # folder beside the target for unfinished downloads and the checksums of earlier ones
 
 
 def find(name, of=None, weights=False):
-    """The catalog's entry; InputError says what there is instead."""
+    """The entry of the catalog; InputError, with the nearest name or the choices, if there is not exactly one."""
     table, what = (WEIGHTS, "weights") if weights else (SETS, "data set")
     if name in GATED and not weights:
         raise InputError(f"{name}: {GATED[name]}")
@@ -53,7 +53,7 @@ def default_folder(entry):
 
 
 def download(entry, folder, archive=None, mirror=None, timeout=30, accept_new=False, dry_run=False, pause=1.0):
-    """Bring `entry` into the new folder. `archive`: a file that is here already; `mirror`: an address to ask first."""
+    """Download `entry` to a new folder. `archive`: a local file instead; `mirror`: an address to try first."""
     folder = Path(folder)
     addresses = (*([f"{mirror.rstrip('/')}/{entry.archive}"] if mirror else []), *entry.addresses)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
@@ -71,7 +71,7 @@ def download(entry, folder, archive=None, mirror=None, timeout=30, accept_new=Fa
         _check_sum(entry, path, kept, accept_new)
         _put_in_place(entry, path, folder)
     except InputError:
-        if not archive:  # a damaged file would be found again by the next try
+        if not archive:  # otherwise the next call would use the damaged file again
             path.unlink(missing_ok=True)
         raise
     if not archive:
@@ -82,8 +82,8 @@ def download(entry, folder, archive=None, mirror=None, timeout=30, accept_new=Fa
 def _already(entry, folder):
     missing = [name for name in entry.holds if not (folder / name).exists()] if folder.is_dir() else [folder.name]
     if missing:
-        raise InputError(f"--to {folder}: is there and has no {missing[0]}; move it away, or name another folder")
-    print(f"{folder}: there already, nothing to do")
+        raise InputError(f"--to {folder}: exists and has no {missing[0]}; move it away, or name another folder")
+    print(f"{folder}: exists already, nothing to do")
 
 
 def _fetch(entry, addresses, path, timeout, pause):
@@ -91,15 +91,15 @@ def _fetch(entry, addresses, path, timeout, pause):
         address = fetch(addresses, path, timeout, pause)
     except InputError as error:
         raise InputError(
-            f"{entry.name} could not be downloaded ({error}). Run the same line again to go on where it stopped, "
-            f"or get {entry.archive} elsewhere and give it with --archive FILE"
+            f"{entry.name} could not be downloaded ({error}). Run the same command again to resume the download, or "
+            f"get {entry.archive} elsewhere and give it with --archive FILE"
         ) from None
     if address.startswith("http:"):
-        print(f"note: {address} came over http, which anybody on the way could have changed")
+        print(f"note: {address} was downloaded over http, which does not protect against changes on the way")
 
 
 def _check_sum(entry, path, kept, accept_new):
-    """Compare with the SHA-256 of the catalog, or of the last time; remember a new one."""
+    """Compare with the SHA-256 of the catalog or of the last download; store a new one."""
     found, memory = sha256(path), kept / "checksums.json"
     key = f"{entry.of[0]}/{entry.archive}"
     known = {}
@@ -111,15 +111,15 @@ def _check_sum(entry, path, kept, accept_new):
     )
     if expected not in (None, found) and not accept_new:
         raise InputError(
-            f"{entry.archive}: its SHA-256 is {found}, expected was {expected}. It was published anew, or changed on "
-            "the way: --accept_new takes it all the same"
+            f"{entry.archive}: its SHA-256 is {found}, but {expected} was expected. It was published again, or changed "
+            "on the way; --accept_new accepts it"
         )
     if not entry.sha256:
         write_text(memory, json.dumps({**known, key: found}, indent=1) + "\n")
 
 
 def _put_in_place(entry, path, folder):
-    """Unpack beside the target and rename, so that nobody meets half a data set."""
+    """Unpack beside the target and rename, so that an incomplete dataset never has the final name."""
     beside = folder.with_name(f".{folder.name}.unpacking")
     shutil.rmtree(beside, ignore_errors=True)
     try:
@@ -128,7 +128,7 @@ def _put_in_place(entry, path, folder):
         else:
             unpack(path, beside, keep=entry.holds)
         with contextlib.suppress(OSError):
-            folder.rmdir()  # an empty one may stand there
+            folder.rmdir()  # an empty folder may exist
         os.replace(beside, folder)
     except OSError as error:
         raise InputError(f"{folder}: can't be made ({error.strerror or error})") from error
@@ -137,7 +137,7 @@ def _put_in_place(entry, path, folder):
 
 
 def _place_weights(entry, path, folder):
-    """The weights as test.py looks for them, beside the options that it needs to build their network."""
+    """Write the weights under the name that test.py loads, with the options for building the network."""
     with open(path, "rb") as file:
         if file.read(2) not in (b"PK", b"\x80\x02"):  # torch.save's zip, and its format before 1.6
             raise InputError(f"{path}: not a file of weights; it may be a web page saved under that name")
@@ -153,7 +153,7 @@ def _report(entry, folder):
     files = ", ".join(f"{name} {count:,} files" for name, count in counts.items() if count) or "done"
     print(f"{folder}: {files}")
     if missing:
-        print(f"note: {', '.join(missing)} was expected in it and is not there")
+        print(f"note: {', '.join(missing)} was expected in it but is missing")
     if entry.is_weights:
         runs = os.path.relpath(folder.parent)
         print(f"try: python test.py --dataroot DIR --name {folder.name} --checkpoints_dir {runs}")
@@ -166,7 +166,7 @@ def listing():
         for entry in table:
             holds = "" if entry.is_weights else f"  [{' '.join(entry.holds)}]"
             lines.append(f"  {entry.name:<24}{' '.join(entry.of):<14} {entry.about}{holds}")
-    lines.append("not to be had here:")
+    lines.append("not available here:")
     lines += [f"  {name:<24}{reason}" for name, reason in GATED.items()]
     return "\n".join(lines)
 
@@ -176,19 +176,19 @@ def read_options(command_line):
     parser.description = __doc__
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("name", nargs="?", help="which; --list shows all")
-    add("--list", action="store_true", help="show what there is, and stop")
-    add("--of", choices=FAMILIES, help="whose, where several published one of that name")
-    add("--weights", action="store_true", help="the trained weights of that name instead of the data")
-    add("--to", metavar="DIR", help="the folder to make (none given: datasets/NAME, checkpoints/NAME_pretrained)")
-    add("--archive", metavar="FILE", help="a file that was downloaded by hand, to check and unpack")
-    add("--mirror", metavar="URL", help="an address to ask first: URL/NAME.zip")
-    add("--timeout", type=Float(above=0), default=30.0, help="seconds without an answer until a try is given up")
-    add("--accept_new", action="store_true", help="take a file whose checksum differs from the last time's")
-    add("--dry_run", action="store_true", help="say what would be done, and stop")
+    add("name", nargs="?", help="name of the dataset or weights; --list shows all")
+    add("--list", action="store_true", help="list all datasets and weights, and stop")
+    add("--of", choices=FAMILIES, help="publication, if several have a dataset of this name")
+    add("--weights", action="store_true", help="download the trained weights of this name instead of the dataset")
+    add("--to", metavar="DIR", help="folder to create (none given: datasets/NAME, checkpoints/NAME_pretrained)")
+    add("--archive", metavar="FILE", help="unpack this file, which was downloaded by hand")
+    add("--mirror", metavar="URL", help="an address to try first: URL/NAME.zip")
+    add("--timeout", type=Float(above=0), default=30.0, help="seconds without a response until an attempt ends")
+    add("--accept_new", action="store_true", help="accept a file whose checksum differs from the last download")
+    add("--dry_run", action="store_true", help="print what would be done, and stop")
     options = parser.parse_or_help()
     if not options.name and not options.list:
-        raise InputError("which data set? Give its name; --list shows all")
+        raise InputError("NAME: missing; give the name of a dataset; --list shows all")
     return options
 
 

@@ -18,7 +18,7 @@ from util.show.bar import Bar
 
 TRIES = 4  # attempts in a row without new bytes, before the next address is tried
 PIECE = 1 << 18  # bytes read at a time
-LARGEST = 1 << 37  # bytes; no published dataset is near this size, so a larger answer is refused
+LARGEST = 1 << 37  # bytes; no published dataset is near this size, so a larger response is refused
 PAUSE = 1.0  # seconds before the second attempt; doubled each time
 
 
@@ -141,7 +141,7 @@ def _get(address, part, timeout):
     except urllib.error.HTTPError as error:
         if error.code == 416:
             if start and error.headers.get("Content-Range") == f"bytes */{start}":
-                return  # nothing is missing: the last try was ended by a length that was announced too large
+                return  # the file is complete: the last attempt ended because Content-Length was too large
             part.restart(address, None)
         if error.code >= 500 or error.code in (408, 416, 429):
             raise Broken(f"{error.code} {error.reason}") from None
@@ -154,22 +154,22 @@ def _get(address, part, timeout):
 
 def _reason(error, timeout):
     if isinstance(error, TimeoutError):
-        return f"no answer for {timeout:g} seconds"
+        return f"no response for {timeout:g} seconds"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _look(answer, address, part, start):
-    """(first byte, total size or None) of an answer; starts again if the server sends the whole file."""
+    """(first byte, total size or None) of a response; starts again if the server sends the whole file."""
     headers = answer.headers
     if headers.get_content_type() in ("text/html", "application/xhtml+xml"):
-        raise Refused("answers with a web page instead of the file")
+        raise Refused("sends a web page instead of the file")
     length = headers.get("Content-Length", "")
     length = int(length) if length.isdecimal() else None
     if answer.status == 206 and start:
         place = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
         if not place or int(place[1]) != start:
             part.restart(address, None)
-            raise Broken("continues at another place than asked for")
+            raise Broken("continues at another byte than requested")
         return start, int(place[2]) if place[2] != "*" else None
     # A weak ETag (W/"...") does not guarantee identical bytes.
     tag = headers.get("ETag", "")
@@ -181,7 +181,7 @@ def _receive(answer, part, start, total, timeout):
     with Bar(total, "B", part.path.name, done=start) as bar:
         part.append(_pieces(answer, start, bar, timeout))
     if total is not None and part.size() != total:
-        raise Broken(f"broke off at {part.size():,} of {total:,} bytes")
+        raise Broken(f"ended after {part.size():,} of {total:,} bytes")
     if not part.size():
         raise Refused("sends an empty file")
 

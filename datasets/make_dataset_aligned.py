@@ -1,8 +1,8 @@
-"""Make paired data inside one folder: trainA with trainB becomes train, testA with testB becomes test.
+"""Make paired data inside one folder: trainA and trainB are joined to train, testA and testB to test.
 
     python datasets/make_dataset_aligned.py --dataset-path datasets/mine
 
-Images pair by name where every name of A is in B too, otherwise by order; which of the two is printed.
+Images are paired by name if A and B have the same names, otherwise by order; the program prints the rule it used.
 """
 
 import os
@@ -22,11 +22,11 @@ PHASES = ("train", "val", "test")
 
 
 def pair_up(names_A, names_B, how):
-    """(how, [(name in A, name in B, stem to write)]); of `how` = auto, name or order comes back one of the last two."""
+    """("name" or "order", [(name in A, name in B, stem to write)]); `how` is auto, name or order."""
     stems_A, stems_B = by_stem(names_A), by_stem(names_B)
     same = stems_A.keys() == stems_B.keys() and len(stems_A) == len(names_A) and len(stems_B) == len(names_B)
     if how == "name" and not same:
-        odd = sorted(stems_A.keys() ^ stems_B.keys()) or ["a name with two endings"]
+        odd = sorted(stems_A.keys() ^ stems_B.keys()) or ["a name with two extensions"]
         raise InputError(f"the names of A and B differ ({', '.join(odd[:3])}); --pair_by order pairs them as sorted")
     if how == "name" or (how == "auto" and same):
         return "name", [(stems_A[each], stems_B[each], each) for each in sorted(stems_A)]
@@ -44,7 +44,7 @@ def align(root, options):
     for phase in phases:
         target = os.path.join(root, phase)
         if os.path.isdir(target) and os.listdir(target):
-            raise InputError(f"{target}: is there already; move it away first")
+            raise InputError(f"{target}: exists already; move it away first")
         images_A, images_B = (find_images(f"{target}{side}", "--dataset-path") for side in "AB")
         try:
             how, pairs = pair_up(images_A, images_B, options.pair_by)
@@ -70,12 +70,12 @@ def read_options(command_line):
     parser = OptionParser(command_line)
     parser.description = "Join trainA with trainB and testA with testB, A on the left, B on the right."
     add = parser.add_argument
-    add("--dataset-path", required=not parser.wants_help(), metavar="DIR", help="the folder that holds trainA, trainB")
-    add("--pair_by", default="auto", choices=("auto", "name", "order"), help="auto: by name if all names fit")
-    add("--ending", default="png", choices=("png", "jpg", "webp"), help="png and webp keep every pixel, jpg is smaller")
-    add("--resize", action="store_true", help="scale B to A's size where they differ, instead of leaving the pair out")
-    add("--processes", type=Int(1), default=default_processes(), help="how many work at once")
-    add("--dry_run", action="store_true", help="say what would be done, and stop")
+    add("--dataset-path", required=not parser.wants_help(), metavar="DIR", help="folder with trainA, trainB ...")
+    add("--pair_by", default="auto", choices=("auto", "name", "order"), help="auto: by name if all names match")
+    add("--ending", default="png", choices=("png", "jpg", "webp"), help="png and webp are lossless, jpg is smaller")
+    add("--resize", action="store_true", help="scale B to A's size if they differ, instead of omitting the pair")
+    add("--processes", type=Int(1), default=default_processes(), help="number of processes")
+    add("--dry_run", action="store_true", help="print what would be done, and stop")
     return parser.parse_or_help()
 
 

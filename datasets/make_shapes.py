@@ -41,7 +41,7 @@ def generator_at(seed, role, index):
 
 
 def unpaired(size, train, test, seed):
-    """trainA and trainB of different scenes, testA and testB of the same: (path, image) pairs."""
+    """(path, image) pairs: trainA and trainB show different scenes, testA and testB the same."""
     for index in range(train):
         for folder, look in (("trainA", WARM), ("trainB", COOL)):
             yield f"{folder}/{index + 1:05d}.png", draw(random_scene(generator_at(seed, folder, index)), look, size)
@@ -52,7 +52,7 @@ def unpaired(size, train, test, seed):
 
 
 def paired(size, train, test, seed):
-    """A on the left, B on the right, in one image twice as wide; the scenes of `unpaired`'s trainA and testA."""
+    """(path, image) pairs with A on the left and B on the right, of the scenes of `unpaired`'s trainA and testA."""
     for folder, role, count in (("train", "trainA", train), ("test", "test", test)):
         for index in range(count):
             scene = random_scene(generator_at(seed, role, index))
@@ -61,10 +61,10 @@ def paired(size, train, test, seed):
 
 
 def attributes(size, train, test, seed):
-    """CelebA's files: images, list_attr_celeba.txt, and list_eval_partition.txt (0 = train, 2 = test).
+    """Files in CelebA's layout: images, list_attr_celeba.txt, and list_eval_partition.txt (0 = train, 2 = test).
 
-    truth/<Attribute>/<file> is the right answer where that attribute is changed: a colour replaces the colour that
-    was there, the others are flipped.
+    truth/<Attribute>/<file> is the true translation to this attribute: a colour replaces the former colour, other
+    attributes are flipped.
     """
     count = train + test
     rows, parts = [str(count), " ".join(ATTRIBUTES)], []
@@ -81,9 +81,9 @@ def attributes(size, train, test, seed):
 
 
 def labelled_scene(seed, index):
-    """The scene of the `attributes` image number `index` (from 0) and the set of its attributes.
+    """The scene of image `index` (from 0) of the kind `attributes`, and the set of its attributes.
 
-    ``draw(scene, look_of(names), size)`` is its true image for any other set of names.
+    ``draw(scene, look_of(names), size)`` is the true image for any set of attributes.
     """
     generator = generator_at(seed, "attributes", index)
     present = {COLOURS[generator.integers(len(COLOURS))]}
@@ -92,7 +92,7 @@ def labelled_scene(seed, index):
 
 
 def folders(size, train, test, seed):
-    """train/<domain> of different scenes in any fill, test/<domain> of the same: one domain for each pattern."""
+    """(path, image) pairs: a domain for each pattern. Training scenes differ between domains, test scenes do not."""
     for domain in PATTERNS:
         for folder, count in (("train", train), ("test", test)):
             for index in range(count):
@@ -105,10 +105,10 @@ KINDS = {"unpaired": unpaired, "paired": paired, "attributes": attributes, "fold
 
 
 def make(folder, kind="unpaired", size=64, train=300, test=40, seed=0, overwrite=False):
-    """Write a data set into `folder`; returns the number of images, or 0 if the same data set is there already.
+    """Write a dataset to `folder`; returns the number of images, or 0 if the folder holds the same dataset already.
 
-    The folder appears whole or not at all. One with other things in it is refused with an InputError; `overwrite`
-    replaces a data set that this function made, and nothing else.
+    The folder appears only when it is complete. InputError if it holds other files; `overwrite` replaces only a dataset
+    that this function made.
     """
     folder = Path(folder).resolve()
     recipe = {"made_by": "make_shapes", "version": VERSION, "kind": kind}
@@ -130,7 +130,7 @@ def make(folder, kind="unpaired", size=64, train=300, test=40, seed=0, overwrite
 
 
 def _is_there(folder, recipe, overwrite):
-    """True if `folder` holds what `recipe` would make; InputError if it holds something that must not be lost."""
+    """True if `folder` holds the dataset of `recipe`; InputError if it holds something that must not be lost."""
     if not folder.exists():
         return False
     if not folder.is_dir():
@@ -139,17 +139,17 @@ def _is_there(folder, recipe, overwrite):
         return False
     found = _read_recipe(folder)
     if found is None:
-        raise InputError(f"--to {folder}: holds files that are not ours; name a new or empty folder")
+        raise InputError(f"--to {folder}: holds other files; name a new or empty folder")
     if overwrite:
         strangers = sorted(set(os.listdir(folder)) - set(found.get("holds", ())))
         if strangers:
-            raise InputError(f"--to {folder}: {strangers[0]} in it is not ours and would be lost; move it away first")
+            raise InputError(f"--to {folder}: {strangers[0]} in it would be lost; move it away first")
         return False
     other = ", ".join(f"{key} {found.get(key)}" for key in recipe if found.get(key) != recipe[key])
     if other:
-        raise InputError(f"--to {folder}: holds another data set ({other}); --overwrite replaces it")
+        raise InputError(f"--to {folder}: holds another dataset ({other}); --overwrite replaces it")
     if found.get("images") != sum(1 for _ in folder.rglob("*.png")):
-        raise InputError(f"--to {folder}: is this data set, but not whole any more; --overwrite makes it anew")
+        raise InputError(f"--to {folder}: holds this dataset, but images are missing; --overwrite replaces it")
     return True
 
 
@@ -175,7 +175,7 @@ def _write_all(folder, files):
 
 
 def _put_in_place(made, folder):
-    """Rename `made` to `folder`; what is there steps aside first and goes last, so that a failure loses nothing."""
+    """Rename `made` to `folder`. An existing folder is renamed first and deleted last, so that no error loses it."""
     old = made.with_name(made.name + ".old")
     if folder.exists():
         folder.rename(old)
@@ -190,8 +190,8 @@ def _put_in_place(made, folder):
 
 def read_options(command_line):
     parser = OptionParser(command_line)
-    parser.description = "Make a small data set of shapes whose right translations are known."
-    parser.add_argument("--to", required=not parser.wants_help(), metavar="DIR", help="the folder to make")
+    parser.description = "Make a small dataset of shapes whose true translations are known."
+    parser.add_argument("--to", required=not parser.wants_help(), metavar="DIR", help="folder to create")
     parser.add_argument(
         "--kind",
         default="unpaired",
@@ -200,10 +200,10 @@ def read_options(command_line):
         "paired: A and B side by side; attributes: CelebA's layout; folders: a folder per domain",
     )
     parser.add_argument("--size", type=Int(16, 2048), default=64, help="height and width of an image in pixels")
-    parser.add_argument("--train", type=Int(1, 99999), default=300, help="training images in each domain, or in all")
-    parser.add_argument("--test", type=Int(1, 99999), default=40, help="test images in each domain, or in all")
+    parser.add_argument("--train", type=Int(1, 99999), default=300, help="training images of each domain, or pairs")
+    parser.add_argument("--test", type=Int(1, 99999), default=40, help="test images of each domain, or pairs")
     parser.add_argument("--seed", type=Int(0), default=0, help="equal seeds give equal images")
-    parser.add_argument("--overwrite", action="store_true", help="replace another data set of this program's making")
+    parser.add_argument("--overwrite", action="store_true", help="replace another dataset of this program")
     return vars(parser.parse_or_help())
 
 
@@ -211,7 +211,7 @@ def main(command_line=None):
     options = read_options(sys.argv[1:] if command_line is None else command_line)
     folder = options.pop("to")
     images = make(folder, **options)
-    print(f"{folder}: {images} images written" if images else f"{folder}: there already, nothing to do")
+    print(f"{folder}: {images} images written" if images else f"{folder}: exists already, nothing to do")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Joins two images, A on the left and B on the right; shared by the programs that make paired data."""
+"""Functions that the programs of this folder share: find images, join A and B, run several processes, list names."""
 
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -11,12 +11,12 @@ from data.pictures import open_image
 from util.errors import InputError
 from util.show.bar import Bar
 
-SHOWN = 20  # names listed before "and so many more"
+SHOWN = 20  # names that are listed
 
 
 def find_images(folder, flag):
     """{path below the folder, with slashes: file} of all images in it; InputError names the flag."""
-    from data.image_folder import make_dataset  # it imports torch, which the processes of spread() don't need
+    from data.image_folder import make_dataset  # imported here, because it imports torch: spread() starts processes
 
     if not os.path.isdir(folder):
         raise InputError(f"{flag} {folder}: there is no such folder")
@@ -31,12 +31,12 @@ def stem(name):
 
 
 def by_stem(names):
-    """{name without its ending: name}; where several share one, the first in order."""
+    """{name without extension: name}; of several names with one stem, the first in order."""
     return {stem(name): name for name in sorted(names, reverse=True)}
 
 
 def join(A, B, resize=False):
-    """One image with A on the left and B on the right; `resize` scales B to A's size, else sizes must be equal."""
+    """The image with A on the left and B on the right; `resize` scales B to A's size, otherwise sizes must be equal."""
     if A.size != B.size:
         if not resize:
             raise InputError(f"A is {A.width} x {A.height}, B is {B.width} x {B.height}")
@@ -48,7 +48,7 @@ def join(A, B, resize=False):
 
 
 def save(image, path, **how):
-    """By the ending of the path; JPEG at quality 95 with all its colours, since networks see what eyes don't."""
+    """Write an image in the format of the path's extension; JPEG with quality 95 and without chroma subsampling."""
     path = Path(path)
     kind = Image.registered_extensions().get(path.suffix.lower())
     usual = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}.get(kind, {})
@@ -56,14 +56,14 @@ def save(image, path, **how):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         image.save(beside, kind, **{**usual, **how})
-        beside.replace(path)  # not synced as checkpoints are: it can be made again, and syncing each takes longest
+        beside.replace(path)  # without fsync, which would take most of the time: the file can be made again
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise InputError(f"{path}: can't be written ({error.strerror or error}); is the disk full?") from error
 
 
 def join_files(task, resize=False):
-    """`task` is (file of A, file of B, file to write). None, or in one line why it could not be done."""
+    """`task` is (file of A, file of B, file to write). Returns None, or the error in one line."""
     path_A, path_B, target = task
     try:
         save(join(open_image(path_A), open_image(path_B), resize), target)
@@ -82,7 +82,7 @@ def spread(work, tasks, processes, what):
 
 
 def join_all(tasks, processes, resize, what="joining"):
-    """Join {name: task}; prints what could not be joined, and returns how many were."""
+    """Join the pairs {name: task} and list those that failed; returns the number of joined pairs."""
     reasons = spread(partial(join_files, resize=resize), list(tasks.values()), processes, what)
     failed = [f"{name}: {reason}" for name, reason in zip(tasks, reasons) if reason]
     tell(failed, "not joined" + ("" if resize else " (--resize scales B to A's size)"))
@@ -90,7 +90,7 @@ def join_all(tasks, processes, resize, what="joining"):
 
 
 def tell(names, what):
-    """Print how many there are, and the first of them."""
+    """Print the number of names, with `what`, and the first SHOWN of them."""
     if names:
         print(f"{len(names)} {what}:")
         for name in names[:SHOWN]:

@@ -46,7 +46,7 @@ def put(source, target, how):
     """Copy or hard-link a file. A link needs no space and is another name of the same file."""
     member = open_member(source)
     if member is not source and how == "link":
-        raise InputError(f"{source}: lies in a tar file, so there can be no link to it; use --how copy")
+        raise InputError(f"{source}: is in a tar file, so it can't be linked; use --how copy")
     try:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         if member is not source:
@@ -57,10 +57,10 @@ def put(source, target, how):
         else:
             shutil.copyfile(source, target)
     except OSError as error:
-        hint = "; --how copy does without links" if how == "link" else ""
+        hint = "; --how copy needs no links" if how == "link" else ""
         raise InputError(f"{target}: can't be made ({error.strerror or error}){hint}") from error
 
 
 def refuse_if_filled(folder, flag="--to"):
     if os.path.isfile(folder) or (os.path.isdir(folder) and os.listdir(folder)):
-        raise InputError(f"{flag} {folder}: is there already; name a new or empty folder")
+        raise InputError(f"{flag} {folder}: exists already; name a new or empty folder")

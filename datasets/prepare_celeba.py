@@ -1,4 +1,4 @@
-"""Check CelebA, or a set in its layout, and put it where --dataset_mode celeba looks for it.
+"""Check CelebA, or a dataset in its layout, and copy it to the layout of --dataset_mode celeba.
 
     python datasets/prepare_celeba.py --images img_align_celeba --attributes list_attr_celeba.txt --to datasets/celeba
 
@@ -27,7 +27,7 @@ VALUES = {"1": " 1", "-1": "-1", "0": "-1"}
 
 
 def read_attributes(path):
-    """(names of the attributes, {file: its values as in the file, " 1" or "-1"})."""
+    """(names of the attributes, {file: [" 1" or "-1" for each attribute]})."""
     lines = _lines(path, "--attributes")
     split = (lambda line: [word.strip() for word in line.split(",")]) if "," in lines[0] else str.split
     if "," in lines[0]:
@@ -36,10 +36,10 @@ def read_attributes(path):
         names, rows = split(lines[1]), lines[2:]
         if int(lines[0]) != len(rows):
             raise InputError(
-                f"{path}: its first line says {lines[0].strip()} images, {len(rows)} rows follow; cut off?"
+                f"{path}: its first line gives {lines[0].strip()} images, but {len(rows)} rows follow; is it truncated?"
             )
     else:
-        raise InputError(f"{path}: begins neither with the number of images nor with a header of a CSV file")
+        raise InputError(f"{path}: begins neither with the number of images nor with the header of a CSV file")
     values = {}
     for number, row in enumerate(rows, start=len(lines) - len(rows) + 1):
         file, *words = split(row)
@@ -47,7 +47,7 @@ def read_attributes(path):
             raise InputError(f"{path}, line {number}: {len(words)} values for {len(names)} attributes")
         strange = next((word for word in words if word not in VALUES), None)
         if strange is not None:
-            raise InputError(f"{path}, line {number}: the value {strange!r}; only 1, -1 and 0 are known")
+            raise InputError(f"{path}, line {number}: the value {strange!r}; values are 1, -1 and 0")
         if file in values:
             raise InputError(f"{path}, line {number}: {file} has a row already")
         values[file] = [VALUES[word] for word in words]
@@ -79,7 +79,7 @@ def _lines(path, flag):
 
 
 def examine(path):
-    """None, or in one line what is wrong with the image."""
+    """None, or the error of an unreadable image in one line."""
     try:
         open_image(path)
     except InputError as error:
@@ -90,15 +90,15 @@ def examine(path):
 def usable(options, values):
     """{file: path} of the images that have a row and can be read; the others are listed."""
     images = find_images(options.images, "--images")
-    tell(sorted(set(values) - set(images)), "rows have no image and are left out")
-    tell(sorted(set(images) - set(values)), "images have no row and are left out")
+    tell(sorted(set(values) - set(images)), "rows have no image and are omitted")
+    tell(sorted(set(images) - set(values)), "images have no row and are omitted")
     found = {name: images[name] for name in sorted(set(images) & set(values))}
     if not found:
         raise InputError(f"--images {options.images}: none of them has a row in {options.attributes}")
     if options.fast:
         return found
     reasons = spread(partial(examine), list(found.values()), options.processes, "reading")
-    tell([reason for reason in reasons if reason], "images can't be read and are left out")
+    tell([reason for reason in reasons if reason], "images can't be read and are omitted")
     return {name: path for (name, path), reason in zip(found.items(), reasons) if not reason}
 
 
@@ -135,21 +135,21 @@ def _put_image(task, to, how):
 
 def read_options(command_line):
     parser = OptionParser(command_line)
-    parser.description = "Check CelebA, or a set in its layout, and put it where it is looked for."
+    parser.description = "Check CelebA, or a dataset in its layout, and copy it to the layout of --dataset_mode celeba."
     add = parser.add_argument
     needed = not parser.wants_help()
     add("--images", required=needed, metavar="DIR", help="folder of the images, img_align_celeba")
     add("--attributes", required=needed, metavar="FILE", help="list_attr_celeba.txt, or a CSV file")
-    add("--to", required=needed, metavar="DIR", help="the data set to make")
+    add("--to", required=needed, metavar="DIR", help="folder to create")
     add("--partition", metavar="FILE", help="list_eval_partition.txt, instead of the fractions")
     add("--train", type=Float(low=0, high=1), default=0.8, help="fraction of the images for training")
     add("--val", type=Float(low=0, high=1), default=0.1, help="fraction for validation")
     add("--test", type=Float(low=0, high=1), default=0.1, help="fraction for testing")
-    add("--seed", type=Int(0), default=0, help="another seed, other parts")
-    add("--how", default="copy", choices=("copy", "link"), help="link: hard links, which cost no space")
-    add("--fast", action="store_true", help="do not read every image, only look whether it is there")
-    add("--processes", type=Int(1), default=default_processes(), help="how many read at once")
-    add("--dry_run", action="store_true", help="say what would be done, and stop")
+    add("--seed", type=Int(0), default=0, help="seed of the division")
+    add("--how", default="copy", choices=("copy", "link"), help="link: hard links, which need no space")
+    add("--fast", action="store_true", help="do not decode the images, only check that the files exist")
+    add("--processes", type=Int(1), default=default_processes(), help="number of processes")
+    add("--dry_run", action="store_true", help="print what would be done, and stop")
     return parser.parse_or_help()
 
 

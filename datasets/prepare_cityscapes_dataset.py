@@ -1,4 +1,4 @@
-"""Make CycleGAN's and pix2pix's versions of Cityscapes from the two archives of its authors.
+"""Convert Cityscapes to the layouts of CycleGAN and pix2pix, from the two archives of its authors.
 
     python datasets/prepare_cityscapes_dataset.py --gtFine_dir gtFine --leftImg8bit_dir leftImg8bit \
         --output_dir datasets/cityscapes
@@ -26,12 +26,12 @@ from util.errors import InputError, clear_errors
 from util.flags import Int
 
 LABELS, PHOTO = "_gtFine_color.png", "_leftImg8bit.png"
-SPLITS = {"train": "train", "val": "test"}  # theirs -> ours
+SPLITS = {"train": "train", "val": "test"}  # split of Cityscapes -> folder to write
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "nearest": Image.Resampling.NEAREST}
 
 
 def find_pairs(gtFine, leftImg8bit, split):
-    """([(labels, photo)], names of label images without a photo), in the order of their names."""
+    """([(labels, photo)], missing photos), in the order of their names."""
     pairs, without = [], []
     for labels in sorted(glob.glob(os.path.join(glob.escape(gtFine), split, "*", f"*{LABELS}"))):
         city, name = os.path.split(os.path.relpath(labels, os.path.join(gtFine, split)))
@@ -44,7 +44,7 @@ def find_pairs(gtFine, leftImg8bit, split):
 
 
 def write_pair(task, output, size, resample):
-    """`task`: (our split, number, labels, photo). None, or in one line why it could not be done."""
+    """`task` is (folder, number, labels, photo). Returns None, or the error in one line."""
     split, number, labels, photo = task
     try:
         A, B = (open_image(path).resize((size, size), resample) for path in (photo, labels))
@@ -72,7 +72,7 @@ def prepare(options):
         return
     how = {"output": options.output_dir, "size": options.size, "resample": FILTERS[options.filter]}
     failed = [reason for reason in spread(partial(write_pair, **how), tasks, options.processes, "scaling") if reason]
-    tell(failed, "pairs left out")
+    tell(failed, "pairs were not written")
     print(f"{options.output_dir}: {len(tasks) - len(failed)} of {len(tasks)} pairs")
     if len(failed) == len(tasks):
         raise InputError(f"--output_dir {options.output_dir}: no pair could be written, see above")
@@ -80,16 +80,16 @@ def prepare(options):
 
 def read_options(command_line):
     parser = OptionParser(command_line)
-    parser.description = "Make CycleGAN's and pix2pix's versions of Cityscapes."
+    parser.description = "Convert Cityscapes to the layouts of CycleGAN and pix2pix."
     add = parser.add_argument
     needed = not parser.wants_help()
     add("--gtFine_dir", required=needed, metavar="DIR", help="folder gtFine of gtFine_trainvaltest.zip")
     add("--leftImg8bit_dir", required=needed, metavar="DIR", help="folder leftImg8bit of leftImg8bit_trainvaltest.zip")
-    add("--output_dir", required=needed, metavar="DIR", help="the data set to make")
+    add("--output_dir", required=needed, metavar="DIR", help="folder to create")
     add("--size", type=Int(16, 4096), default=256, help="height and width of the results")
-    add("--filter", default="bicubic", choices=tuple(FILTERS), help="nearest is what Pillow before 7 did: older papers")
-    add("--processes", type=Int(1), default=default_processes(), help="how many work at once")
-    add("--dry_run", action="store_true", help="say what would be done, and stop")
+    add("--filter", default="bicubic", choices=tuple(FILTERS), help="nearest: as Pillow before 7, for older papers")
+    add("--processes", type=Int(1), default=default_processes(), help="number of processes")
+    add("--dry_run", action="store_true", help="print what would be done, and stop")
     return parser.parse_or_help()
 
 

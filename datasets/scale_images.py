@@ -3,9 +3,9 @@
     python datasets/scale_images.py --images photos/trainA --to scaled/trainA
     python datasets/scale_images.py --images pairs/train --to scaled/train --side_by_side
 
-What --preprocess resize_and_crop makes of each image before it crops is written as .ppm, which needs no decoding:
-245 KB an image for --load_size 286. Train with the same --load_size. For colour images (--input_nc 3, --output_nc 3),
-and for training only: tests scale to another size.
+The result of the resizing in --preprocess resize_and_crop is written as .ppm, which needs no decoding: 245 KB per image
+for --load_size 286. Train with the same --load_size. For colour images (--input_nc 3, --output_nc 3), and for training
+only: tests scale to another size.
 """
 
 import math
@@ -25,11 +25,11 @@ from options.parser import OptionParser
 from util.errors import InputError, clear_errors
 from util.flags import Int, sides, size
 
-BICUBIC = Image.Resampling.BICUBIC  # as data/transforms.py has it; that module would import torch into every process
+BICUBIC = Image.Resampling.BICUBIC  # as in data/transforms.py, which is not imported here because it imports torch
 
 
 def scale(task, load_size, side_by_side):
-    """`task` is (file, file to write). None, or in one line why it could not be done."""
+    """`task` is (file, file to write). Returns None, or the error in one line."""
     (path, target), (height, width) = task, sides(load_size)
     try:
         image = open_image(path)
@@ -47,7 +47,7 @@ def scale(task, load_size, side_by_side):
 
 
 def targets_of(names):
-    """{name: name to write}: another ending, in the same order; a.jpg and a.png would be one, and are refused."""
+    """{name: name to write, with the extension .ppm}; InputError for names such as a.jpg and a.png, which collide."""
     taken = {}
     for name in names:
         other = taken.setdefault(f"{stem(name)}.ppm", name)
@@ -75,12 +75,12 @@ def read_options(command_line):
     parser = OptionParser(command_line)
     parser.description = "Scale training images once, instead of in every epoch."
     add, needed = parser.add_argument, not parser.wants_help()
-    add("--images", required=needed, metavar="DIR", help="a folder that is trained on, such as trainA")
-    add("--to", required=needed, metavar="DIR", help="where the scaled images go, in the same sub-folders")
-    add("--load_size", type=size, default=286, help="of the training that will read them")
-    add("--side_by_side", action="store_true", help="each image holds A and B, as --dataset_mode aligned has it")
-    add("--processes", type=Int(1), default=default_processes(), help="how many work at once")
-    add("--dry_run", action="store_true", help="say what would be done, and stop")
+    add("--images", required=needed, metavar="DIR", help="a folder of training images, such as trainA")
+    add("--to", required=needed, metavar="DIR", help="folder for the scaled images, with the same sub-folders")
+    add("--load_size", type=size, default=286, help="--load_size of the training that will read them")
+    add("--side_by_side", action="store_true", help="each image holds A and B side by side (--dataset_mode aligned)")
+    add("--processes", type=Int(1), default=default_processes(), help="number of processes")
+    add("--dry_run", action="store_true", help="print what would be done, and stop")
     options = parser.parse_or_help()
     if not parser.wants_help() and os.path.realpath(options.images) == os.path.realpath(options.to):
         raise InputError("--images, --to: name two different folders")

@@ -15,8 +15,8 @@ COLOURS = ("Red_Fill", "Green_Fill", "Blue_Fill")  # exactly one of them is true
 ATTRIBUTES = ("Striped", "Large", "Dark_Background", *COLOURS)
 PATTERNS = ("plain", "striped", "framed")
 
-# From deep to light. A shape's tone is a place on the ramp, so each warm colour has exactly one cool partner, and the
-# order of lightness is the same on both sides: that is what lets unpaired training find the partner.
+# Colours from dark to light. A shape's tone is a position on the ramp, so each warm colour has exactly one cool partner
+# with the same rank in lightness; unpaired training can learn this correspondence.
 RAMPS = {
     "warm": ((0.64, 0.07, 0.12), (0.95, 0.38, 0.10), (1.00, 0.86, 0.28)),
     "cool": ((0.10, 0.10, 0.48), (0.06, 0.45, 0.78), (0.40, 0.88, 0.90)),
@@ -25,13 +25,13 @@ RAMPS = {
     "Blue_Fill": ((0.08, 0.16, 0.58), (0.34, 0.62, 0.98)),
 }
 
-BAND = 0.11  # one light and one dark stripe together
-GROWTH = 1.4  # what Large does to the radius
-LARGEST, GAP = 0.27, 0.03  # radius of the largest circle round a shape; clear space between two of them
+BAND = 0.11  # width of a light and a dark stripe together
+GROWTH = 1.4  # factor of the radius for the attribute Large
+LARGEST, GAP = 0.27, 0.03  # largest radius of the circle around a shape; smallest distance between two circles
 
 
 class Shape(NamedTuple):
-    """One shape: its `radius` is that of the circle round it, its `tone` in [0, 1] runs from deep to light."""
+    """A shape: `radius` is that of the circle around it, `tone` in [0, 1] goes from dark to light."""
 
     kind: str
     x: float
@@ -46,7 +46,7 @@ class Scene(NamedTuple):
 
     shapes: tuple
     paper: tuple  # the background's colour, three numbers in [0, 1]
-    slope: tuple  # how the light falls off in x and in y
+    slope: tuple  # gradient of the brightness in x and in y
 
 
 class Look(NamedTuple):
@@ -62,9 +62,9 @@ WARM, COOL = Look("warm"), Look("cool", "striped")  # domains A and B
 
 
 def random_scene(generator, room=1.0):
-    """A scene drawn from a numpy Generator: up to seven shapes that touch neither each other nor the border.
+    """A random scene from a numpy Generator: up to seven shapes that touch neither each other nor the border.
 
-    They keep that distance up to a growth of `room`, and are made smaller for it.
+    Radii are divided by `room`, so that this also holds for shapes drawn larger by a factor of up to `room`.
     """
     slope = tuple(generator.uniform(-0.1, 0.1, 2).tolist())
     paper = tuple((np.array((0.88, 0.85, 0.80)) + generator.uniform(-0.015, 0.015, 3)).tolist())
@@ -72,7 +72,7 @@ def random_scene(generator, room=1.0):
     for attempt in range(400):
         if len(shapes) == wanted:
             break
-        # What didn't fit is tried smaller, so that the page fills up.
+        # Later attempts are smaller, so that they fit between the other shapes.
         radius = float(generator.uniform(0.7, 1.0)) * LARGEST * (1 - attempt / 600)
         x, y = generator.uniform(radius + GAP, 1 - radius - GAP, 2).tolist()
         # Half-angle form of (cos, sin): a quarter turn either way, without trigonometry.
@@ -86,10 +86,10 @@ def random_scene(generator, room=1.0):
 
 
 def depth_inside(shape, x, y, growth=1.0):
-    """How far each point lies inside the shape's edge; negative outside."""
+    """The distance of each point from the shape's edge; negative outside the shape."""
     u, v, radius = x - shape.x, y - shape.y, shape.radius * growth
     if shape.kind == "disc":
-        return radius * 0.9 - np.sqrt(u * u + v * v)  # 0.9: about as large to the eye as its neighbours
+        return radius * 0.9 - np.sqrt(u * u + v * v)  # 0.9: similar in area to the other shapes
     cos, sin = shape.turn
     u, v = cos * u + sin * v, cos * v - sin * u
     if shape.kind == "square":
@@ -107,9 +107,9 @@ def ramp_colour(name, tone):
 
 
 def pattern_amount(pattern, depth, size):
-    """Where the light second colour goes: (H, W) in [0, 1], with soft edges one pixel wide.
+    """The share of the light second colour: (H, W) in [0, 1], with soft edges one pixel wide.
 
-    Stripes run parallel to the shape's edge, so that the edge alone decides where they are.
+    Stripes run parallel to the shape's edge, so their position depends on the shape only.
     """
     if pattern == "plain":
         return np.zeros_like(depth)

@@ -64,7 +64,7 @@ def _members(archive):
     except DAMAGED as error:
         raise InputError(f"{archive}: damaged ({error}); download it again") from None
     except OSError as error:
-        if error.strerror is None:  # gzip's words about its data
+        if error.strerror is None:  # an error in gzip's data
             raise InputError(f"{archive}: damaged ({error}); download it again") from None
         raise InputError(f"{error.filename or archive}: {error.strerror}; is the disk full?") from error
 
@@ -97,10 +97,10 @@ def _write_files(archive, members, folder):
             continue
         budget -= member.size
         if budget < 0 or number >= MOST_FILES:
-            raise InputError(f"{archive}: unpacks to more than image data does; nothing was unpacked")
+            raise InputError(f"{archive}: unpacks to far more data than images do; nothing was unpacked")
         path = folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Neither library hands out more than the size that was counted; zipfile checks its CRC on the way.
+        # Both libraries return at most `member.size` bytes; zipfile checks the CRC.
         with member.open() as source, open(path, "wb") as target:
             shutil.copyfileobj(source, target, 1 << 18)
     return left_out
@@ -111,7 +111,7 @@ def _safe_parts(archive, name):
     windows = PureWindowsPath(name)
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     if windows.drive or windows.root or ".." in parts or "\0" in name:
-        raise InputError(f"{archive}: has a file named {name!r}, which leads out of the folder; nothing was unpacked")
+        raise InputError(f"{archive}: has a file named {name!r}, a path outside the folder; nothing was unpacked")
     return parts
 
 

@@ -359,5 +359,5 @@ def test_members_can_be_copied_out_but_not_linked(tmp_path):
     (path,) = make_dataset(pack(tmp_path / "in" / "0.tar", {"a.png": whole}).parent)
     parts.put(path, str(tmp_path / "out" / "a.png"), "copy")
     assert (tmp_path / "out" / "a.png").read_bytes() == whole
-    with pytest.raises(InputError, match="lies in a tar file.*--how copy"):
+    with pytest.raises(InputError, match="is in a tar file.*--how copy"):
         parts.put(path, str(tmp_path / "out" / "b.png"), "link")

@@ -201,7 +201,7 @@ def test_again_with_the_same_arguments_does_nothing(tmp_path):
 
 def test_other_arguments_are_refused_unless_told_to_overwrite(tmp_path):
     make(tmp_path / "d", **SMALL)
-    with pytest.raises(InputError, match=r"another data set \(seed 0\); --overwrite"):
+    with pytest.raises(InputError, match=r"another dataset \(seed 0\); --overwrite"):
         make(tmp_path / "d", seed=1, **SMALL)
     assert make(tmp_path / "d", seed=1, overwrite=True, **SMALL) == 10
     assert json.loads((tmp_path / "d/dataset.json").read_text())["seed"] == 1
@@ -211,7 +211,7 @@ def test_other_arguments_are_refused_unless_told_to_overwrite(tmp_path):
 def test_a_missing_image_is_noticed(tmp_path):
     make(tmp_path / "d", **SMALL)
     (tmp_path / "d/trainA/00002.png").unlink()
-    with pytest.raises(InputError, match="not whole"):
+    with pytest.raises(InputError, match="images are missing"):
         make(tmp_path / "d", **SMALL)
     make(tmp_path / "d", overwrite=True, **SMALL)
     assert (tmp_path / "d/trainA/00002.png").is_file()
@@ -221,7 +221,7 @@ def test_a_missing_image_is_noticed(tmp_path):
 def test_files_of_others_are_never_touched(tmp_path, overwrite):
     (tmp_path / "d").mkdir()
     (tmp_path / "d/thesis.tex").write_text("precious")
-    with pytest.raises(InputError, match="not ours"):
+    with pytest.raises(InputError, match="holds other files"):
         make(tmp_path / "d", overwrite=overwrite, **SMALL)
     assert files_of(tmp_path) == {"d/thesis.tex": b"precious"}
 
@@ -229,7 +229,7 @@ def test_files_of_others_are_never_touched(tmp_path, overwrite):
 def test_overwriting_spares_what_was_put_beside_the_images(tmp_path):
     make(tmp_path / "d", **SMALL)
     (tmp_path / "d/notes").mkdir()
-    with pytest.raises(InputError, match="notes in it is not ours"):
+    with pytest.raises(InputError, match="notes in it would be lost"):
         make(tmp_path / "d", seed=1, overwrite=True, **SMALL)
     assert (tmp_path / "d/notes").is_dir()
 

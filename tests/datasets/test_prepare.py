@@ -208,7 +208,7 @@ def test_what_can_not_be_paired(tmp_path, more_A, words, said):
 def test_an_existing_result_is_not_touched(tmp_path):
     for name in ("trainA/1.png", "trainB/1.png", "train/precious.png"):
         paint(tmp_path / name)
-    with pytest.raises(InputError, match="there already"):
+    with pytest.raises(InputError, match="exists already"):
         align(tmp_path)
     assert files_of(tmp_path / "train") == ["precious.png"]
 
@@ -336,8 +336,8 @@ def test_each_domain_has_its_share_of_each_part(many):
         (["--images", "A", "--paired"], "--paired"),
         (["--images", "A", "--train", "0.5"], "must be 1"),
         (["--images", "nowhere"], "no such folder"),
-        (["--images", "few"], "2 images are too few for a part"),
-        (["--domains", "A"], "lies in no sub-folder"),
+        (["--images", "few"], "2 images are too few: the part"),
+        (["--domains", "A"], "is not in a sub-folder"),
     ],
 )
 def test_bad_input_of_splitting_is_one_line(many, monkeypatch, words, said):
@@ -350,7 +350,7 @@ def test_bad_input_of_splitting_is_one_line(many, monkeypatch, words, said):
 
 def test_a_filled_folder_is_not_touched(many):
     paint(many / "out/mine.png")
-    with pytest.raises(InputError, match="there already"):
+    with pytest.raises(InputError, match="exists already"):
         split(many, "--images", many / "A")
 
 
@@ -390,8 +390,8 @@ def test_missing_broken_and_strange_images_are_listed(faces, capsys):
     paint(images / "stranger.png")
     out = celeba(faces)
     said = capsys.readouterr().out
-    assert "1 rows have no image and are left out:\n  000001.png" in said
-    assert "1 images have no row and are left out:\n  stranger.png" in said
+    assert "1 rows have no image and are omitted:\n  000001.png" in said
+    assert "1 images have no row and are omitted:\n  stranger.png" in said
     assert "000002.png: not an image" in said
     assert (out / "list_attr_celeba.txt").read_text().splitlines()[0] == "18"
 
@@ -409,7 +409,7 @@ def test_a_table_with_a_header_becomes_the_same(faces):
     [
         ("", "is empty"),
         ("hello\n", "begins neither"),
-        ("3\nMale\n1.jpg 1\n", "says 3 images, 1 rows follow"),
+        ("3\nMale\n1.jpg 1\n", "gives 3 images, but 1 rows follow"),
         ("1\nMale Young\n1.jpg 1\n", "line 3: 1 values for 2 attributes"),
         ("1\nMale\n1.jpg yes\n", "line 3: the value 'yes'"),
         ("2\nMale\n1.jpg 1\n1.jpg 1\n", "line 4: 1.jpg has a row already"),
