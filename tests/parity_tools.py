@@ -1,4 +1,4 @@
-"""What tests/parity/README.md describes: its inputs, its weights and its blocks of statistics."""
+"""The inputs, weights and statistics that tests/parity/README.md describes."""
 
 import json
 import math

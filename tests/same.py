@@ -1,4 +1,4 @@
-"""Equality of states and the like: nested dicts and lists of tensors and plain values, bit for bit."""
+"""Bitwise equality of nested dicts and lists of tensors and plain values."""
 
 import torch
 

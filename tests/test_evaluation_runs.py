@@ -1,4 +1,4 @@
-"""--eval_metrics in training and --metrics in a test: the same numbers, and a training that isn't disturbed."""
+"""--eval_metrics in training and --metrics in a test: the same numbers, without an effect on the training."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Kills, full and read-only disks, damaged checkpoints and impatient people, against the real programs."""
+"""Kills, full and read-only disks, damaged checkpoints and repeated Ctrl-C, with the real programs."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""No name, file or text that comes from outside can run code, leave its folder, or end in anything but one line."""
+"""Hostile names, files and texts run no code, leave no folder, and give one line."""
 
 import itertools
 import json

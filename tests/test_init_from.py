@@ -1,4 +1,4 @@
-"""--init_from: a new run that begins with other weights, which is not a resumed one."""
+"""--init_from: a new run that starts with other weights, which differs from a resumed run."""
 
 import pytest
 import torch

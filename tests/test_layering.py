@@ -1,4 +1,4 @@
-"""Who may import whom: folders are layers, and imports only go down. How long files and functions may be."""
+"""The layers: which folders may import which, and the lengths of files and functions."""
 
 import ast
 from pathlib import Path

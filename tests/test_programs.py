@@ -1,4 +1,4 @@
-"""train.py and test.py as a person runs them, on small made data."""
+"""train.py and test.py as a user runs them, on small synthetic data."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A run that was stopped and continued is the run that never stopped: same weights, same log, bit for bit."""
+"""A run that was stopped and resumed equals the uninterrupted run bit for bit, in weights and log."""
 
 import json
 import os

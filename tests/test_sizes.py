@@ -1,4 +1,4 @@
-"""Images of any height and width: in a training on rectangles, on the result page, in a command and in a call."""
+"""Images of any height and width: training on rectangles, result page, command and call."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""The benchmarks run, and their figures fit together. How fast anything is, is not tested."""
+"""The benchmarks run with tiny sizes, and their figures are consistent. Speed is not tested."""
 
 import json
 import os

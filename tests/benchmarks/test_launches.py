@@ -1,4 +1,4 @@
-"""Training steps on fake CUDA tensors: the host never waits for the device, and launches stay below a bound."""
+"""Training steps on fake CUDA tensors: no synchronising reads, and a bounded number of launches."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The arithmetic of scaling fits the networks and the page that tells it; two processes are measured against one."""
+"""benchmarks/scaling.py: its arithmetic fits the networks and docs/distributed.md; a measurement with two processes."""
 
 import json
 import subprocess

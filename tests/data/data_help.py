@@ -1,4 +1,4 @@
-"""Small options and pictures for the tests of data/."""
+"""Options and images for the tests of data/."""
 
 import argparse
 import math

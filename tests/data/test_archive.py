@@ -1,4 +1,4 @@
-"""Shards: images in tar files are found, read and named like those in folders."""
+"""Tar shards: their images are listed, read and named like files of a folder."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Images with labels: attribute files of both kinds, folders, both at once, sizes, and what is said where it fails."""
+"""Images with labels: attribute files, folders of domains, both together, crop sizes, and errors."""
 
 import random
 

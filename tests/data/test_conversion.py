@@ -1,4 +1,4 @@
-"""Images of any kind become tensors and come back as the same kind, bit for bit where nothing was done to them."""
+"""Conversion of images of any type to tensors and back, bit for bit for unchanged values."""
 
 import numpy as np
 import pytest

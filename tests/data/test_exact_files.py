@@ -1,4 +1,4 @@
-"""Files of every depth and number of channels: read and written exactly, trained on, and tested into their own kind."""
+"""Files of any depth and number of channels are read, written, trained on and tested without loss."""
 
 import contextlib
 import io

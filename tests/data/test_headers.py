@@ -1,4 +1,4 @@
-"""The first look at a data set's files before a training."""
+"""The check of image headers before training."""
 
 import os
 from types import SimpleNamespace

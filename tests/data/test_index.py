@@ -1,4 +1,4 @@
-"""The index of big folders: the same paths with it as without it, never stale, and never a reason to fail."""
+"""The index of large folders gives the same paths as listing, is never outdated, and never causes an error."""
 
 import os
 import subprocess

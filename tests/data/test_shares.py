@@ -1,4 +1,4 @@
-"""Which process of a run gets which images of an epoch."""
+"""Division of an epoch's images among ranks."""
 
 import pytest
 

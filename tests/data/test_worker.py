@@ -1,4 +1,4 @@
-"""Images that can't be read, and data workers that die."""
+"""Unreadable images, and data workers that die."""
 
 import os
 import signal

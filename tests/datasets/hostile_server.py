@@ -1,4 +1,4 @@
-"""A web server on this machine that behaves as badly as it is told to, for the tests of downloading."""
+"""A local web server that misbehaves as configured, for the tests of downloads."""
 
 import contextlib
 import re

@@ -1,4 +1,4 @@
-"""Downloading from a server that breaks off, lies, redirects and refuses; unpacking archives that try to get out."""
+"""Downloads from servers that break connections, send wrong data, redirect or refuse; unpacking of hostile archives."""
 
 import io
 import json

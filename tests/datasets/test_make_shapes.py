@@ -1,4 +1,4 @@
-"""The data sets of shapes: repeatable, laid out as the data modes read them, and true."""
+"""datasets/make_shapes.py: repeatable images, the layouts of the data modes, and correct true translations."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The tools that pair, divide and check images, on small made ones."""
+"""The programs that pair, divide and check images, on small synthetic images."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Images scaled ahead of the training: what reaches the model is bit for bit what it would be without."""
+"""datasets/scale_images.py: the model receives the same pixels as without it."""
 
 import random
 from argparse import Namespace

@@ -1,4 +1,4 @@
-"""Small trainings in float64 that one process and two run alike: what the tests of this folder compare."""
+"""Small trainings in float64 for comparing one process with two."""
 
 import contextlib
 import sys

@@ -1,4 +1,4 @@
-"""Started by torchrun with two processes: small trainings, whose outcome goes to a file for the tests to look at."""
+"""Small trainings in two processes, started by torchrun; the results go to a file that the tests read."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Two processes train like one: started once by torchrun (Gloo, on the CPU), looked at from many sides."""
+"""Two processes train like one process. torchrun starts them once (Gloo, CPU), and the tests compare the results."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The pages that people read, taken apart: code blocks, commands, headings, links."""
+"""Parses the documentation pages: code blocks, commands, headings, links."""
 
 import re
 import shlex

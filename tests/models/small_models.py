@@ -1,4 +1,4 @@
-"""Small models from command lines, and steps of them on noise; used by the tests of the pages."""
+"""Small models from command lines, and training steps on noise."""
 
 import torch
 

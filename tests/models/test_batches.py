@@ -1,4 +1,4 @@
-"""--economies of all models: joint passes change no gradient, and are left where images would see each other."""
+"""--economies of all models: joint passes change no gradient, and are not used if samples depend on their batch."""
 
 import copy
 

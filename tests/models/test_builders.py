@@ -1,4 +1,4 @@
-"""Adam in its fused form: the usual one's numbers but for rounding, and states of either kind are taken."""
+"""Fused Adam: the numbers of the default implementation up to rounding, and interchangeable states."""
 
 import pytest
 import torch

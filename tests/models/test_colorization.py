@@ -1,4 +1,4 @@
-"""Colorization: Lab values become the colours that scikit-image gives for them; other channels are refused."""
+"""Colorization: Lab values become the RGB values of scikit-image; other channels are refused."""
 
 import numpy as np
 import pytest

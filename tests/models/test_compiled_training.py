@@ -1,4 +1,4 @@
-"""--compile and the models: networks that are traced train exactly like plain ones, with no breaks in their graphs."""
+"""--compile: models with traced networks train like uncompiled ones, without graph breaks."""
 
 import pytest
 import torch

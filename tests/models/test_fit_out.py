@@ -1,4 +1,4 @@
-"""Fitting out: what each flag does to the networks of a model, those of plug-ins among them, and in which order."""
+"""models/fit_out.py: the effect of each flag on the networks of built-in models and plug-ins, and the order of steps."""
 
 import argparse
 

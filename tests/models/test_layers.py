@@ -1,4 +1,4 @@
-"""Layers: blur filters against what they approximate, norms, and PyTorch's wrong gradient on the CPU."""
+"""Layers: blur filters against the functions they approximate, norms, and PyTorch's wrong gradient on the CPU."""
 
 import functools
 

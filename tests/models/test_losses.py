@@ -1,4 +1,4 @@
-"""Losses: the originals' numbers, and what their callers lean on."""
+"""Losses: the numbers of the originals, and properties that callers rely on."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The last layer of the generators: its own gradients on a CPU are those of Conv2d."""
+"""NarrowConv2d, the last layer of generators: its gradients on the CPU are those of Conv2d."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Where the flags of a model come from: models/flags.py, or a page that declares its flags itself."""
+"""The source of a model's flags: models/flags.py, or the class of a user's file."""
 
 import sys
 from pathlib import Path

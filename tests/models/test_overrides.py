@@ -1,4 +1,4 @@
-"""Overrides in a subclass of a built-in model that the model can't call, or does not call."""
+"""Overrides in a subclass of a built-in model: those with other arguments are refused, unused ones are reported."""
 
 import pytest
 import torch

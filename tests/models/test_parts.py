@@ -1,4 +1,4 @@
-"""--accumulate: N parts of one image give the step of one batch of N."""
+"""--accumulate: N micro-batches of one image give the step of a batch of N images."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Projectors: the released numbers, right gradients, and every way in which old code reaches them."""
+"""Projectors and PatchNCE: released numbers, correct gradients, and the interfaces that plug-ins use."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""--grad_checkpoint: autograd keeps less, gradients are the same, and statistics count a pass once."""
+"""--grad_checkpoint: fewer activations are kept, gradients are the same, running statistics are updated once."""
 
 import copy
 

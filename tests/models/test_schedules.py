@@ -1,4 +1,4 @@
-"""Learning rates over the epochs: the originals' where they meant them, the mended cosine, and the state they keep."""
+"""Learning rate schedules: the rates of the originals, the corrected cosine, and saved states."""
 
 import argparse
 import io

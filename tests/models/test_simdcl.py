@@ -1,4 +1,4 @@
-"""SimDCL: the similarity loss, and the weight of the contrast."""
+"""SimDCL: the similarity loss, and the weight of the contrastive loss."""
 
 import pytest
 from small_models import build, train

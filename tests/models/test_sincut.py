@@ -1,4 +1,4 @@
-"""SinCUT: its terms, --lazy_R1, and a run on one image of each domain whose test takes the whole image."""
+"""SinCUT: its losses, --lazy_R1, and a run on one image of each domain whose test translates the whole image."""
 
 import pytest
 import torch

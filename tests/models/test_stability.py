@@ -1,4 +1,4 @@
-"""Options for stable training: each does what its source says, in every model, or is refused in one line."""
+"""Options for stable training: each follows its source in every model, or is refused with one line."""
 
 import pytest
 import torch

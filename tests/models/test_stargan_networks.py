@@ -1,4 +1,4 @@
-"""StarGAN's networks and terms: the released ones, to the last key and digit."""
+"""StarGAN's networks and losses equal the released ones."""
 
 import math
 

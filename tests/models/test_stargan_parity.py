@@ -1,4 +1,4 @@
-"""Ten iterations of StarGAN reproduce the original's numbers (tests/parity), and its learning rates too."""
+"""Ten iterations of StarGAN reproduce the original's numbers (tests/parity), and so do its learning rates."""
 
 import argparse
 import copy

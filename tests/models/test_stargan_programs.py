@@ -1,4 +1,4 @@
-"""StarGAN from the data to the page: training, testing, resuming, and the original's checkpoints."""
+"""StarGAN as a program: training, testing, resuming, and importing the original's checkpoints."""
 
 import json
 import subprocess

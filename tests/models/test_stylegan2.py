@@ -1,4 +1,4 @@
-"""StyleGAN2's networks: what the parity cases of test_networks.py do not show."""
+"""StyleGAN2's networks: properties that the parity cases of test_networks.py do not cover."""
 
 import argparse
 

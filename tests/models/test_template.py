@@ -1,4 +1,4 @@
-"""The template works as it is: a copy of it starts from a model whose loss is the one that its docstring states."""
+"""The template model works: its loss is the equation of its docstring."""
 
 import pytest
 import torch

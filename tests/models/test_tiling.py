@@ -1,4 +1,4 @@
-"""Large images in tiles: equal to the whole image where possible, without seams elsewhere, in bounded memory."""
+"""Large images in tiles: equal to the whole image or smooth at borders, with limited memory."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Every step of every model reproduces the originals' numbers (tests/parity)."""
+"""Training steps of every model reproduce the originals' numbers (tests/parity)."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""A trained run as a function: the same numbers as test.py, for every kind and size of image, from several threads."""
+"""Translator: the same numbers as test.py, for every type and size of image, from several threads."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""--config: flags from a file, beneath the command line; a wrong key is a wrong flag."""
+"""--config: flags from a file, with lower precedence than the command line; errors as on the command line."""
 
 import json
 

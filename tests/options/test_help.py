@@ -1,4 +1,4 @@
-"""``-h`` and ``--help_all``: flags by topic; they and refused command lines don't import torch."""
+"""``-h`` and ``--help_all``: flags by topic, without importing torch."""
 
 import contextlib
 import io

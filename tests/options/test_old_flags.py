@@ -1,4 +1,4 @@
-"""Flags of other programs: the message states what to type here."""
+"""Flags of other programs: the message names the flag to use."""
 
 import re
 

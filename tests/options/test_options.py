@@ -1,4 +1,4 @@
-"""Flags: names and defaults that users rely on, precedence, checks, and what a test takes from a trained run."""
+"""Flags: names and defaults, precedence, checks, and what a test restores from a run."""
 
 import json
 import math

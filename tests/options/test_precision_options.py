@@ -1,4 +1,4 @@
-"""--precision and --compile: the words, their defaults by device and program, and where they go from run to run."""
+"""--precision and --compile: values, defaults by device and program, and what later runs restore."""
 
 import pytest
 import torch

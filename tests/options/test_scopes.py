@@ -1,4 +1,4 @@
-"""Scopes of flags: what a test restores, what a continued run takes over, and what processes share follow from them."""
+"""Scopes of flags decide what a test and a continued run restore, and what processes share."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""Photographs, and files of users in models/ and data/."""
+"""Fixtures: photos, and user files in models/ and data/."""
 
 import sys
 import textwrap

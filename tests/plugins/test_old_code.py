@@ -1,4 +1,4 @@
-"""What model and data set files of the original programs' users rely on beyond names: each point with a small file."""
+"""Behaviour that model and dataset files of the original programs rely on; a small file for each point."""
 
 import textwrap
 

@@ -1,4 +1,4 @@
-"""Model and data set files of the original programs' users run unmodified: one small one in each style is trained."""
+"""Model and dataset files of the original programs run unmodified: one small file in each style is trained."""
 
 from pathlib import Path
 

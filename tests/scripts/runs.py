@@ -1,4 +1,4 @@
-"""Small runs with random weights, for the tests of commands that take a trained run."""
+"""Small runs with random weights, for tests of commands that need a trained run."""
 
 import contextlib
 import io

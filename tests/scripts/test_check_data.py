@@ -1,4 +1,4 @@
-"""scripts/check_data.py: every kind of bad image is found and named, and the exit code says it."""
+"""scripts/check_data.py: every kind of bad image is found and named, with the documented exit codes."""
 
 import json
 import subprocess

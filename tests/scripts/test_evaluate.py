@@ -1,4 +1,4 @@
-"""The evaluation of two folders: values, file, messages, exit codes; the judge from training to scores."""
+"""scripts/evaluate.py on two folders: values, file, messages, exit codes; scripts/train_judge.py."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""scripts/export.py: a file is kept only if its results agree with the network's."""
+"""scripts/export.py: a file is kept only if its results equal those of the network."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""Generator files of other programs become runs: the architecture is read from the weights, the pixels agree."""
+"""scripts/import_checkpoint.py: the architecture is read from the weights, and results are those of the network."""
 
 import functools
 import itertools

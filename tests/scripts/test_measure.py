@@ -1,4 +1,4 @@
-"""Measuring translations: the numbers, who is paired with whom, and what is said where nothing fits."""
+"""scripts/measure.py: values, pairing of results with true images, and errors."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""scripts/serve.py: the page in a browser, its answers to bad requests, and who may ask."""
+"""scripts/serve.py: the page in a browser, responses to bad requests, and access control."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""The shell scripts: each parses, says what it runs, and what it runs really runs (with tiny sizes)."""
+"""The shell scripts: each is valid bash, and the commands that it runs work (with tiny sizes)."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""compare_runs.py, make_video.py and replay_visdom.py on small made runs."""
+"""compare_runs.py, make_video.py and replay_visdom.py on small synthetic runs."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The job script for SLURM, with a srun and a scontrol of our own that write down what they are asked for."""
+"""The SLURM script, with fake srun and scontrol that record their calls."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""scripts/translate.py: files and folders in, files of the same names, sizes and depths out."""
+"""scripts/translate.py: results have the names, sizes and depths of the inputs."""
 
 import subprocess
 

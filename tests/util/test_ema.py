@@ -1,4 +1,4 @@
-"""Averages of weights follow the formula, leave out steps that were not applied, and come back from a checkpoint."""
+"""Weight averages follow the formula, ignore skipped steps, and are restored from a checkpoint."""
 
 import pytest
 import torch

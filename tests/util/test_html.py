@@ -1,4 +1,4 @@
-"""The page that grows at its end: whole after every addition, cheap to add to, safe against names."""
+"""util.html: the page is complete after every addition, additions are cheap, and names are escaped."""
 
 import html.parser
 import itertools

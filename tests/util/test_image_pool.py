@@ -1,4 +1,4 @@
-"""The pool of earlier fakes, against the recorded answers of the original."""
+"""ImagePool, against recorded results of the original."""
 
 import json
 import random

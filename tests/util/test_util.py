@@ -1,4 +1,4 @@
-"""Tensor to picture, picture to file, and the small helpers plug-ins import from util.util."""
+"""util.util: tensors to images, images to files, and helpers that plug-ins import."""
 
 import argparse
 import types

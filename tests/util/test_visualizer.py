@@ -1,4 +1,4 @@
-"""What a run shows while it trains: console, logs, page, and what its dashboards are handed."""
+"""Visualizer: console, logs, page, and calls of the dashboards."""
 
 import argparse
 import json

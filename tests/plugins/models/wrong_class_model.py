@@ -1,4 +1,4 @@
-"""A plug-in whose class has another name, beside an attribute that only sounds right."""
+"""A plug-in whose class has another name, beside an attribute with a similar name."""
 
 from models.base_model import BaseModel
 

@@ -1,4 +1,4 @@
-"""The meter: shares of several processes, any order and any batch size give the scores of the whole."""
+"""The meter: shares of several processes, order and batch size do not change scores."""
 
 import numpy as np
 import pytest

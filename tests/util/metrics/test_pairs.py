@@ -1,4 +1,4 @@
-"""Metrics of pairs: by hand, against scikit-image, and what too small images are told."""
+"""Metrics of pairs: values by hand and of scikit-image, and errors for images that are too small."""
 
 import math
 

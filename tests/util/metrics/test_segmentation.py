@@ -1,4 +1,4 @@
-"""Scores of label images, by hand."""
+"""Scores of label images, compared with values computed by hand."""
 
 import numpy as np
 import pytest

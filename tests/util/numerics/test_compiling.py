@@ -1,4 +1,4 @@
-"""--compile: the networks' forwards as single graphs, the same numbers, and plain ones where that can't be had."""
+"""--compile: forwards become single graphs with the same numbers, or run uncompiled if that is impossible."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""--deterministic: the switches of torch while the block runs."""
+"""--deterministic: torch's settings inside the context."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Updates that are not finite: found anywhere, and skipped by the optimizer's own kernel."""
+"""Non-finite updates: found in any tensor, and skipped by the optimizer's kernel."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Out of memory is one line with numbers and the next flags to try; other errors pass; freed memory is kept."""
+"""Out of memory gives one line with sizes and flags to try; other errors are not changed; freed memory is kept."""
 
 import ctypes
 import subprocess

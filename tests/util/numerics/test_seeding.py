@@ -1,4 +1,4 @@
-"""Draws by position: each process its own, and those of a whole step the same everywhere."""
+"""Random numbers by position: different on each rank for samples, equal on all ranks for a step."""
 
 import torch
 

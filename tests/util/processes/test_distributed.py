@@ -1,4 +1,4 @@
-"""One process alone: everything answers, and torch.distributed is not even imported. Two: see tests/distributed."""
+"""The functions for several processes in a single process, without torch.distributed. Two: see tests/distributed."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A checkpoint survives a kill at any point of its writing; what is damaged is named; what failed cost nothing."""
+"""Checkpoints survive a kill at any point of a save; damage is named; a failed save loses nothing."""
 
 import json
 import os

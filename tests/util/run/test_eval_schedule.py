@@ -1,4 +1,4 @@
-"""What follows from an evaluation: the best checkpoint, and the metric that --lr_policy plateau gets."""
+"""After an evaluation: the best checkpoint, and the metric for --lr_policy plateau."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Losses between two printed points: means over images, on the device until they are asked for."""
+"""Mean losses between two printed lines: weighted by images, kept on the device until they are read."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Counting, frequencies, positions and batches in parts."""
+"""Counters, frequencies, positions and splitting of batches."""
 
 from argparse import Namespace
 

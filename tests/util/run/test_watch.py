@@ -1,4 +1,4 @@
-"""--on_nan: an update that is not finite stops the training, is left out, or leads back to the last checkpoint."""
+"""--on_nan: a non-finite update stops the training, is discarded, or leads back to the last checkpoint."""
 
 import re
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Weights on disk: every origin loads, everything else is refused in one line, nothing good is lost."""
+"""Weight files: files of every origin load, others are refused with one line, and no good file is lost."""
 
 import os
 import pickle

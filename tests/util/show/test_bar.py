@@ -1,4 +1,4 @@
-"""Progress: lines in a file, a bar on a terminal, and what is printed above it."""
+"""Progress: lines in a log file, a bar on a terminal, and lines printed above it."""
 
 import io
 import sys

@@ -1,4 +1,4 @@
-"""Signs of a training that learns nothing: a discriminator that has won, flat images, a collapsed generator."""
+"""Warnings about training: a discriminator that has won, inputs of one colour, a collapsed generator."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The page of a test in a real browser: found, sorted, compared, zoomed, by mouse and by keys, from disk alone."""
+"""The result page in a browser: filter, sort, compare and zoom, by mouse and keyboard, from disk."""
 
 import json
 import os

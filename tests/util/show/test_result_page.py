@@ -1,4 +1,4 @@
-"""A results folder belongs to one test: replaced as a whole, never mixed, never at the cost of other files."""
+"""A results folder belongs to one test: it is replaced as a whole, and foreign files are never lost."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Where results land: every image of a batch, under names that keep data folders apart and stay inside the page's."""
+"""Names of results: all images of a batch are written, names are unique and stay inside the page's folder."""
 
 import os
 import sys

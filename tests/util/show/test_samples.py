@@ -1,4 +1,4 @@
-"""--display_samples: the same images at every display, in every model, without the training noticing it."""
+"""--display_samples: the same images at every update, in every model, without changing the training."""
 
 import json
 import shutil

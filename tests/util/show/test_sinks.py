@@ -1,4 +1,4 @@
-"""Dashboards: what they show, and that none of them, whatever happens to it, costs a run more than one line."""
+"""Dashboards: what they show, and that a failure gives at most one line and never ends the run."""
 
 import argparse
 import http.server

@@ -1,4 +1,4 @@
-"""The page of a training in a real browser: curves, epochs, options, and news of a run that goes on."""
+"""The training page in a browser: curves, epochs, options, and updates of a running training."""
 
 import re
 from argparse import Namespace

@@ -1,4 +1,4 @@
-"""The visdom dashboard in a real browser: curves that grow, pictures, a server and a run that are started again."""
+"""The visdom dashboard in a browser: growing curves, images, restarts of server and run."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The visdom server beside a run: when it is started, and the whole way through a real one."""
+"""The visdom server of a run: when it is started, and a complete run with a real server."""
 
 import argparse
 import base64
