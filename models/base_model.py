@@ -43,9 +43,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
 
     def __init__(self, opt):
         self.opt = opt
-        self._own = own = getattr(
-            type(opt), "framework", opt
-        )  # the framework's values of flags that a plug-in redefines
+        self._own = own = getattr(type(opt), "framework", opt)  # ours, if a plug-in redefines flags
         self.isTrain = opt.isTrain
         self.device = opt.device
         self.gpu_ids = opt.gpu_ids

@@ -49,7 +49,7 @@ def values(scores):
     return {name: metric["value"] for name, metric in scores["metrics"].items()}
 
 
-def test_there_is_a_line_for_each_evaluation(place):
+def test_metrics_jsonl_has_a_line_for_each_evaluation(place):
     found = lines(place / "runs/evaluated")
     assert [(line["images_seen"], line["epoch"]) for line in found] == [(3, 1), (6, 2), (9, 3), (12, 3)]
     assert all(set(line) >= {"images_seen", "epoch", "metrics"} for line in found)
@@ -57,7 +57,7 @@ def test_there_is_a_line_for_each_evaluation(place):
     assert len({line["metrics"]["l1"] for line in found}) == 4
 
 
-def test_evaluations_do_not_disturb_the_training(place):
+def test_evaluations_do_not_change_the_training(place):
     states = [checkpoint.read_state(place / "runs" / name / "latest_state.pth") for name in ("evaluated", "plain")]
     states[0].pop("evaluations")
     assert_same(*states)
@@ -90,7 +90,7 @@ def test_the_best_checkpoint_is_kept(place):
     ).items()
 
 
-def test_scoring_the_folder_of_results_gives_the_numbers_of_the_test(place):
+def test_evaluate_py_on_the_results_gives_the_numbers_of_the_test(place):
     found = scored(place, "--metrics", "l1,edges", "--results_layout", "folders", tag="test_latest")
     folder = place / "results/evaluated/test_latest/images"
     words = ["--real", folder / "real_B", "--fake", folder / "fake_B", "--input", folder / "real_A", "--paired"]
@@ -137,20 +137,20 @@ def test_unpaired_images_are_scored_as_sets(unpaired_run, place):
     assert last["images_seen"] == 4 and set(last["metrics"]) == set(values(found))
 
 
-def test_pairs_whose_names_differ_are_refused_by_name(unpaired_run, place):
+def test_the_error_names_pairs_with_different_names(unpaired_run, place):
     with pytest.raises(InputError) as caught:
         scored(place, "--metrics", "l1", name="photos", data="photos", tag="test_latest")
     assert "20.png and" in str(caught.value) and "70.png" in str(caught.value)
     assert "--metrics l1" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_training_learns_before_its_first_step_that_names_differ(unpaired_run, place):
+def test_different_names_are_refused_before_training_starts(unpaired_run, place):
     with pytest.raises(InputError, match=r"--eval_metrics l1: .*20\.png and .*70\.png"):
         train(place / "photos", place, *CYCLE_GAN, "--eval_freq", "100", "--eval_metrics", "l1", name="never")
     assert not (place / "runs/never/loss_log.txt").exists()
 
 
-def test_every_model_is_evaluated_as_it_is_tested(unpaired_run, place):
+def test_evaluation_and_test_of_every_model_give_the_same_numbers(unpaired_run, place):
     """Also CUT, whose training mirrors images, StarGAN, whose images have labels, and colorization."""
     make_shapes.make(place / "faces", "attributes", size=32, train=4, test=3)
     stargan = ("--model", "stargan", "--dataset_mode", "celeba", "--selected_attrs", "Striped", "--image_size", "32")
@@ -189,7 +189,7 @@ def test_a_test_against_the_direction_is_scored_by_its_own_translations(unpaired
     assert found["images"]["70"]["edges"] == pytest.approx(edge_correlation(made, given))
 
 
-def test_one_side_alone_has_no_truth(unpaired_run, place):
+def test_a_test_of_one_domain_has_no_true_images(unpaired_run, place):
     words = ("--model", "test", "--no_dropout", "--metrics", "psnr")
     with pytest.raises(InputError, match=r"--metrics psnr: .*real images"):
         scored(place, *words, name="photos", data="photos/testA", tag="test_latest")
@@ -210,7 +210,7 @@ def test_one_side_alone_has_no_truth(unpaired_run, place):
         (("--lr_policy", "plateau"), "--eval_freq"),
     ],
 )
-def test_what_can_not_be_evaluated_is_said_before_the_training(words, message, place):
+def test_settings_that_can_not_be_evaluated_are_refused_before_training_starts(words, message, place):
     with pytest.raises(InputError) as caught:
         train(place / "pairs", place, *PIX2PIX, *words, name="refused")
     assert message in str(caught.value) and "\n" not in str(caught.value)
@@ -269,7 +269,7 @@ def test_a_damaged_checkpoint_is_left_out_of_the_curve(place, tmp_path, capsys):
         (("--real", "{}/pairs/val", "--fake", "{}/pairs/val", "--epochs", "1"), "--epochs"),
     ],
 )
-def test_either_a_run_or_two_folders_are_scored(words, message, place):
+def test_flags_of_a_run_and_of_folders_can_not_be_combined(words, message, place):
     with pytest.raises(InputError, match=message):
         evaluate.main([*(word.format(place) for word in words), "--metrics", "l1", "--output", str(place / "x.json")])
     assert not (place / "x.json").exists()

@@ -112,7 +112,7 @@ def test_a_run_killed_again_and_again_at_random_moments_loses_nothing(unpaired, 
 
 
 @pytest.mark.slow
-def test_train_py_killed_while_it_trains_starts_again_at_once_and_ends_the_same(unpaired, tmp_path, capsys):  # noqa: F811
+def test_a_killed_train_py_can_be_resumed_at_once_with_the_same_result(unpaired, tmp_path, capsys):  # noqa: F811
     """Real processes with data workers: these outlive a killed owner for seconds, its lock must not."""
     words = (*CYCLE_GAN, "--save_latest_freq", "1", "--seed", "5", "--n_epochs", "2", "--n_epochs_decay", "1")
     straight = train(unpaired, tmp_path, *words, name="straight")
@@ -131,7 +131,7 @@ def test_train_py_killed_while_it_trains_starts_again_at_once_and_ends_the_same(
 
 
 @FORK
-def test_a_lock_dies_with_its_owner_though_a_worker_lives_on(tmp_path):
+def test_the_lock_is_released_with_its_process_even_if_a_worker_survives(tmp_path):
     folder, ready = str(tmp_path / "run"), tmp_path / "ready"
     owner = os.fork()
     if not owner:
@@ -154,7 +154,7 @@ def test_a_lock_dies_with_its_owner_though_a_worker_lives_on(tmp_path):
         os.kill(int(ready.read_text()), signal.SIGKILL)
 
 
-def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, capsys):
+def test_a_file_system_without_locks_is_reported_and_used(tmp_path, monkeypatch, capsys):
     fcntl = pytest.importorskip("fcntl")
 
     def no_locks(*args):
@@ -166,7 +166,7 @@ def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, cap
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs os.mkfifo")
-def test_a_second_ctrl_c_leaves_at_once(unpaired, tmp_path):  # noqa: F811
+def test_a_second_ctrl_c_ends_the_program_at_once(unpaired, tmp_path):  # noqa: F811
     process = start(unpaired, tmp_path, *CYCLE_GAN, "--n_epochs", "100000", "--num_threads", "1")
     try:
         until(trains(tmp_path))
@@ -206,7 +206,7 @@ def test_the_second_ctrl_c_kills_and_the_first_signal_gives_the_reason():
 @pytest.mark.parametrize(
     "work", ["time.sleep(30)", "\n        try: time.sleep(30)\n        except BaseException: raise ImportError('lost')"]
 )
-def test_ctrl_c_outside_the_loop_is_one_line(work):
+def test_ctrl_c_outside_the_loop_gives_one_line(work):
     program = (
         "import os, signal, threading, time\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore the signal
@@ -218,7 +218,7 @@ def test_ctrl_c_outside_the_loop_is_one_line(work):
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped by Ctrl-C\n")
 
 
-def test_a_program_that_ignores_ctrl_c_goes_on_ignoring_it():
+def test_an_ignored_ctrl_c_stays_ignored():
     program = (
         "import os, signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nfrom util.errors import clear_errors\n"
         "with clear_errors():\n    os.kill(os.getpid(), signal.SIGINT)\n    print('goes on')\n"
@@ -240,7 +240,7 @@ def file_size_limit(size):
         signal.signal(signal.SIGXFSZ, before)
 
 
-def test_a_write_that_fails_names_path_and_bytes_and_touches_nothing(tmp_path):
+def test_a_failed_write_names_path_and_bytes_and_changes_nothing(tmp_path):
     net = torch.nn.Linear(400, 400)
     path = tmp_path / "latest_net_G.pth"
     weights.save_weights(net, path)
@@ -256,7 +256,7 @@ def test_a_write_that_fails_names_path_and_bytes_and_touches_nothing(tmp_path):
     assert tries == 5
 
 
-def test_a_disk_that_fills_up_in_training_costs_a_warning_and_not_the_checkpoint(unpaired, tmp_path, capsys):  # noqa: F811
+def test_a_disk_that_fills_up_in_training_gives_a_warning_and_keeps_the_checkpoint(unpaired, tmp_path, capsys):  # noqa: F811
     run = train(unpaired, tmp_path, *CYCLE_GAN)
     before = {path.name: path.read_bytes() for path in run.glob("latest_*")}
     with (
@@ -271,7 +271,7 @@ def test_a_disk_that_fills_up_in_training_costs_a_warning_and_not_the_checkpoint
     assert len(before) == 6
 
 
-def test_too_little_room_is_said_before_anything_is_written(unpaired, tmp_path, monkeypatch):  # noqa: F811
+def test_too_little_disk_space_is_reported_before_writing(unpaired, tmp_path, monkeypatch):  # noqa: F811
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=12_345))
     with pytest.raises(InputError, match=r"a checkpoint needs [\d,]+ bytes and 12,345 bytes are free"):
@@ -279,7 +279,7 @@ def test_too_little_room_is_said_before_anything_is_written(unpaired, tmp_path, 
     assert not list((tmp_path / "runs" / "run").glob("*.pth"))
 
 
-def test_a_place_that_is_no_folder_is_refused_before_training(unpaired, tmp_path):  # noqa: F811
+def test_a_file_as_checkpoints_dir_is_refused_before_training(unpaired, tmp_path):  # noqa: F811
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(InputError, match="runs"):
         train(unpaired, tmp_path, *CYCLE_GAN)
@@ -327,7 +327,7 @@ def test_a_disk_mounted_read_only_is_refused_before_training(small_disk, unpaire
         train_program.main(words)
 
 
-def test_training_on_a_disk_too_small_stops_with_its_numbers(small_disk, unpaired, tmp_path):  # noqa: F811
+def test_training_on_a_disk_that_is_too_small_stops_with_the_sizes(small_disk, unpaired, tmp_path):  # noqa: F811
     words = [*where(unpaired, tmp_path), *CYCLE_GAN, "--checkpoints_dir", str(small_disk), "--ngf", "16"]
     with pytest.raises(InputError, match=r"needs [\d,]+ bytes and [\d,]+ bytes are free"):
         train_program.main(words)
@@ -335,7 +335,7 @@ def test_training_on_a_disk_too_small_stops_with_its_numbers(small_disk, unpaire
 
 
 @pytest.mark.parametrize("harm", ["truncated", "flipped"])
-def test_a_test_names_a_damaged_export_and_the_whole_checkpoint(harm, unpaired, tmp_path):  # noqa: F811
+def test_a_test_names_a_damaged_export_and_an_undamaged_checkpoint(harm, unpaired, tmp_path):  # noqa: F811
     run = train(unpaired, tmp_path, *CYCLE_GAN, "--save_epoch_freq", "1")
     tried = 0
     for path in sorted(run.glob("latest_net_G_*.pth")):
@@ -352,7 +352,7 @@ def test_a_test_names_a_damaged_export_and_the_whole_checkpoint(harm, unpaired, 
     assert tried == 2
 
 
-def test_a_torn_manifest_is_no_crash(unpaired, tmp_path, capsys):  # noqa: F811
+def test_a_truncated_manifest_is_ignored(unpaired, tmp_path, capsys):  # noqa: F811
     run = train(unpaired, tmp_path, *CYCLE_GAN)
     path = run / "latest_manifest.json"
     whole = path.read_bytes()

@@ -75,7 +75,7 @@ HOSTILE_OPTIONS = [
 
 
 @pytest.mark.parametrize("words", [(), ("--continue_train",)], ids=["test", "continue"])
-def test_a_hostile_options_file_is_one_line(words, tmp_path):
+def test_a_hostile_options_file_gives_one_line(words, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     for text in HOSTILE_OPTIONS:
@@ -96,7 +96,7 @@ STAYING = {"--suffix": 8, "--phase": 8}  # how many of them are at least refused
 
 
 @pytest.mark.parametrize("flag", ["--name", "--epoch", "--suffix", "--phase"])
-def test_no_name_leaves_its_folder(flag, tmp_path, monkeypatch, capsys):
+def test_no_name_leads_outside_its_folder(flag, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     tried = refused = 0
     for word, options in itertools.product(LEAVING, BOTH.values()):
@@ -123,7 +123,7 @@ def inside(folder, path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file names are text on this system")
-def test_a_path_that_no_encoding_knows_is_one_line_too(tmp_path):
+def test_a_path_that_is_not_utf8_gives_one_line(tmp_path):
     words = ["train.py", "--dataroot", os.fsencode(tmp_path) + b"/\xff", "--name", b"\xfe", "--device", "cpu"]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, env=environment, timeout=60)
@@ -253,7 +253,7 @@ texts = st.text(max_size=30) | st.sampled_from(
 @settings(max_examples=250, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("mode", BOTH)
-def test_any_flag_with_any_text_parses_or_is_one_line(mode, tmp_path_factory, data):
+def test_any_value_of_any_flag_is_parsed_or_gives_one_line(mode, tmp_path_factory, data):
     flag = data.draw(st.sampled_from(FLAGS[mode]))
     rest = data.draw(st.lists(texts | st.sampled_from(FLAGS[mode]), max_size=3).filter(no_help))
     folder = tmp_path_factory.getbasetemp() / "empty"
@@ -289,7 +289,7 @@ def bad_values(action):
     "model",
     ["cycle_gan", pytest.param("dclgan", marks=pytest.mark.slow), pytest.param("stargan", marks=pytest.mark.slow)],
 )
-def test_every_numeric_flag_refuses_what_is_no_such_number(model, capsys):
+def test_every_numeric_flag_refuses_other_values(model, capsys):
     counted, tried = set(), 0
     for mode, options in BOTH.items():
         common = ["--dataroot", "d", "--device", "cpu", "--model", model]

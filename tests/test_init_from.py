@@ -18,7 +18,7 @@ def trained(unpaired, tmp_path):  # noqa: F811
     return train(unpaired, tmp_path, *CYCLE_GAN, "--save_epoch_freq", "1", name="first")
 
 
-def test_a_run_folder_gives_every_network_its_weights_and_counters_start_at_one(unpaired, trained, tmp_path, capsys):  # noqa: F811
+def test_a_run_folder_fills_every_network_and_counters_start_at_1(unpaired, trained, tmp_path, capsys):  # noqa: F811
     run = train(unpaired, tmp_path, *CYCLE_GAN, *STILL, "--init_from", trained)
     assert all(same(weights(run, name), weights(trained, name)) for name in ("G_A", "G_B", "D_A", "D_B"))
     printed = capsys.readouterr().out
@@ -60,7 +60,7 @@ def test_a_file_of_another_name_goes_to_the_only_network_it_fits(unpaired, train
         train(unpaired, tmp_path, *CYCLE_GAN, *STILL, "--init_from", nameless, name="other")
 
 
-def test_what_does_not_fit_is_listed_and_the_rest_is_taken(unpaired, trained, tmp_path, capsys):  # noqa: F811
+def test_weights_that_do_not_fit_are_listed_and_the_others_are_loaded(unpaired, trained, tmp_path, capsys):  # noqa: F811
     state = weights(trained)
     first, last = next(iter(state)), list(state)[-1]
     state[first] = state[first][:1].clone()
@@ -78,7 +78,7 @@ def test_what_does_not_fit_is_listed_and_the_rest_is_taken(unpaired, trained, tm
     assert torch.allclose(weights(run)[list(state)[2]], state[list(state)[2]], atol=1e-9)
 
 
-def test_it_is_not_for_continuing_and_is_forgotten_by_a_continued_run(unpaired, trained, tmp_path):  # noqa: F811
+def test_init_from_is_refused_with_continue_train_and_not_restored_by_it(unpaired, trained, tmp_path):  # noqa: F811
     with pytest.raises(InputError, match=r"--init_from .*--continue_train"):
         train(unpaired, tmp_path, "--continue_train", "--init_from", trained, name="first")
     run = train(unpaired, tmp_path, *CYCLE_GAN, *STILL, "--init_from", trained)
@@ -86,14 +86,14 @@ def test_it_is_not_for_continuing_and_is_forgotten_by_a_continued_run(unpaired, 
 
 
 @pytest.mark.parametrize("what", ["nowhere", "empty", "text.pth"])
-def test_what_holds_no_weights_is_refused_in_a_line(what, unpaired, tmp_path):  # noqa: F811
+def test_files_without_weights_give_one_line(what, unpaired, tmp_path):  # noqa: F811
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.pth").write_text("hello")
     with pytest.raises(InputError, match=what):
         train(unpaired, tmp_path, *CYCLE_GAN, "--init_from", tmp_path / what)
 
 
-def test_weights_of_a_stranger_are_refused(unpaired, trained, tmp_path):  # noqa: F811
+def test_weights_that_would_run_code_are_refused(unpaired, trained, tmp_path):  # noqa: F811
     for path in trained.glob("latest_net_*.pth"):
         torch.save({"other": torch.zeros(2)}, path)
     with pytest.raises(InputError, match="nothing in it fits"):

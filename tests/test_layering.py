@@ -93,14 +93,14 @@ def imports_of(path):
 
 
 @pytest.mark.parametrize("path", list(project_files()), ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_imports_only_go_down(path):
+def test_imports_follow_the_layers(path):
     allowed = rule_for(path)
     for name in imports_of(path):
         if name.split(".")[0] in OURS:
             assert any(name == prefix or name.startswith(prefix + ".") for prefix in allowed), name
 
 
-def test_only_the_options_and_the_training_page_write_to_opt():
+def test_only_options_and_train_py_assign_to_opt():
     writers = {}
     for path in project_files():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -119,7 +119,7 @@ def test_seeds_are_set_in_one_file():
             assert not any(call in source for call in ("manual_seed(", "random.seed(")), path
 
 
-def test_tables_flags_and_lookups_come_without_torch():
+def test_tables_flags_and_lookups_do_not_import_torch():
     import subprocess
     import sys
 
@@ -143,5 +143,5 @@ def test_files_and_functions_are_short(path):
 
 
 @pytest.mark.parametrize(("name", "most"), PAGES.items())
-def test_the_pages_that_people_read_first_are_shorter(name, most):
+def test_train_py_and_test_py_are_shorter(name, most):
     assert lines_of(ROOT / name) <= most

@@ -69,7 +69,7 @@ def weights(run, name="G_A", tag="latest"):
     return torch.load(run / f"{tag}_net_{name}.pth")
 
 
-def test_cycle_gan_from_folder_to_page(unpaired, tmp_path, capsys):
+def test_cycle_gan_trains_and_tests(unpaired, tmp_path, capsys):
     run = train(unpaired, tmp_path, *CYCLE_GAN, "--save_epoch_freq", "1")
     networks = ("G_A", "G_B", "D_A", "D_B")
     assert {p.name for p in run.glob("*_net_*.pth")} == {
@@ -94,7 +94,7 @@ def test_cycle_gan_from_folder_to_page(unpaired, tmp_path, capsys):
     assert (page / "plain.html").read_text().count("<img") == len(made)
 
 
-def test_pix2pix_both_directions(paired, tmp_path):
+def test_pix2pix_trains_and_tests_in_both_directions(paired, tmp_path):
     for direction in ("AtoB", "BtoA"):
         train(paired, tmp_path, *PIX2PIX, "--direction", direction, name=direction)
         page = translate(paired, tmp_path, name=direction)
@@ -115,14 +115,14 @@ def test_the_other_models_train_and_test(model, paired, tmp_path):
     assert len(list((page / "images").glob("*.png"))) == 9
 
 
-def test_the_template_data_set_feeds_the_template_model(unpaired, tmp_path):
+def test_the_template_dataset_trains_the_template_model(unpaired, tmp_path):
     run = train(
         unpaired, tmp_path, "--model", "template", "--dataset_mode", "template", "--netG", "resnet_4blocks", *SMALL
     )
     assert (run / "latest_net_G.pth").exists()
 
 
-def test_one_direction_on_a_plain_folder(unpaired, tmp_path):
+def test_model_test_translates_a_plain_folder(unpaired, tmp_path):
     run = train(unpaired, tmp_path, *CYCLE_GAN)
     for direction, net in (("AtoB", "G_A"), ("BtoA", "G_B")):
         translate(unpaired / "testA", tmp_path, "--model", "test", "--direction", direction, "--no_dropout")
@@ -159,13 +159,13 @@ def test_a_one_sided_run_refuses_the_other_direction(words, paired, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_a_two_sided_model_makes_what_it_can_of_one_side(unpaired, tmp_path):
+def test_a_two_sided_model_translates_one_domain_alone(unpaired, tmp_path):
     train(unpaired, tmp_path, *CYCLE_GAN)
     page = translate(unpaired / "testA", tmp_path)
     assert {p.name.split("_", 1)[1] for p in (page / "images").iterdir()} == {"real_A.png", "fake_B.png", "rec_A.png"}
 
 
-def test_batches_do_not_change_the_pictures(paired, tmp_path):
+def test_batch_size_does_not_change_results(paired, tmp_path):
     train(paired, tmp_path, *PIX2PIX)  # batch norm and dropout: both would mix the samples of a batch
     page = translate(paired, tmp_path, "--batch_size", "1")
     one = {p.name: p.read_bytes() for p in (page / "images").iterdir()}
@@ -173,14 +173,14 @@ def test_batches_do_not_change_the_pictures(paired, tmp_path):
     assert {p.name: p.read_bytes() for p in (page / "images").iterdir()} == one
 
 
-def test_num_test_limits_and_is_said(unpaired, tmp_path, capsys):
+def test_num_test_limits_the_images_and_is_printed(unpaired, tmp_path, capsys):
     train(unpaired, tmp_path, *CYCLE_GAN)
     page = translate(unpaired, tmp_path, "--num_test", "2")
     assert len(list((page / "images").glob("*_fake_B.png"))) == 2
     assert "wrote 2 of 3 images" in capsys.readouterr().out
 
 
-def test_the_same_seed_trains_the_same_weights_with_any_number_of_threads(unpaired, tmp_path):
+def test_the_same_seed_gives_the_same_weights_with_any_num_threads(unpaired, tmp_path):
     first = weights(train(unpaired, tmp_path, *CYCLE_GAN, "--seed", "3", name="first"))
     second = weights(train(unpaired, tmp_path, *CYCLE_GAN, "--seed", "3", "--num_threads", "2", name="second"))
     other = weights(train(unpaired, tmp_path, *CYCLE_GAN, "--seed", "4", name="other"))
@@ -188,7 +188,7 @@ def test_the_same_seed_trains_the_same_weights_with_any_number_of_threads(unpair
     assert not all(torch.equal(first[key], other[key]) for key in first)
 
 
-def test_continuing_starts_from_the_saved_weights(unpaired, tmp_path, capsys):
+def test_continue_train_starts_from_the_saved_weights(unpaired, tmp_path, capsys):
     run = train(unpaired, tmp_path, *CYCLE_GAN)
     before = weights(run)
     words = ("--continue_train", "--epoch_count", "3", "--n_epochs_decay", "2", "--lr", "1e-12")
@@ -199,7 +199,7 @@ def test_continuing_starts_from_the_saved_weights(unpaired, tmp_path, capsys):
     assert [f"epoch [{n}]" in page for n in (1, 2, 3)] == [True, True, True]
 
 
-def test_wgan_gp_really_uses_its_penalty(unpaired, tmp_path):
+def test_wgan_gp_uses_its_penalty(unpaired, tmp_path):
     words = (*CYCLE_GAN, "--gan_mode", "wgangp", "--seed", "1")
     plain = weights(train(unpaired, tmp_path, *words, name="plain"), "D_A")
     penalised = weights(train(unpaired, tmp_path, *words, "--lambda_gp", "10", name="penalised"), "D_A")
@@ -210,7 +210,7 @@ def run_program(*words):
     return subprocess.run([sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
-def test_a_person_sees_one_line_and_exit_code_2(unpaired, tmp_path):
+def test_errors_give_one_line_and_exit_code_2(unpaired, tmp_path):
     done = run_program("train.py", *where(unpaired, tmp_path), "--netG", "resnet_9block")
     assert done.returncode == 2
     assert done.stderr.strip().count("\n") == 0
@@ -224,7 +224,7 @@ def test_a_person_sees_one_line_and_exit_code_2(unpaired, tmp_path):
 
 
 @pytest.mark.parametrize("program", [translate, lambda *words, **name: train(*words, "--continue_train", **name)])
-def test_a_run_that_does_not_exist_is_compared_with_those_that_do(program, unpaired, tmp_path):
+def test_the_error_for_a_missing_run_suggests_existing_runs(program, unpaired, tmp_path):
     for name in ("horses", "cats"):
         (tmp_path / "runs" / name).mkdir(parents=True)
         (tmp_path / "runs" / name / "train_opt.json").write_text("{}")
@@ -236,7 +236,7 @@ def test_a_run_that_does_not_exist_is_compared_with_those_that_do(program, unpai
     assert not (tmp_path / "results").exists()
 
 
-def test_a_run_that_cannot_begin_leaves_no_folder(unpaired, tmp_path, monkeypatch, capsys):
+def test_a_run_that_can_not_start_leaves_no_folder(unpaired, tmp_path, monkeypatch, capsys):
     (tmp_path / "weights.pth").write_text("no weights")
     with pytest.raises(InputError, match="refused"):
         train(unpaired, tmp_path, *CYCLE_GAN, "--init_from", str(tmp_path / "weights.pth"))
@@ -248,7 +248,7 @@ def test_a_run_that_cannot_begin_leaves_no_folder(unpaired, tmp_path, monkeypatc
     assert "-- Options --" not in capsys.readouterr().out  # the error comes without a wall of options before it
 
 
-def test_the_end_says_what_comes_next_and_a_finished_run_says_that_it_is(unpaired, tmp_path, capsys):
+def test_the_end_of_a_run_prints_the_next_command_and_that_it_is_finished(unpaired, tmp_path, capsys):
     words = [*CYCLE_GAN, "--n_epochs", "1", "--n_epochs_decay", "0"]
     run = train(unpaired, tmp_path, *words)
     command = f"python test.py {shlex.join(where(unpaired, tmp_path)[:2])} --name run --checkpoints_dir {run.parent}"
@@ -263,7 +263,7 @@ def test_the_end_says_what_comes_next_and_a_finished_run_says_that_it_is(unpaire
     assert all(torch.equal(before[key], value) for key, value in weights(run).items())
 
 
-def test_options_come_after_the_checks_and_changed_ones_first(unpaired, tmp_path, capsys):
+def test_options_are_printed_after_the_checks_with_changed_ones_first(unpaired, tmp_path, capsys):
     train(unpaired, tmp_path, *CYCLE_GAN, "--seed", "5")
     lines = capsys.readouterr().out.splitlines()
     start = next(i for i, line in enumerate(lines) if "-- Options --" in line)
@@ -275,7 +275,7 @@ def test_options_come_after_the_checks_and_changed_ones_first(unpaired, tmp_path
     assert f"{'beta1':>25}: {'0.5':<30}" in lines[blank:]
 
 
-def test_images_that_cannot_be_read_are_left_out_and_listed(unpaired, tmp_path, capsys):
+def test_unreadable_images_are_left_out_and_listed(unpaired, tmp_path, capsys):
     train(unpaired, tmp_path, *CYCLE_GAN)
     (unpaired / "testA" / "1.png").write_text("no image")
     words = [*where(unpaired / "testA", tmp_path), "--results_dir", str(tmp_path / "results")]
@@ -295,7 +295,7 @@ def test_images_that_cannot_be_read_are_left_out_and_listed(unpaired, tmp_path, 
     assert len(list((tmp_path / "results" / "run").iterdir())) == 1  # the former results, and nothing beside them
 
 
-def test_waiting_threads_sleep_unless_the_user_chose():
+def test_OMP_WAIT_POLICY_is_PASSIVE_unless_the_user_sets_it():
     program = "import os, util; print(os.environ['OMP_WAIT_POLICY'])"
     for chosen, found in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
         env = {**{name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}, **chosen}

@@ -51,7 +51,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 # Steps: inside the first epoch; at the end of an epoch or inside; inside the second epoch.
 @pytest.mark.parametrize("steps", [1, 2, pytest.param(5, marks=pytest.mark.slow)])
-def test_stopped_and_continued_equals_straight(case, steps, request, tmp_path, monkeypatch):
+def test_a_resumed_run_equals_the_uninterrupted_run(case, steps, request, tmp_path, monkeypatch):
     data, words = CASES[case]
     data = request.getfixturevalue(data)
     words = (*words, "--seed", "11", "--n_epochs", "2", "--n_epochs_decay", "2")
@@ -82,7 +82,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("case", OTHERS)
-def test_every_model_goes_on_exactly(case, request, tmp_path, monkeypatch):
+def test_every_model_resumes_exactly(case, request, tmp_path, monkeypatch):
     data, words = OTHERS[case]
     data = request.getfixturevalue(data)
     words = (*words, "--seed", "12", "--n_epochs", "2", "--n_epochs_decay", "1")
@@ -94,7 +94,7 @@ def test_every_model_goes_on_exactly(case, request, tmp_path, monkeypatch):
     assert_same_run(straight, broken)
 
 
-def test_continuing_needs_no_other_flag_and_keeps_the_page(unpaired, tmp_path, monkeypatch):  # noqa: F811
+def test_continue_train_needs_no_other_flag_and_keeps_the_page(unpaired, tmp_path, monkeypatch):  # noqa: F811
     stop_after(monkeypatch, 5)
     run = train(unpaired, tmp_path, *CYCLE_GAN)
     monkeypatch.undo()
@@ -122,7 +122,7 @@ def test_schedule_and_rate_may_change(unpaired, tmp_path):  # noqa: F811
     assert rate == pytest.approx(0.001 * (1 - 4 / 4), abs=1e-12)
 
 
-def test_other_batches_start_the_epoch_again(unpaired, tmp_path, monkeypatch, capsys):  # noqa: F811
+def test_another_batch_size_starts_the_epoch_again(unpaired, tmp_path, monkeypatch, capsys):  # noqa: F811
     stop_after(monkeypatch, 2)
     train(unpaired, tmp_path, *CYCLE_GAN)
     monkeypatch.undo()
@@ -132,7 +132,7 @@ def test_other_batches_start_the_epoch_again(unpaired, tmp_path, monkeypatch, ca
     assert "(epoch: 1, iters: 2, " in printed
 
 
-def test_a_folder_with_checkpoints_is_not_trained_over_by_mistake(unpaired, tmp_path):  # noqa: F811
+def test_a_new_run_in_a_folder_with_checkpoints_is_refused(unpaired, tmp_path):  # noqa: F811
     run = train(unpaired, tmp_path, *CYCLE_GAN, "--save_epoch_freq", "1")
     before = weights(run)
     with pytest.raises(InputError, match=r"--continue_train.*--overwrite"):
@@ -142,12 +142,12 @@ def test_a_folder_with_checkpoints_is_not_trained_over_by_mistake(unpaired, tmp_
     assert not (run / "2_net_G_A.pth").exists()
 
 
-def test_continuing_nothing_is_refused(unpaired, tmp_path):  # noqa: F811
+def test_continue_train_without_a_checkpoint_is_refused(unpaired, tmp_path):  # noqa: F811
     with pytest.raises(InputError, match="no such run folder"):
         train(unpaired, tmp_path, *CYCLE_GAN, "--continue_train")
 
 
-def test_weights_alone_are_continued_as_the_originals_did(unpaired, tmp_path, capsys):  # noqa: F811
+def test_weights_without_a_state_are_continued_as_in_the_originals(unpaired, tmp_path, capsys):  # noqa: F811
     run = train(unpaired, tmp_path, *CYCLE_GAN)
     for path in [*run.glob("*_state.pth"), *run.glob("*_manifest.json")]:
         path.unlink()
@@ -166,7 +166,7 @@ def harm_it(path, harm):
 
 
 @pytest.mark.parametrize("harm", [pytest.param("truncated", marks=pytest.mark.slow), "flipped"])
-def test_a_damaged_state_is_named_and_the_one_before_is_used(harm, unpaired, tmp_path, monkeypatch, capsys):  # noqa: F811
+def test_a_damaged_state_is_named_and_the_previous_one_is_used(harm, unpaired, tmp_path, monkeypatch, capsys):  # noqa: F811
     words = (*CYCLE_GAN, "--save_epoch_freq", "1", "--n_epochs_decay", "2", "--seed", "1")
     straight = train(unpaired, tmp_path, *words, name="straight")
     stop_after(monkeypatch, 6)  # the state of epoch 1 lies beside that of the middle of epoch 2
@@ -178,7 +178,7 @@ def test_a_damaged_state_is_named_and_the_one_before_is_used(harm, unpaired, tmp
     assert_same_run(straight, run)
 
 
-def test_where_every_state_is_damaged_nothing_is_made_up(unpaired, tmp_path):  # noqa: F811
+def test_with_only_damaged_states_the_run_stops(unpaired, tmp_path):  # noqa: F811
     run = train(unpaired, tmp_path, *CYCLE_GAN)
     for path in run.glob("*_state.pth"):
         harm_it(path, "flipped")
@@ -186,7 +186,7 @@ def test_where_every_state_is_damaged_nothing_is_made_up(unpaired, tmp_path):  #
         train(unpaired, tmp_path, "--continue_train", "--n_epochs_decay", "2")
 
 
-def test_states_are_kept_for_latest_and_the_newest_epoch(unpaired, tmp_path):  # noqa: F811
+def test_states_of_latest_and_of_the_newest_epoch_are_kept(unpaired, tmp_path):  # noqa: F811
     run = train(unpaired, tmp_path, *CYCLE_GAN, "--save_epoch_freq", "1", "--n_epochs", "3")
     assert {p.name for p in run.glob("*_state.pth")} == {"latest_state.pth", "4_state.pth"}
     assert {p.name.split("_")[0] for p in run.glob("*_net_G_A.pth")} == {"1", "2", "3", "4", "latest"}
@@ -205,7 +205,7 @@ def test_a_second_process_in_the_same_folder_is_refused(unpaired, tmp_path):  # 
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGUSR1", 0)])
-def test_a_signal_saves_and_leaves_with_its_code(name, code, unpaired, tmp_path):  # noqa: F811
+def test_a_signal_saves_and_exits_with_its_code(name, code, unpaired, tmp_path):  # noqa: F811
     run = tmp_path / "runs" / "run"
     words = [*where(unpaired, tmp_path), *CYCLE_GAN, "--n_epochs", "10000", "--num_threads", "1"]
     command = [sys.executable, str(ROOT / "train.py"), *words]
@@ -224,7 +224,7 @@ def test_a_signal_saves_and_leaves_with_its_code(name, code, unpaired, tmp_path)
     assert checkpoint.damage(str(run), checkpoint.find(str(run))[0]) is None
 
 
-def test_max_time_saves_and_ends_well(unpaired, tmp_path):  # noqa: F811
+def test_max_time_saves_and_exits_with_0(unpaired, tmp_path):  # noqa: F811
     words = [*where(unpaired, tmp_path), *CYCLE_GAN, "--n_epochs", "10000", "--max_time", "0.02"]
     assert train_program.main(words) == 0
     assert (tmp_path / "runs" / "run" / "latest_state.pth").exists()

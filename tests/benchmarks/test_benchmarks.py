@@ -67,12 +67,12 @@ def test_multiply_adds_of_a_step(model, own, original):
     assert reference.count(setting, []) / 1e9 == pytest.approx(original, abs=0.06)
 
 
-def test_twice_the_batch_is_twice_the_work():
+def test_twice_the_batch_has_twice_the_multiply_adds():
     counts = [workload.count(Setting("cut", 32, batch), NET) for batch in (1, 2)]
     assert counts[1] == pytest.approx(2 * counts[0])
 
 
-def test_what_changes_only_how_is_not_counted_anew():
+def test_flags_that_change_only_the_execution_change_no_count():
     setting = Setting("cycle_gan", 32, 1)
     words = ["--precision", "bf16", "--channels_last", "--compile", "default", *NET]
     assert workload.picked(words, lambda flag: flag not in workload.PLAIN) == list(NET)
@@ -81,7 +81,7 @@ def test_what_changes_only_how_is_not_counted_anew():
 
 
 @pytest.mark.parametrize("backward", [True, False])
-def test_work_of_the_reference_convolution(backward):
+def test_multiply_adds_of_the_reference_convolution(backward):
     convolution = floor.Convolution("cpu", batch=2, backward=backward)
     with workload.MultiplyAdds() as counter:
         convolution.run()
@@ -176,14 +176,14 @@ def test_warm_up_goes_on_until_every_shape_is_compiled(words, monkeypatch):
 # --- the harness -----------------------------------------------------------------------------------------------------
 
 
-def test_rounds_take_turns_and_stop_when_told():
+def test_variants_alternate_in_rounds_until_the_time_limit():
     calls = []
     tasks = {name: lambda name=name: calls.append(name) or len(calls) for name in "ab"}
     assert harness.interleave(tasks, 5, after=lambda number: number == 1) == {"a": [1, 3], "b": [2, 4]}
     assert calls == ["a", "b", "a", "b"]
 
 
-def test_settings_are_read():
+def test_settings_of_variants_are_parsed():
     assert Setting.parse("pix2pix") == ("pix2pix", 256, 1)
     assert Setting.parse("stargan@64") == ("stargan", 64, 4)
     assert Setting.parse("cycle_gan@256x8") == ("cycle_gan", 256, 8)
@@ -191,13 +191,13 @@ def test_settings_are_read():
         Setting.parse("cut@")
 
 
-def test_a_figure_shows_its_spread():
+def test_a_figure_is_printed_with_its_range():
     assert harness.shown(harness.spread([3, 1, 2])) == "2.00 (1.00..3.00)"
     assert harness.shown(harness.spread([2]), 1, 10) == "20.0"
     assert harness.shown(None) == ""
 
 
-def test_the_clock_of_the_processor_is_refused_for_a_gpu():
+def test_processor_time_is_refused_for_a_gpu():
     with pytest.raises(SystemExit, match="--clock cpu"):
         harness.settle(harness.parser("").parse_args(["--clock", "cpu", "--device", "cuda"]))
 
@@ -250,7 +250,7 @@ def test_json_is_written_after_each_variant(tmp_path, monkeypatch):
     assert second["peak_memory"] is None
 
 
-def test_ready_made_variants_are_those_that_a_model_has(tmp_path):
+def test_predefined_variants_are_those_that_the_model_supports(tmp_path):
     content = run(steps, tmp_path, "--models", "cut@32", "--rounds", "0", *NET)
     own = [(row["variant"], row["multiply_adds"]) for row in content["rows"]]
     assert [name for name, _ in own] == ["default", "no economies", "originals'"]
@@ -258,7 +258,7 @@ def test_ready_made_variants_are_those_that_a_model_has(tmp_path):
     assert own[0][1] < own[1][1] == pytest.approx(originals, rel=0.01)
 
 
-def test_a_variant_with_a_batch_of_its_own(tmp_path):
+def test_a_variant_may_have_its_own_batch_size(tmp_path):
     variants = (
         "--variant",
         "one=",
@@ -316,7 +316,7 @@ def test_growth_of_files_and_epochs(tmp_path):
     assert slope == pytest.approx((sizes[30] - sizes[1]) / 29 * 1000)
 
 
-def test_a_part_that_fails_costs_growth_nothing_else(tmp_path, monkeypatch):
+def test_a_failing_part_of_growth_does_not_stop_the_others(tmp_path, monkeypatch):
     def fails(options):
         raise OSError("disk full")
 
@@ -366,7 +366,7 @@ PARTS = ["cycle_gan", "costs", "models", "feeding", "inference", "growth", "star
 
 
 @pytest.mark.slow
-def test_all_of_it_in_one_command(tmp_path):
+def test_one_command_runs_all_parts(tmp_path):
     parts = gpu_script(tmp_path)
     assert list(parts) == PARTS
     assert all(part["exit_code"] == 0 and part["error"] is None for part in parts.values()), parts
@@ -380,7 +380,7 @@ def test_all_of_it_in_one_command(tmp_path):
         assert is_spread(row["over_import_torch"])
 
 
-def test_parts_that_there_is_no_time_for_are_named(tmp_path):
+def test_parts_without_time_left_are_named(tmp_path):
     parts = gpu_script(tmp_path, BUDGET="0")
     assert list(parts) == PARTS
     assert all(part["result"] is None and "left out" in part["error"] for part in parts.values())

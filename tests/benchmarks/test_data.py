@@ -26,6 +26,6 @@ def test_images_and_their_rates(tmp_path):
     assert "3 images from (32, 32)" in printed
 
 
-def test_a_folder_is_listed_both_ways(tmp_path):
+def test_a_folder_is_listed_with_and_without_the_index(tmp_path):
     report, _ = run("listing.py", "--files", 50, "--per_folder", 20, "--rounds", 1, to=tmp_path / "figures.json")
     assert [row["name"] for row in report["rows"]] == ["first", "looking", "index"]

@@ -36,12 +36,12 @@ READS = {
 
 
 @pytest.mark.parametrize("name", READS)
-def test_a_read_by_the_host_is_found(name):
+def test_a_synchronising_read_is_found(name):
     with pytest.raises(fake_cuda.HostRead):
         traced(READS[name])
 
 
-def test_views_and_copies_that_need_not_wait_are_no_reads():
+def test_views_and_asynchronous_copies_are_no_synchronising_reads():
     counter = traced(lambda x: x.view(3, 2).t()[0] + torch.ones(3, 3)[0, 0].to(x.device, non_blocking=True))
     assert counter.counts == {"_to_copy": 1, "add": 1}
 
@@ -83,7 +83,7 @@ SLOW = [pytest.param(setting, marks=pytest.mark.slow) for setting in MOST_SLOW]
 
 
 @pytest.mark.parametrize("setting", [*MOST, *SLOW])
-def test_a_step_does_not_wait_and_launches_no_more_than(setting):
+def test_a_step_has_no_synchronising_read_and_a_limited_number_of_launches(setting):
     counter = launches.count(Setting.parse(setting), [], before=1)
     assert 100 < counter.total <= {**MOST, **MOST_SLOW}[setting], counter.counts.most_common(20)
 
@@ -93,7 +93,7 @@ PATHS_SLOW = ["--precision bf16 --grad_checkpoint", "--deterministic", "--grad_c
 
 
 @pytest.mark.parametrize("flags", [*PATHS, *(pytest.param(flags, marks=pytest.mark.slow) for flags in PATHS_SLOW)])
-def test_every_path_for_cuda_runs_without_waiting(flags):
+def test_every_path_for_cuda_runs_without_a_synchronising_read(flags):
     """Of a CycleGAN with few blocks."""
     small = ["--netG", "resnet_4blocks", "--pool_size", "2", *flags.split()]
     assert 300 < launches.count(Setting.parse("cycle_gan@32x2"), small, before=1).total < 2600

@@ -24,7 +24,7 @@ def test_bytes_are_those_of_the_parameters():
     assert once == 4 * sum(p.numel() for p in parameters)
 
 
-def test_a_generator_that_is_stepped_rarely_counts_rarely():
+def test_a_generator_counts_as_often_as_it_is_updated():
     words = "--g_conv_dim 4 --d_conv_dim 4 --d_repeat_num 3".split()
     always, rarely = (
         scaling.bytes_of(Setting("stargan", 32, 1), [*words, "--n_critic", number]) for number in ("1", "4")
@@ -33,7 +33,7 @@ def test_a_generator_that_is_stepped_rarely_counts_rarely():
     assert always - rarely == 0.75 * sum(p.nbytes for p in model.netG.parameters())
 
 
-def test_a_ring_carries_nearly_twice_the_bytes():
+def test_a_ring_transfers_nearly_twice_the_bytes():
     assert scaling.ring_seconds(100, 1, 10) == 0
     assert scaling.ring_seconds(100, 2, 10) == 10
     assert scaling.ring_seconds(100, 1000, 10) == pytest.approx(20, rel=0.01)
@@ -41,20 +41,20 @@ def test_a_ring_carries_nearly_twice_the_bytes():
     assert scaling.left(1, 3) == 0.25
 
 
-def test_the_page_has_the_table_that_the_command_prints(capsys):
+def test_the_doc_page_has_the_table_that_the_command_prints(capsys):
     rows = scaling.main(["--device", "cpu"])["rows"]
     assert capsys.readouterr().out in (ROOT / "docs/distributed.md").read_text(encoding="utf-8")
     assert [row["model"] for row in rows] == list(scaling.MODELS)
 
 
-def test_hidden_time_costs_nothing():
+def test_a_transfer_hidden_by_the_backward_pass_adds_no_time():
     words = ["--device", "cpu", "--models", "cycle_gan@32", *NET]
     [row] = scaling.main([*words, "--step", "1000"])["rows"]
     assert all(link["hidden"] == 1 > link["after"] for link in row["links"].values())
 
 
 @pytest.mark.slow
-def test_two_processes_are_measured_against_one(tmp_path):
+def test_two_processes_are_compared_with_one(tmp_path):
     path = tmp_path / "found.json"
     command = [sys.executable, str(ROOT / "benchmarks/scaling.py"), "--measure", "--rounds", "2", "--steps", "1"]
     words = ["--device", "cpu", "--models", "cycle_gan@32", "--json", str(path), *NET]

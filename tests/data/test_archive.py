@@ -64,7 +64,7 @@ def below(root, paths):
 
 
 @pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_members_count_as_files_and_have_their_pixels(tmp_path, kind):
+def test_members_of_a_shard_are_listed_like_files_and_decode_to_the_same_pixels(tmp_path, kind):
     long = "deep/" * 25 + "x" * 90 + ".png" if kind != tarfile.USTAR_FORMAT else "long.png"
     members = {"b/2.png": picture(k=2), "./10.png": picture(k=10), "b/2.json": b"{}", long: picture(k=3)}
     pack(tmp_path / "trainA" / "000.tar", members, kind)
@@ -79,7 +79,7 @@ def test_members_count_as_files_and_have_their_pixels(tmp_path, kind):
     assert make_dataset(str(tmp_path / "trainA"), 2) == paths[:2]
 
 
-def test_what_is_no_plain_visible_image_is_left_out(tmp_path):
+def test_hidden_members_links_and_other_files_are_ignored(tmp_path):
     members = {
         "a.png": picture(),
         ".b.png": picture(),
@@ -96,7 +96,7 @@ def test_what_is_no_plain_visible_image_is_left_out(tmp_path):
     assert open_image(paths[1]).size == (24, 24)
 
 
-def test_the_later_of_two_members_of_one_name_counts(tmp_path):
+def test_of_two_members_with_one_name_the_later_is_used(tmp_path):
     path = pack(tmp_path / "0.tar", {"a.png": picture(10, 10)})
     with tarfile.open(path, "a") as tar:
         info = tarfile.TarInfo("./a.png")
@@ -107,14 +107,14 @@ def test_the_later_of_two_members_of_one_name_counts(tmp_path):
     assert open_image(member).size == (12, 12)
 
 
-def test_names_in_no_encoding(tmp_path):
+def test_member_names_that_are_not_utf8_are_read(tmp_path):
     name = os.fsdecode(b"bad\xff.png")
     (path,) = make_dataset(pack(tmp_path / "0.tar", {name: picture()}, tarfile.GNU_FORMAT).parent)
     assert path == str(tmp_path / "0.tar" / name)
     assert open_image(path).size == (24, 24)
 
 
-def test_hidden_shards_and_folders_called_tar(tmp_path):
+def test_hidden_shards_are_ignored_and_folders_with_the_suffix_tar_are_folders(tmp_path):
     pack(tmp_path / ".0.tar", {"a.png": picture()})
     path = save(tmp_path / "folder.tar" / "1.png")
     assert make_dataset(str(tmp_path)) == [path]
@@ -158,7 +158,7 @@ def backwards(whole):
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_shard_is_named_with_the_mend(tmp_path, damage):
+def test_the_error_for_a_damaged_shard_names_it_and_the_correction(tmp_path, damage):
     path = pack(tmp_path / "000.tar", {f"{i}.png": picture(64, 64, k=i) for i in range(3)}, tarfile.USTAR_FORMAT)
     change, words = DAMAGES[damage]
     path.write_bytes(change(path.read_bytes()))
@@ -182,14 +182,14 @@ def test_a_shard_cut_at_any_block_is_refused(tmp_path, cut_at):
             make_dataset(tmp_path)
 
 
-def test_a_shard_that_is_gone_or_closed_is_named(tmp_path):
+def test_the_error_for_a_missing_or_unreadable_shard_names_it(tmp_path):
     (tmp_path / "0.tar").symlink_to(tmp_path / "gone.tar")
     with pytest.raises(InputError, match=r"0\.tar: No such file"):
         make_dataset(str(tmp_path))
 
 
 @pytest.mark.parametrize("ending", [".tar.gz", ".tgz", ".TAR.BZ2", ".tar.zst"])
-def test_compressed_shards_are_refused_unless_loose_images_lie_there(tmp_path, ending):
+def test_compressed_shards_are_refused_unless_the_folder_has_images(tmp_path, ending):
     (tmp_path / f"0{ending}").write_bytes(b"x")
     with pytest.raises(InputError, match="compressed.*unpack it, or make it a .tar"):
         make_dataset(str(tmp_path))
@@ -200,7 +200,7 @@ def test_compressed_shards_are_refused_unless_loose_images_lie_there(tmp_path, e
         make_dataset(str(tmp_path))
 
 
-def test_a_damaged_member_is_named_like_a_file(tmp_path):
+def test_the_error_for_a_damaged_member_names_it(tmp_path):
     whole = png(picture(100, 100))
     pack(tmp_path / "0.tar", {"a.png": whole[:200], "b.png": b"hello", "c.png": b""})
     paths = make_dataset(str(tmp_path))
@@ -211,7 +211,7 @@ def test_a_damaged_member_is_named_like_a_file(tmp_path):
     assert [bool(headers.trouble(path)) for path in paths] == [False, True, True]
 
 
-def test_members_that_do_not_exist_are_named(tmp_path):
+def test_the_error_for_a_missing_member_names_it(tmp_path):
     pack(tmp_path / "0.tar", {"b.png": picture()})
     pack(tmp_path / "1.tar", {})
     for member in ("0.tar/a.png", "0.tar/c.png", "1.tar/b.png"):
@@ -219,7 +219,7 @@ def test_members_that_do_not_exist_are_named(tmp_path):
             open_image(str(tmp_path / member))
 
 
-def test_a_shard_changed_in_use_is_noticed_and_a_new_listing_reads_it(tmp_path):
+def test_a_shard_that_changes_in_use_is_an_error_and_a_new_listing_reads_it(tmp_path):
     path = pack(tmp_path / "0.tar", {"a.png": picture()})
     (member,) = make_dataset(tmp_path)
     pack(path, {"b.png": picture(), "a.png": picture(30, 30)})
@@ -233,7 +233,7 @@ def test_a_shard_changed_in_use_is_noticed_and_a_new_listing_reads_it(tmp_path):
         open_image(member)
 
 
-def test_headers_are_read_once_and_kept(tmp_path, cache, monkeypatch):
+def test_headers_are_read_once_and_cached(tmp_path, cache, monkeypatch):
     monkeypatch.setattr(archive, "WORTH_KEEPING", 2)
     monkeypatch.setattr(index, "UNSURE", -(10**12))
     path = pack(tmp_path / "x" / "0.tar", {"a.png": picture(), os.fsdecode(b"\xff.png"): picture()}, tarfile.GNU_FORMAT)
@@ -257,7 +257,7 @@ def test_headers_are_read_once_and_kept(tmp_path, cache, monkeypatch):
     assert below(path, make_dataset(tmp_path / "x")) == ["c.png", "d.png"]
 
 
-def test_of_several_processes_one_reads_the_headers_of_many_shards(tmp_path, monkeypatch):
+def test_only_one_of_several_processes_reads_the_headers(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(index, "one_first", lambda *what: asked.append(what) or contextlib.nullcontext())
     for number in range(image_paths.MANY):
@@ -267,7 +267,7 @@ def test_of_several_processes_one_reads_the_headers_of_many_shards(tmp_path, mon
     assert asked == [(tmp_path / "x", "shards")]
 
 
-def test_small_shards_are_not_kept(tmp_path, cache, monkeypatch):
+def test_headers_of_small_shards_are_not_cached(tmp_path, cache, monkeypatch):
     monkeypatch.setattr(index, "UNSURE", -(10**12))
     pack(tmp_path / "x" / "0.tar", {"a.png": picture()})
     make_dataset(tmp_path / "x")
@@ -294,7 +294,7 @@ def shards_of(tree, to):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_data_set_in_shards_gives_the_batches_of_one_in_folders(tmp_path, workers):
+def test_a_dataset_in_shards_gives_the_same_batches_as_in_folders(tmp_path, workers):
     loose = save_tree(tmp_path / "loose", trainA=4, trainB=4)
     packed = shards_of(loose, tmp_path / "packed")
     names = {}
@@ -306,7 +306,7 @@ def test_a_data_set_in_shards_gives_the_batches_of_one_in_folders(tmp_path, work
     assert names[loose].keys() == names[packed].keys() == {f"{i}.png" for i in range(4)}
 
 
-def test_all_pixels_arrive_whatever_the_order(tmp_path):
+def test_samples_of_shards_have_the_pixels_of_the_files(tmp_path):
     loose = save_tree(tmp_path / "loose", train=6)
     packed = shards_of(loose, tmp_path / "packed")
     flags = {"dataset_mode": "aligned", "phase": "train", "preprocess": "none", "no_flip": True}
@@ -319,7 +319,7 @@ def test_all_pixels_arrive_whatever_the_order(tmp_path):
     assert all(tensors[loose][name].equal(tensors[packed][name]) for name in tensors[loose])
 
 
-def test_a_process_that_starts_from_nothing_reads_members_too(tmp_path):
+def test_a_spawned_process_reads_members(tmp_path):
     """As workers do where they are spawned: they get the data set and none of this process's memory."""
     dataset = ImageFolder(str(pack(tmp_path / "0.tar", {"a.png": picture()}).parent))
     program = "import pickle, sys; print(pickle.load(sys.stdin.buffer)[0].size)"
@@ -328,7 +328,7 @@ def test_a_process_that_starts_from_nothing_reads_members_too(tmp_path):
     assert done.stdout.decode().strip() == "(24, 24)", done.stderr.decode()
 
 
-def test_check_data_looks_into_shards(tmp_path, capsys):
+def test_check_data_checks_members_of_shards(tmp_path, capsys):
     packed = shards_of(save_tree(tmp_path / "loose", trainA=2, trainB=2), tmp_path / "packed")
     pack(packed / "trainA" / "2.tar", {"bad.png": b"hello"})
     words = ["--dataroot", str(packed), "--device", "cpu", "--load_size", "24", "--crop_size", "24"]
@@ -337,18 +337,18 @@ def test_check_data_looks_into_shards(tmp_path, capsys):
     assert f"{packed / 'trainA' / '2.tar' / 'bad.png'}: not an image" in capsys.readouterr().out
 
 
-def test_results_keep_the_shard_in_their_place(tmp_path):
+def test_names_of_results_contain_the_shard(tmp_path):
     stem = next(results._stems(str(tmp_path / "testA" / "000.tar" / "b" / "7.jpg"), [str(tmp_path / "testA")]))
     assert stem == "000.tar/b/7"
 
 
-def test_it_is_said_that_there_are_shards(tmp_path, capsys):
+def test_the_number_of_shards_is_printed(tmp_path, capsys):
     packed = shards_of(save_tree(tmp_path / "loose", trainA=3, trainB=2), tmp_path / "packed")
     find_dataset_using_name("unaligned")(make_opt(packed))
     assert f"{packed / 'trainA'}: 3 images; 3 lie in its 2 tar files" in capsys.readouterr().out
 
 
-def test_a_tar_file_in_place_of_a_folder_is_pointed_out(tmp_path):
+def test_the_error_names_a_tar_file_in_place_of_a_folder(tmp_path):
     pack(tmp_path / "train.tar", {"a.png": picture()})
     with pytest.raises(InputError, match=r"train\.tar into a folder .*train$"):
         find_dataset_using_name("aligned")(make_opt(tmp_path, dataset_mode="aligned"))

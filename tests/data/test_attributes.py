@@ -57,7 +57,7 @@ def dataset(root, mode, **fields):
 
 
 @pytest.mark.parametrize("table", [False, True])
-def test_labels_come_from_the_file_in_the_order_asked_for(tmp_path, table):
+def test_labels_are_in_the_order_of_selected_attrs(tmp_path, table):
     made = dataset(attributes(tmp_path, table=table), "celeba")
     assert len(made) == 18
     for item in (made[index] for index in range(len(made))):
@@ -67,7 +67,7 @@ def test_labels_come_from_the_file_in_the_order_asked_for(tmp_path, table):
         assert item["A"].shape == (3, 16, 16) and item["A"].abs().max() <= 1
 
 
-def test_split_is_the_released_one_and_touches_nobodys_random_numbers():
+def test_the_split_is_the_released_one_and_leaves_global_generators_alone():
     rows = list(range(5000))
     random.seed(5)
     before = random.getstate()
@@ -79,7 +79,7 @@ def test_split_is_the_released_one_and_touches_nobodys_random_numbers():
 
 
 @pytest.mark.parametrize(("rows", "tests"), [(3998, 1999), (3997, 399), (2010, 201), (15, 1), (2, 1)])
-def test_few_images_keep_most_for_training(rows, tests):
+def test_a_small_dataset_keeps_a_tenth_for_tests(rows, tests):
     training = split(list(range(rows)), True)
     assert len(split(list(range(rows)), False)) == tests and len(training) == rows - tests
 
@@ -91,7 +91,7 @@ def test_training_and_tests_share_no_image(tmp_path, capsys):
     assert "20 images, 18 for training and 2 for tests" in capsys.readouterr().out
 
 
-def test_a_test_takes_a_plain_folder(tmp_path):
+def test_a_test_reads_a_plain_folder(tmp_path):
     made = dataset(folders(tmp_path, "mine", any=3), "celeba", phase="test")
     assert len(made) == 3 and "label" not in made[0]
 
@@ -113,7 +113,7 @@ def spoil(root, old, new):
         ("000003.png", "000003.jpg", ["000003.jpg: no such image", "1 of 18"]),
     ],
 )
-def test_a_bad_attribute_file_is_one_line(tmp_path, old, new, said):
+def test_a_bad_attribute_file_gives_one_line(tmp_path, old, new, said):
     spoil(attributes(tmp_path), old, new)
     with pytest.raises(InputError) as caught:
         dataset(tmp_path, "celeba")
@@ -121,18 +121,18 @@ def test_a_bad_attribute_file_is_one_line(tmp_path, old, new, said):
 
 
 @pytest.mark.parametrize("text", ["", "3\n", "3\nMale Young\n", "image,Male\n", "\x00\x01"])
-def test_an_empty_attribute_file_is_one_line(tmp_path, text):
+def test_an_empty_attribute_file_gives_one_line(tmp_path, text):
     (tmp_path / "a.txt").write_text(text)
     with pytest.raises(InputError, match=r"a\.txt"):
         read_attributes(tmp_path / "a.txt", ["Male"])
 
 
-def test_values_of_all_spellings(tmp_path):
+def test_values_may_be_1_0_or_minus_1(tmp_path):
     (tmp_path / "a.csv").write_text("\ufeffimage, Male\na.png,1\nb.png, 0\n\nc.png,-1\nd.png,1.0\n")
     assert [label for _, label in read_attributes(tmp_path / "a.csv", ["Male"])] == [[1.0], [0.0], [0.0], [1.0]]
 
 
-def test_training_without_an_attribute_file_says_what_is_read(tmp_path):
+def test_the_error_without_an_attribute_file_states_the_expected_files(tmp_path):
     with pytest.raises(InputError, match=r"no attribute file .*list_attr_celeba\.txt.*--attr_path") as caught:
         dataset(folders(tmp_path, any=2), "celeba")
     assert "--dataset_mode labelled_folders" in str(caught.value)
@@ -154,12 +154,12 @@ def test_folders_are_domains(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("domains", "said"), [(["cat", "cow"], "no folder of that name"), (["cat"], "at least two"), ([], "at least two")]
 )
-def test_folders_that_are_not_there(tmp_path, domains, said):
+def test_missing_domain_folders_are_refused(tmp_path, domains, said):
     with pytest.raises(InputError, match=said):
         dataset(folders(tmp_path, cat=1, dog=1), "labelled_folders", domains=domains)
 
 
-def test_a_test_of_folders_takes_any_images(tmp_path):
+def test_a_test_of_labelled_folders_reads_any_folder(tmp_path):
     inside = folders(tmp_path / "a", "test", cat=1, dog=2, elephant=1)
     for root, count in ((inside, 4), (inside / "test" / "dog", 2)):
         made = dataset(root, "labelled_folders", phase="test", domains=["cat", "dog"])
@@ -171,7 +171,7 @@ def both(tmp_path, images=20, cat=3, dog=2, **fields):
     return options(root, "celeba_and_folders", domains=["cat", "dog"], batch_size=4, **fields)
 
 
-def test_both_take_turns_batch_by_batch_and_say_what_is_known(tmp_path):
+def test_batches_alternate_between_both_datasets_and_mask_unknown_labels(tmp_path):
     loader = data.create_dataset(both(tmp_path))
     loader.set_epoch(1)
     seen = []
@@ -186,7 +186,7 @@ def test_both_take_turns_batch_by_batch_and_say_what_is_known(tmp_path):
     assert len([path for path in seen if "images" not in path]) == 20
 
 
-def test_both_come_in_another_order_every_epoch(tmp_path):
+def test_both_datasets_are_shuffled_in_every_epoch(tmp_path):
     loader = data.create_dataset(both(tmp_path))
     orders = []
     for epoch in (1, 2, 1):
@@ -195,7 +195,7 @@ def test_both_come_in_another_order_every_epoch(tmp_path):
     assert orders[0] == orders[2] != orders[1]
 
 
-def test_a_name_that_means_two_things_is_refused(tmp_path):
+def test_a_name_of_an_attribute_and_a_domain_is_refused(tmp_path):
     opt = both(tmp_path)
     opt.domains = ["cat", "Male"]
     folders(tmp_path, Male=2)
@@ -203,7 +203,7 @@ def test_a_name_that_means_two_things_is_refused(tmp_path):
         data.create_dataset(opt)
 
 
-def test_a_test_of_both_takes_both_or_any(tmp_path):
+def test_a_test_of_both_datasets_reads_both_or_a_plain_folder(tmp_path):
     root = folders(attributes(tmp_path), "test", cat=2)
     made = dataset(root, "celeba_and_folders", phase="test", domains=["cat", "dog"])
     assert [made[index]["label"][-2:].tolist() for index in range(4)] == [[1, 0], [1, 0], [0, 0], [0, 0]]
@@ -213,7 +213,7 @@ def test_a_test_of_both_takes_both_or_any(tmp_path):
 
 @pytest.mark.parametrize("size", [(24, 31), (31, 24), (13, 13), (7, 30), (30, 7), (6, 5)])
 @pytest.mark.parametrize("crop", [13, 14])
-def test_centre_crop_is_torchvisions(size, crop):
+def test_the_centre_crop_is_that_of_torchvision(size, crop):
     torchvision = pytest.importorskip("torchvision.transforms.functional")
     image = picture(*size)
     ours, theirs = centre_crop(image, crop), torchvision.center_crop(image, [crop, crop])
@@ -221,11 +221,11 @@ def test_centre_crop_is_torchvisions(size, crop):
 
 
 @pytest.mark.parametrize(("size", "usual", "side"), [((89, 109), 178, 89), ((178, 218), 178, 178), ((10, 10), 4, 4)])
-def test_without_a_size_the_crop_stays_inside(size, usual, side):
+def test_the_default_crop_is_at_most_the_short_side(size, usual, side):
     assert centre_crop(picture(*size), None, usual).size == (side, side)
 
 
-def test_sizes_are_said_and_gray_images_become_colour(tmp_path, capsys):
+def test_the_crop_is_printed_and_gray_images_become_rgb(tmp_path, capsys):
     root = folders(tmp_path, cat=1, dog=1)
     Image.new("L", (30, 20), 128).save(root / "train" / "cat" / "0.png")
     made = dataset(root, "labelled_folders", domains=["cat", "dog"], rafd_crop_size=24)
@@ -234,7 +234,7 @@ def test_sizes_are_said_and_gray_images_become_colour(tmp_path, capsys):
     assert dataset(root, "labelled_folders", domains=["cat", "dog"], input_nc=1)[0]["A"].shape == (1, 16, 16)
 
 
-def test_training_mirrors_and_tests_do_not(tmp_path):
+def test_training_flips_images_and_tests_do_not(tmp_path):
     root = folders(tmp_path, cat=1, dog=1)
     random.seed(0)
     made = dataset(root, "labelled_folders", domains=["cat", "dog"])

@@ -17,7 +17,7 @@ def noise(*shape, dtype=np.uint8):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("shape", [(5, 7, 3), (5, 7, 1), (5, 7), (5, 7, 4)])
-def test_integer_arrays_come_back_bit_for_bit(shape, dtype):
+def test_integer_arrays_survive_the_conversion_bit_for_bit(shape, dtype):
     image = noise(*shape, dtype=dtype)
     channels = shape[2] if len(shape) == 3 else 1
     tensor, back = to_tensor(image, channels)
@@ -27,7 +27,7 @@ def test_integer_arrays_come_back_bit_for_bit(shape, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_floating_point_arrays_come_back_within_rounding(dtype):
+def test_floating_point_arrays_survive_the_conversion_up_to_rounding(dtype):
     image = noise(5, 7, 3, dtype=dtype)
     tensor, back = to_tensor(image, 3)
     assert back(tensor).dtype == dtype
@@ -50,7 +50,7 @@ def test_pil_images_keep_mode_size_and_transparency(mode):
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "CMYK", "YCbCr"])
-def test_other_modes_come_back_as_they_were(mode):
+def test_other_pil_modes_survive_the_conversion(mode):
     image = Image.fromarray(noise(6, 8, 3)).convert(mode)
     tensor, back = to_tensor(image, 1 if mode == "1" else 3)
     assert back(tensor).mode == mode and back(tensor).size == image.size
@@ -62,7 +62,7 @@ def test_16_bit_pil_images_stay_16_bit():
     assert back(tensor).mode == "I;16" and np.array_equal(np.asarray(back(tensor)), np.asarray(image))
 
 
-def test_a_path_gives_the_picture_upright_and_in_its_own_mode(tmp_path):
+def test_an_image_file_is_turned_upright_and_keeps_its_mode(tmp_path):
     image = Image.fromarray(noise(6, 8))
     exif = Image.Exif()
     exif[0x0112] = 6  # rotate by 90 degrees to see it upright
@@ -91,7 +91,7 @@ def test_a_gray_image_may_become_a_colour_image():
     assert back(tensor.repeat(3, 1, 1)).shape == (6, 8, 3)
 
 
-def test_tensors_pass_with_their_dtype_and_batch():
+def test_tensors_keep_dtype_and_batch_size():
     batch = torch.rand(2, 3, 4, 5, dtype=torch.float64) * 2 - 1
     tensor, back = to_tensor(batch, 3)
     assert tensor.dtype == torch.float32 and back(tensor).dtype == torch.float64
@@ -116,12 +116,12 @@ def test_tensors_pass_with_their_dtype_and_batch():
         (torch.full((3, 4, 4), 255.0), ValueError, r"outside \[-1, 1\]"),
     ],
 )
-def test_wrong_input_is_refused_with_what_was_expected(image, error, words):
+def test_the_error_for_wrong_input_states_the_expected_types(image, error, words):
     with pytest.raises(error, match=words):
         to_tensor(image, 3)
 
 
-def test_a_file_that_is_no_image_is_named(tmp_path):
+def test_the_error_names_a_file_that_is_no_image(tmp_path):
     (tmp_path / "note.png").write_text("hello")
     with pytest.raises(InputError, match="note.png"):
         to_tensor(str(tmp_path / "note.png"), 3)

@@ -40,7 +40,7 @@ def number(path):
 # unaligned
 
 
-def test_unaligned_takes_a_in_order_and_any_b(tmp_path):
+def test_unaligned_returns_A_in_order_and_a_random_B(tmp_path):
     dataset = make("unaligned", save_tree(tmp_path, trainA=2, trainB=5))
     assert len(dataset) == 5
     random.seed(0)
@@ -50,26 +50,26 @@ def test_unaligned_takes_a_in_order_and_any_b(tmp_path):
     assert items[0]["A"].shape == (3, 16, 16) and items[0]["A"].dtype == torch.float32
 
 
-def test_unaligned_pairs_stay_with_serial_batches(tmp_path):
+def test_unaligned_pairs_by_index_with_serial_batches(tmp_path):
     dataset = make("unaligned", save_tree(tmp_path, trainA=3, trainB=2), serial_batches=True)
     pairs = [(number(dataset[index]["A_paths"]), number(dataset[index]["B_paths"])) for index in range(3)]
     assert pairs == [(0, 0), (1, 1), (2, 0)]
 
 
-def test_a_test_visits_every_source_image_once_whatever_the_other_side_holds(tmp_path):
+def test_a_test_reads_each_source_image_once_for_any_size_of_the_other_domain(tmp_path):
     save_tree(tmp_path, testA=2, testB=5, trainA=2, trainB=5)
     assert len(make("unaligned", tmp_path)) == 5
     assert len(make("unaligned", tmp_path, phase="test", isTrain=False)) == 2
     assert len(make("unaligned", tmp_path, phase="test", isTrain=False, direction="BtoA")) == 5
 
 
-def test_the_cap_counts_for_each_side(tmp_path):
+def test_max_dataset_size_limits_each_domain(tmp_path):
     dataset = make("unaligned", save_tree(tmp_path, trainA=3, trainB=2), max_dataset_size=2)
     assert (len(dataset), dataset.A_size, dataset.B_size) == (2, 2, 2)
 
 
 @pytest.mark.parametrize("direction, channels", [("AtoB", (1, 3)), ("BtoA", (3, 1))])
-def test_unaligned_input_channels_belong_to_the_translated_side(tmp_path, direction, channels):
+def test_unaligned_input_channels_are_those_of_the_source(tmp_path, direction, channels):
     dataset = make("unaligned", save_tree(tmp_path, trainA=1, trainB=1), input_nc=1, direction=direction)
     assert (len(dataset[0]["A"]), len(dataset[0]["B"])) == channels
 
@@ -89,7 +89,7 @@ def test_finetune_crop_scales_without_jitter_after_n_epochs(tmp_path):
         assert not torch.equal(other[0]["A"], still)
 
 
-def test_finetune_crop_is_off_unless_asked_for_by_flag_or_model():
+def test_finetune_crop_is_off_unless_set_by_flag_or_model():
     assert parsed("unaligned", True, []).finetune_crop is False
     assert parsed("unaligned", True, ["--finetune_crop"]).finetune_crop is True
     assert parsed("unaligned", True, [], finetune_crop=True).finetune_crop is True
@@ -97,7 +97,7 @@ def test_finetune_crop_is_off_unless_asked_for_by_flag_or_model():
     assert not hasattr(parsed("unaligned", False, []), "finetune_crop")
 
 
-def test_val_stands_in_for_a_missing_test_folder(tmp_path):
+def test_val_is_used_if_there_is_no_test_folder(tmp_path):
     root = save_tree(tmp_path, valA=1, valB=2)
     dataset = make("unaligned", root, phase="test", isTrain=False)
     assert (dataset.A_size, dataset.B_size) == (1, 2)
@@ -109,7 +109,7 @@ def test_val_stands_in_for_a_missing_test_folder(tmp_path):
 
 
 @pytest.mark.parametrize("direction, source, other", [("AtoB", "A", "B"), ("BtoA", "B", "A")])
-def test_a_test_may_have_one_side_only_and_says_so(tmp_path, capsys, direction, source, other):
+def test_a_test_of_one_domain_prints_what_is_missing(tmp_path, capsys, direction, source, other):
     root = save_tree(tmp_path, **{f"test{source}": 3})
     dataset = make("unaligned", root, phase="test", isTrain=False, direction=direction)
     assert capsys.readouterr().out.count(f"no folder test{other}") == 1
@@ -117,7 +117,7 @@ def test_a_test_may_have_one_side_only_and_says_so(tmp_path, capsys, direction, 
     assert [number(dataset[index][f"{source}_paths"]) for index in range(3)] == [0, 1, 2]
 
 
-def test_training_and_the_source_side_need_both_folders(tmp_path):
+def test_training_needs_both_folders_and_a_test_that_of_the_source(tmp_path):
     root = save_tree(tmp_path, trainA=1, testB=1)
     assert "trainB: there is no such folder" in refusal("unaligned", root)
     assert "testA: there is no such folder" in refusal("unaligned", root, phase="test", isTrain=False)
@@ -126,20 +126,20 @@ def test_training_and_the_source_side_need_both_folders(tmp_path):
 # what is said about missing and empty folders
 
 
-def test_a_file_as_root_is_called_a_file(tmp_path):
+def test_the_error_says_that_dataroot_is_a_file(tmp_path):
     save(tmp_path / "a.png")
     with pytest.raises(InputError, match="a.png: a file"):
         make("single", tmp_path / "a.png")
 
 
-def test_a_missing_root_is_named_with_its_neighbour(tmp_path):
+def test_the_error_for_a_missing_dataroot_suggests_a_similar_folder(tmp_path):
     save_tree(tmp_path / "horse2zebra", trainA=1)
     message = refusal("unaligned", tmp_path / "horse2zebr")
     assert "horse2zebr: there is no such folder; did you mean 'horse2zebra'?" in message
     assert "no such folder" in refusal("unaligned", tmp_path / "not" / "there")
 
 
-def test_an_empty_folder_says_expected_found_and_mend(tmp_path):
+def test_the_error_for_an_empty_folder_states_expected_layout_found_layout_and_correction(tmp_path):
     root = save_tree(tmp_path, trainB=2)
     (root / "trainA").mkdir()
     (root / "trainA" / "notes.txt").touch()
@@ -165,24 +165,24 @@ def mkdir(path):
         ({"photos": 3}, "Put or link the images there"),
     ],
 )
-def test_the_mend_fits_what_was_found(tmp_path, folders, mend):
+def test_the_correction_fits_the_layout_that_was_found(tmp_path, folders, mend):
     message = refusal("unaligned", save_tree(tmp_path, **folders))
     assert mend.format(root=tmp_path) in message
     assert all(f"{name} ({count} image" in message for name, count in folders.items())
 
 
-def test_one_folder_too_deep(tmp_path):
+def test_the_error_names_the_folder_above_if_dataroot_is_too_deep(tmp_path):
     save_tree(tmp_path, trainA=1, trainB=1)
     assert refusal("unaligned", tmp_path / "trainA").endswith(f"Give --dataroot {tmp_path}")
 
 
-def test_a_plain_folder_at_test(tmp_path):
+def test_the_error_for_a_plain_folder_suggests_single(tmp_path):
     save(tmp_path / "1.png")
     message = refusal("unaligned", tmp_path, phase="test", isTrain=False)
     assert "directly in it (1 image)" in message and "--dataset_mode single" in message
 
 
-def test_aligned_says_how_to_join_a_and_b(tmp_path):
+def test_the_error_of_aligned_states_how_to_join_A_and_B(tmp_path):
     message = refusal("aligned", save_tree(tmp_path, trainA=1))
     assert "each image holds A in its left half" in message and "<phase>A and <phase>B equal names" in message
     assert "name another folder with --phase (test)" in refusal("aligned", save_tree(tmp_path / "t", test=1))
@@ -214,7 +214,7 @@ def test_aligned_splits_in_the_middle_and_shares_crop_and_flip(tmp_path):
 @pytest.mark.parametrize(
     "word", ["zoom_and_crop", "zoom_and_patch", "scale_shortside_and_crop", "scale_width_and_trim"]
 )
-def test_aligned_halves_fit_under_every_random_stage(tmp_path, word):
+def test_both_halves_of_a_pair_get_the_same_random_crop_and_flip(tmp_path, word):
     save_pair(tmp_path / "train" / "1.png", picture(50, 40), picture(50, 40))
     dataset = make("aligned", tmp_path, preprocess=word, load_size=45, crop_size=16)
     assert all(torch.equal(item["A"], item["B"]) for item in (dataset[0] for _ in range(10)))
@@ -227,7 +227,7 @@ def test_aligned_channels(tmp_path, direction, channels):
     assert (len(dataset[0]["A"]), len(dataset[0]["B"])) == channels
 
 
-def test_of_an_odd_width_b_gets_the_middle_column(tmp_path):
+def test_the_middle_column_of_an_odd_width_belongs_to_B(tmp_path):
     from data.aligned_dataset import halves
 
     left, right = halves(picture(41, 20))
@@ -238,19 +238,19 @@ def test_of_an_odd_width_b_gets_the_middle_column(tmp_path):
     assert item["A"].shape == item["B"].shape == (3, 16, 16)
 
 
-def test_halves_that_come_out_unequal_are_refused(tmp_path):
+def test_halves_of_different_sizes_are_refused(tmp_path):
     path = save(tmp_path / "train" / "1.png", picture(43, 20))  # halves of 21 and 22 pixels are rounded apart
     with pytest.raises(InputError, match=f"{path}: its width of 43 is odd"):
         make("aligned", tmp_path, preprocess="none")[0]
 
 
-def test_an_image_of_one_column_is_no_pair(tmp_path):
+def test_a_pair_of_one_column_is_refused(tmp_path):
     path = save(tmp_path / "train" / "1.png", picture(1, 20))
     with pytest.raises(InputError, match=f"{path}: 1 pixel wide"):
         make("aligned", tmp_path)[0]
 
 
-def test_aligned_falls_back_to_val(tmp_path):
+def test_aligned_uses_val_if_there_is_no_test_folder(tmp_path):
     save(tmp_path / "val" / "1.png", picture(48, 24))
     assert len(make("aligned", tmp_path, phase="test", isTrain=False)) == 1
 
@@ -258,7 +258,7 @@ def test_aligned_falls_back_to_val(tmp_path):
 # single, colorization, template
 
 
-def test_single_reads_everything_below_the_root(tmp_path):
+def test_single_reads_all_images_below_dataroot(tmp_path):
     dataset = make("single", save_tree(tmp_path, trainA=1, deep=2), isTrain=False)
     assert len(dataset) == 3
     assert set(dataset[0]) == {"A", "A_paths"}
@@ -266,13 +266,13 @@ def test_single_reads_everything_below_the_root(tmp_path):
 
 
 @pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
-def test_single_follows_what_the_network_takes_in(tmp_path, direction):
+def test_single_returns_input_nc_channels(tmp_path, direction):
     root = save_tree(tmp_path, photos=1)
     assert make("single", root, input_nc=1, direction=direction)[0]["A"].shape[0] == 1
     assert make("single", root, output_nc=1, direction=direction)[0]["A"].shape[0] == 3
 
 
-def test_a_picture_that_is_too_small_is_named_by_path(tmp_path):
+def test_the_error_names_an_image_that_is_too_small(tmp_path):
     root = save_tree(tmp_path, photos=1)
     with pytest.raises(InputError, match=r"0\.png: an image of 24x24 pixels is too small for --crop_size 99"):
         make("single", root, preprocess="crop", crop_size=99)[0]
@@ -299,13 +299,13 @@ def test_colorization_sets_its_channels_and_refuses_others(tmp_path):
     assert "--input_nc 3" in refusal("colorization", save_tree(tmp_path, train=1))
 
 
-def test_colorization_names_the_package_it_lacks(tmp_path, monkeypatch):
+def test_the_error_of_colorization_names_the_missing_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.color", None)
     message = refusal("colorization", save_tree(tmp_path, train=1), input_nc=1, output_nc=2)
     assert "python -m pip install scikit-image" in message
 
 
-def test_template_works_as_it_is(tmp_path):
+def test_the_template_dataset_works(tmp_path):
     opt = parsed("template", True, [])
     assert (opt.max_dataset_size, opt.new_dataset_option) == (10, 2.0)
     assert parsed("template", False, ["--new_dataset_option", "3"]).new_dataset_option == 3
@@ -326,7 +326,7 @@ def single_images(tmp_path, **fields):
     return make("singleimage", tmp_path, **{**usual, **fields})
 
 
-def test_singleimage_gives_patches_of_one_scale_in_a_step(tmp_path):
+def test_singleimage_returns_patches_of_one_scale_in_a_step(tmp_path):
     made = single_images(tmp_path)
     assert len(made) == 100_000 and made.files() == [made.paths["A"], made.paths["B"]]
     assert made[0]["A"].shape == made[0]["B"].shape == (3, 16, 16)
@@ -340,7 +340,7 @@ def test_singleimage_gives_patches_of_one_scale_in_a_step(tmp_path):
     assert made.visiting_order(1, 1, shuffled=True) == order != made.visiting_order(1, 2, shuffled=True)
 
 
-def test_singleimage_takes_whole_images_in_a_test_and_where_preprocess_says_so(tmp_path):
+def test_singleimage_returns_whole_images_in_a_test_and_with_other_preprocess(tmp_path):
     made = single_images(tmp_path, isTrain=False, phase="test", preprocess="none", exact_size=True, no_flip=True)
     assert len(made) == 1
     item = made[0]
@@ -349,7 +349,7 @@ def test_singleimage_takes_whole_images_in_a_test_and_where_preprocess_says_so(t
     assert single_images(tmp_path, preprocess="crop")[7]["A"].shape == (3, 16, 16)
 
 
-def test_singleimage_needs_one_image_of_each_domain_and_large_enough(tmp_path):
+def test_singleimage_refuses_several_or_too_small_images(tmp_path):
     save_tree(tmp_path / "two", trainA=2, trainB=1)
     fields = {"preprocess": "zoom_and_patch", "random_scale_max": 3.0, "accumulate": 1}
     assert "trainA: 2 images" in refusal("singleimage", tmp_path / "two", **fields)

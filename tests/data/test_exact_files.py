@@ -85,7 +85,7 @@ def test_the_exif_data_of_a_tiff_file_is_kept(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_picture_comes_back_from_tensors_bit_for_bit(name, tmp_path):
+def test_an_image_survives_the_conversion_to_a_tensor_bit_for_bit(name, tmp_path):
     need(name)
     array = values(*FILES[name])
     write(tmp_path / name, Picture(array, (0, 1)))
@@ -175,7 +175,7 @@ def test_a_format_that_cannot_hold_the_values_is_refused_and_nothing_is_written(
         ("text.npy", None, "text.npy: "),
     ],
 )
-def test_files_that_cannot_be_used_are_named(name, content, words, tmp_path):
+def test_errors_name_files_that_cannot_be_used(name, content, words, tmp_path):
     if content is None:
         (tmp_path / name).write_bytes(b"\x93NUMPY and nothing")
     else:
@@ -192,7 +192,7 @@ def test_objects_in_a_numpy_file_are_never_unpickled(tmp_path):
 
 
 @pytest.mark.parametrize(("package", "name"), [("tifffile", "five16.tif"), ("imagecodecs", "colour16.png")])
-def test_a_missing_package_is_named(package, name, tmp_path, monkeypatch):
+def test_the_error_names_a_missing_package(package, name, tmp_path, monkeypatch):
     need(name)
     write(tmp_path / name, Picture(values(*FILES[name]), (0, 1)))
     monkeypatch.setitem(__import__("sys").modules, package, None)
@@ -213,7 +213,7 @@ def test_a_tall_image_is_converted_in_strips(mode):
 # data sets
 
 
-def test_8_bits_take_the_usual_way_and_more_bits_keep_their_values(tmp_path):
+def test_images_of_8_bits_become_rgb_and_others_keep_their_values(tmp_path):
     write(tmp_path / "a.png", Picture(values(np.uint8, 3), (0, 1)))
     write(tmp_path / "b.png", Picture(values(np.uint16, 1), (0, 1)))
     assert isinstance(open_exact(str(tmp_path / "a.png"), 3), Image.Image)
@@ -223,7 +223,7 @@ def test_8_bits_take_the_usual_way_and_more_bits_keep_their_values(tmp_path):
     np.testing.assert_allclose(np.asarray(planes.bands[2]), wanted, atol=1e-7)
 
 
-def test_an_image_with_other_channels_than_the_network_is_named(tmp_path):
+def test_the_error_names_an_image_with_other_channels_than_the_network(tmp_path):
     np.save(tmp_path / "a.npy", values(np.uint16, 5))
     with pytest.raises(InputError, match=r"a\.npy: an image of 5 channels: expected 3.*--input_nc"):
         open_exact(str(tmp_path / "a.npy"), 3)
@@ -270,7 +270,7 @@ def test_four_channels_in_two_folders_become_one_channel_of_the_same_kind(four_t
     assert "previews/0_fake_B.png" in page and "0_fake_B.npy" in page
 
 
-def test_a_stack_that_does_not_fit_is_named(four_to_one, tmp_path):
+def test_a_stack_with_other_channels_or_missing_images_is_refused(four_to_one, tmp_path):
     root, _ = four_to_one
     from argparse import Namespace
 
@@ -302,7 +302,7 @@ def test_a_test_with_an_identity_generator_returns_the_files_bit_for_bit(name, t
     assert made.dtype == dtype and np.array_equal(made, array)
 
 
-def test_another_format_of_the_results(four_to_one):
+def test_output_format_changes_the_format_of_the_results(four_to_one):
     root, _ = four_to_one
     pytest.importorskip("tifffile")
     results = quiet(translate, root / "data", root, "--preprocess", "none", "--output_format", "tif", "--num_test", "1")

@@ -25,20 +25,20 @@ def found(root, **arguments):
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.Jpg", "a.JPEG", "a.png", "a.ppm", "a.bmp", "a.tif", "a.TIFF", "x/a.WebP"])
-def test_image_names(name):
+def test_names_with_an_image_extension_are_images(name):
     assert is_image_file(name)
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jpg.txt", "ajpg", ".png", ".a.jpg", "x/._a.jpg", "jpg", ""])
-def test_other_names(name):
+def test_names_without_an_image_extension_are_no_images(name):
     assert not is_image_file(name)
 
 
-def test_extensions_are_there_in_both_spellings():
+def test_extensions_are_listed_in_lower_and_upper_case():
     assert {".jpg", ".JPG", ".webp", ".TIFF"} <= set(IMG_EXTENSIONS)
 
 
-def test_sorted_as_text_through_all_folders_then_truncated(tmp_path):
+def test_paths_are_sorted_as_text_and_then_truncated(tmp_path):
     touch(tmp_path, "b/2.jpg", "b/10.jpg", "a/z.PNG", "c.webp", "notes.txt", "B.jpg")
     assert found(tmp_path) == ["B.jpg", "a/z.PNG", "b/10.jpg", "b/2.jpg", "c.webp"]
     assert found(tmp_path, max_dataset_size=2) == ["B.jpg", "a/z.PNG"]
@@ -50,7 +50,7 @@ def test_hidden_files_and_folders_are_left_out(tmp_path):
     assert found(tmp_path) == ["a.jpg"]
 
 
-def test_linked_folders_are_followed_and_loops_end(tmp_path):
+def test_links_to_folders_are_followed_and_loops_end(tmp_path):
     touch(tmp_path, "elsewhere/x.jpg", "root/a/1.jpg", "root/2.jpg")
     root = tmp_path / "root"
     (root / "linked").symlink_to(tmp_path / "elsewhere")
@@ -59,7 +59,7 @@ def test_linked_folders_are_followed_and_loops_end(tmp_path):
     assert found(root) == ["2.jpg", "a/1.jpg", "linked/x.jpg"]
 
 
-def test_a_linked_folder_beside_its_target_counts_like_a_copy(tmp_path):
+def test_a_link_beside_its_target_is_listed_like_a_copy(tmp_path):
     touch(tmp_path, "a/1.jpg")
     (tmp_path / "b").symlink_to(tmp_path / "a")
     assert found(tmp_path) == ["a/1.jpg", "b/1.jpg"]
@@ -71,7 +71,7 @@ def test_the_root_may_be_a_link_or_hidden(tmp_path):
     assert found(tmp_path / "link") == found(tmp_path / ".cache") == ["1.jpg"]
 
 
-def test_linked_images_stay_even_when_dangling_so_that_they_are_noticed(tmp_path):
+def test_broken_links_to_images_are_listed(tmp_path):
     touch(tmp_path, "a.jpg")
     (tmp_path / "b.jpg").symlink_to(tmp_path / "a.jpg")
     (tmp_path / "c.jpg").symlink_to(tmp_path / "gone.jpg")
@@ -80,18 +80,18 @@ def test_linked_images_stay_even_when_dangling_so_that_they_are_noticed(tmp_path
         default_loader(str(tmp_path / "c.jpg"))
 
 
-def test_folders_named_like_images_and_pipes_are_no_images(tmp_path):
+def test_folders_and_pipes_with_image_names_are_no_images(tmp_path):
     touch(tmp_path, "a.jpg/1.png")
     os.mkfifo(tmp_path / "pipe.jpg")
     assert found(tmp_path) == ["a.jpg/1.png"]
 
 
-def test_a_missing_folder_is_named(tmp_path):
+def test_the_error_names_a_missing_folder(tmp_path):
     with pytest.raises(InputError, match="nowhere: there is no such folder"):
         make_dataset(tmp_path / "nowhere")
 
 
-def test_image_folder(tmp_path):
+def test_the_ImageFolder_class_of_the_originals_works(tmp_path):
     path = save(tmp_path / "a.png", picture(5, 4))
     assert ImageFolder(str(tmp_path))[0].size == (5, 4)
     shown = ImageFolder(str(tmp_path), transform=lambda image: image.size, return_paths=True)
@@ -107,7 +107,7 @@ def pack(path, *names):
             tar.addfile(tarfile.TarInfo(name))
 
 
-def test_endings_that_a_plug_in_adds_are_listed(tmp_path, monkeypatch):
+def test_extensions_that_a_plug_in_adds_are_listed(tmp_path, monkeypatch):
     touch(tmp_path, "a.dat", "b.jpg")
     pack(tmp_path / "c.tar", "1.DAT", "2.txt")
     assert found(tmp_path) == ["b.jpg"]
@@ -120,7 +120,7 @@ def test_endings_that_a_plug_in_adds_are_listed(tmp_path, monkeypatch):
     assert found(tmp_path) == ["b.jpg"]
 
 
-def test_a_function_of_a_plug_in_decides(tmp_path, monkeypatch):
+def test_a_replaced_is_image_file_is_used(tmp_path, monkeypatch):
     touch(tmp_path, "keep_1.jpg", "2.jpg")
     pack(tmp_path / "c.tar", "keep_3.dat", "4.jpg")
     monkeypatch.setattr(image_folder, "is_image_file", lambda name: Path(name).name.startswith("keep_"))
@@ -163,7 +163,7 @@ def test_images_that_a_package_is_missing_for_are_named_with_the_package(tmp_pat
         open_image(tmp_path / "trainA" / "2.HEIC")
 
 
-def test_a_folder_of_other_kinds_says_which(tmp_path):
+def test_the_error_for_a_folder_without_images_lists_the_extensions_found(tmp_path):
     touch(tmp_path / "trainA", "1.gif", "2.GIF", "3.jxl", "notes.txt")
     opt = make_opt(dataroot=str(tmp_path), dataset_mode="unaligned")
     with pytest.raises(InputError, match=r"trainA has 2 \.gif, 1 \.jxl files, which are not read: convert them"):

@@ -55,7 +55,7 @@ def indexes(cache):
 
 
 @pytest.mark.parametrize("spelling", ["{}", "{}/", "{}/../data"])
-def test_the_index_gives_the_same_paths_without_looking(folder, monkeypatch, capsys, spelling):
+def test_the_index_gives_the_same_paths_without_listing_folders(folder, monkeypatch, capsys, spelling):
     spelled = spelling.format(folder)
     first = make_dataset(spelled)
     assert "entries listed in" in capsys.readouterr().out
@@ -88,14 +88,14 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_changes_is_seen(folder, monkeypatch, change):
+def test_changed_folders_are_listed_again(folder, monkeypatch, change):
     make_dataset(folder)
     CHANGES[change](folder)
     assert make_dataset(folder) == uncached(folder, monkeypatch)
     assert any(make_dataset(folder)) and len(indexes(Path(index.cache_folder()))) == 1
 
 
-def test_another_folder_with_the_same_times_is_another(folder, tmp_path, monkeypatch):
+def test_two_folders_with_the_same_times_have_their_own_index(folder, tmp_path, monkeypatch):
     os.utime(folder, (LONG_AGO, LONG_AGO))
     make_dataset(folder)
     folder.rename(tmp_path / "old")
@@ -106,7 +106,7 @@ def test_another_folder_with_the_same_times_is_another(folder, tmp_path, monkeyp
     assert len(make_dataset(folder)) == 11
 
 
-def test_links_are_watched_where_they_lead_to(folder, tmp_path, monkeypatch):
+def test_a_change_in_the_target_of_a_link_is_noticed(folder, tmp_path, monkeypatch):
     (tmp_path / "v1").mkdir()
     (tmp_path / "current").symlink_to(tmp_path / "v1")
     (folder / "linked").symlink_to(tmp_path / "current")
@@ -123,7 +123,7 @@ def test_links_are_watched_where_they_lead_to(folder, tmp_path, monkeypatch):
     assert str(folder / "linked" / "2.jpg") in make_dataset(folder)
 
 
-def test_a_folder_changed_just_before_is_not_trusted(folder, cache, monkeypatch):
+def test_a_folder_that_changed_within_two_seconds_is_listed_again(folder, cache, monkeypatch):
     monkeypatch.setattr(index, "UNSURE", 2 * 10**9)
     make_dataset(folder)
     assert indexes(cache) == []
@@ -134,13 +134,13 @@ def test_a_folder_changed_just_before_is_not_trusted(folder, cache, monkeypatch)
     assert not index.settled([[now + 10**12, 0, 1]], now)
 
 
-def test_small_folders_leave_nothing_behind(folder, cache, monkeypatch):
+def test_small_folders_are_not_stored(folder, cache, monkeypatch):
     monkeypatch.setattr(image_paths, "BIG", 1000)
     make_dataset(folder)
     assert not cache.exists()
 
 
-def test_no_index_on_request(folder, cache, monkeypatch):
+def test_METAMER_NO_INDEX_turns_the_index_off(folder, cache, monkeypatch):
     monkeypatch.setenv("METAMER_NO_INDEX", "1")
     make_dataset(folder)
     assert not cache.exists()
@@ -157,7 +157,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_index_is_made_anew(folder, cache, monkeypatch, damage):
+def test_a_damaged_index_is_replaced(folder, cache, monkeypatch, damage):
     first = make_dataset(folder)
     (file,) = indexes(cache)
     whole = file.read_bytes()
@@ -168,7 +168,7 @@ def test_a_damaged_index_is_made_anew(folder, cache, monkeypatch, damage):
 
 
 @pytest.mark.parametrize("obstacle", ["a file", "a folder in place of the index", "no home"])
-def test_without_a_place_for_it_all_goes_on(folder, cache, tmp_path, monkeypatch, obstacle):
+def test_an_unwritable_cache_folder_is_no_error(folder, cache, tmp_path, monkeypatch, obstacle):
     first = make_dataset(folder)
     (file,) = indexes(cache)
     file.unlink()
@@ -182,13 +182,13 @@ def test_without_a_place_for_it_all_goes_on(folder, cache, tmp_path, monkeypatch
     assert make_dataset(folder) == make_dataset(folder) == first
 
 
-def test_a_relative_cache_home_does_not_count(monkeypatch, tmp_path):
+def test_a_relative_XDG_CACHE_HOME_is_ignored(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", "here")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert index.cache_folder() == str(tmp_path / ".cache" / "metamer")
 
 
-def test_those_who_come_later_wait_for_the_first_and_read_what_it_kept(folder, cache, monkeypatch):
+def test_later_processes_wait_for_the_first_and_read_its_index(folder, cache, monkeypatch):
     first = make_dataset(folder)
     (file,) = indexes(cache)
     kept = file.read_bytes()
@@ -207,13 +207,13 @@ def test_those_who_come_later_wait_for_the_first_and_read_what_it_kept(folder, c
     assert looked_into == [str(folder)]  # it had begun, and went no further
 
 
-def test_waiting_has_an_end_and_holds_up_nobody_else(folder, monkeypatch):
+def test_waiting_for_another_process_has_a_time_limit(folder, monkeypatch):
     monkeypatch.setattr(index, "PATIENCE", 0.1)
     with index.one_first(folder, "folder"):
         assert len(make_dataset(folder)) == 9
 
 
-def test_many_processes_at_once(folder, tmp_path):
+def test_many_processes_at_once_get_the_same_paths(folder, tmp_path):
     program = """
 import sys
 from data import image_paths

@@ -128,13 +128,13 @@ def test_serial_batches_keep_the_order_of_the_data_set(loader):
 
 
 @pytest.mark.filterwarnings("error:This DataLoader will create")
-def test_more_workers_than_cores_are_no_warning(loader, monkeypatch):
+def test_more_workers_than_cores_give_no_warning(loader, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0}, raising=False)
     assert visits(loader(Numbers, num_threads=2, serial_batches=True)) == list(range(10))
 
 
 @pytest.mark.parametrize("threads", [0, 2])
-def test_skip_begins_the_next_iteration_later_and_only_that(loader, threads):
+def test_skip_shortens_only_the_next_iteration(loader, threads):
     batches = loader(Numbers, batch_size=3, num_threads=threads)
     whole = visits(batches)
     batches.skip(2)
@@ -144,7 +144,7 @@ def test_skip_begins_the_next_iteration_later_and_only_that(loader, threads):
     assert visits(batches) == []
 
 
-def test_skipped_items_are_the_same_pictures(loader):
+def test_samples_after_a_skip_are_the_same(loader):
     batches = loader(Numbers, batch_size=2)
     whole = draws(batches, [1])
     batches.skip(3)
@@ -154,7 +154,7 @@ def test_skipped_items_are_the_same_pictures(loader):
 @pytest.mark.parametrize(
     "batch_size, cap, seen", [(1, 4, 4), (3, 4, 6), (3, 3, 3), (4, 100, 10), (3, float("inf"), 10)]
 )
-def test_the_cap_is_checked_between_batches(loader, batch_size, cap, seen):
+def test_max_dataset_size_is_checked_between_batches(loader, batch_size, cap, seen):
     batches = loader(Numbers, batch_size=batch_size, max_dataset_size=cap)
     assert len(visits(batches)) == seen
     assert len(batches) == min(10, cap)
@@ -179,19 +179,19 @@ def test_an_empty_data_set_is_refused(loader, monkeypatch):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_workers_change_nothing(loader, threads):
+def test_the_number_of_workers_changes_no_batch(loader, threads):
     alone = draws(loader(Numbers, batch_size=3), [1, 2])
     assert torch.equal(draws(loader(Numbers, batch_size=3, num_threads=threads), [1, 2]), alone)
 
 
-def test_a_picture_depends_on_seed_epoch_and_index_only(loader):
+def test_a_sample_depends_on_seed_epoch_and_index_only(loader):
     shuffled, serial = draws(loader(Numbers), [3]), draws(loader(Numbers, serial_batches=True, batch_size=5), [3])
     assert torch.equal(shuffled[shuffled[:, 0].argsort()], serial)
     assert not torch.equal(draws(loader(Numbers), [4])[:, 1:].sort()[0], shuffled[:, 1:].sort()[0])
 
 
 @pytest.mark.parametrize("mode", ["unaligned", "aligned"])
-def test_real_pictures_are_the_same_in_workers(tmp_path, mode):
+def test_workers_decode_the_same_pixels(tmp_path, mode):
     root = save_tree(tmp_path, trainA=5, trainB=7, train=5)
     options = {"dataset_mode": mode, "batch_size": 2}
     alone = list(create_dataset(make_opt(root, **options)))
@@ -202,7 +202,7 @@ def test_real_pictures_are_the_same_in_workers(tmp_path, mode):
         assert one["A_paths"] == two["A_paths"] and one["B_paths"] == two["B_paths"]
 
 
-def test_spawned_workers_give_the_same_pictures_without_the_dashboard(tmp_path, spawn):
+def test_spawned_workers_give_the_same_samples_and_get_no_dashboard(tmp_path, spawn):
     root = save_tree(tmp_path, trainA=3, trainB=3)
     alone = [batch["B"] for batch in create_dataset(make_opt(root))]
     opt = make_opt(root, num_threads=1)
@@ -214,7 +214,7 @@ def test_spawned_workers_give_the_same_pictures_without_the_dashboard(tmp_path, 
     assert batches.dataset.opt.visualizer is opt.visualizer
 
 
-def test_loading_does_not_move_the_random_numbers_of_the_training(loader):
+def test_loading_does_not_change_the_random_numbers_of_the_training(loader):
     for threads in (1, 2):
         torch.manual_seed(0)
         expected = torch.rand(1)
@@ -226,7 +226,7 @@ def test_loading_does_not_move_the_random_numbers_of_the_training(loader):
 # workers
 
 
-def test_the_epoch_reaches_workers_that_stay(loader):
+def test_persistent_workers_get_the_epoch(loader):
     batches = loader(Numbers, num_threads=2)
     makers = []
     for epoch in (1, 2, 7):
@@ -238,7 +238,7 @@ def test_the_epoch_reaches_workers_that_stay(loader):
     assert batches.dataset.current_epoch == 7
 
 
-def test_an_iteration_that_is_left_does_not_disturb_the_next(loader):
+def test_an_unfinished_iteration_does_not_change_the_next(loader):
     batches = loader(Numbers, num_threads=2)
     whole = visits(batches, 1)
     batches.set_epoch(2)
@@ -251,7 +251,7 @@ def test_workers_ignore_signals_and_use_one_thread(loader):
         assert item["ignored"].all() and item["threads"].item() == 1
 
 
-def test_a_worker_survives_what_is_sent_to_the_whole_group(loader):
+def test_a_worker_survives_a_signal_to_the_process_group(loader):
     iterator = iter(loader(Numbers, num_threads=1))
     pid = next(iterator)["pid"].item()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
@@ -260,11 +260,11 @@ def test_a_worker_survives_what_is_sent_to_the_whole_group(loader):
 
 
 @pytest.mark.parametrize("threads", [0, 1])
-def test_old_data_sets_work(loader, threads):
+def test_datasets_of_the_originals_work(loader, threads):
     assert sorted(visits(loader(OldStyle, num_threads=threads))) == [0, 1, 2, 3]
 
 
-def test_what_a_data_set_draws_when_it_is_created_depends_on_the_seed_alone(monkeypatch, tmp_path):
+def test_random_numbers_in_the_constructor_of_a_dataset_depend_on_the_seed_only(monkeypatch, tmp_path):
     monkeypatch.setattr("data.loading.loader.find_dataset_using_name", lambda name: Drawn)
     first, again, other = (create_dataset(make_opt(tmp_path, seed=seed)).dataset.drawn for seed in (1, 1, 2))
     assert first == again
@@ -272,7 +272,7 @@ def test_what_a_data_set_draws_when_it_is_created_depends_on_the_seed_alone(monk
 
 
 @pytest.mark.parametrize("threads", [0, 2])
-def test_a_refusal_arrives_in_its_own_words(loader, threads):
+def test_an_InputError_in_a_worker_keeps_its_message(loader, threads):
     batches = loader(Refusing, num_threads=threads, batch_size=2, serial_batches=True)
     iterator = iter(batches)
     assert next(iterator)["A"].tolist() == [0, 1]
@@ -281,13 +281,13 @@ def test_a_refusal_arrives_in_its_own_words(loader, threads):
     assert str(caught.value) == "the third is no good"
 
 
-def test_faults_of_a_data_set_keep_their_kind(loader):
+def test_exceptions_of_a_dataset_keep_their_type(loader):
     with pytest.raises(KeyError, match="a fault of the data set"):
         list(loader(Faulty, num_threads=1))
 
 
 @pytest.mark.parametrize("threads", [0, 1])
-def test_images_of_different_size_in_a_batch(loader, threads):
+def test_images_of_different_sizes_in_a_batch_give_one_line(loader, threads):
     with pytest.raises(InputError) as caught:
         list(loader(Ragged, num_threads=threads, batch_size=2, serial_batches=True))
     message = str(caught.value)
@@ -295,7 +295,7 @@ def test_images_of_different_size_in_a_batch(loader, threads):
     assert "--batch_size 1" in message and "--preprocess" in message and "\n" not in message
 
 
-def test_an_unreadable_image_is_named_through_workers(tmp_path):
+def test_the_error_of_a_worker_names_the_unreadable_image(tmp_path):
     root = save_tree(tmp_path, trainA=2, trainB=2)
     path = save(root / "trainA" / "1.png", picture(90, 90))
     os.truncate(path, 300)
@@ -308,7 +308,7 @@ ENDINGS = {"held": "", "error": "raise SystemExit(3)", "between": "list(loader)"
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_program_ends_at_once_although_workers_ignore_signals(tmp_path, ending):
+def test_a_program_ends_at_once_while_workers_ignore_signals(tmp_path, ending):
     root = save_tree(tmp_path, trainA=9, trainB=9)
     script = f"""
 import sys
@@ -327,7 +327,7 @@ print(next(iterator)["A"].shape, flush=True)
     assert time.monotonic() - start < 30
 
 
-def test_a_worker_that_died_while_handing_over_a_batch_is_named():
+def test_a_worker_that_dies_while_sending_a_batch_is_reported():
     from data.loading.worker import naming_dead_workers
 
     class _ForkingPickler:

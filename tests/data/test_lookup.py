@@ -48,23 +48,23 @@ def test_built_in_modes_are_found(name):
     assert data.reads_plain_folders(name) == getattr(found, "reads_plain_folders", False)
 
 
-def test_built_in_is_what_the_folder_holds():
+def test_built_in_modes_are_the_files_of_the_folder():
     assert factory.available("data", "dataset") == sorted(data.BUILT_IN)
     assert set(models.BUILT_IN) <= set(factory.available("models", "model"))
 
 
-def test_underscores_and_case_do_not_matter_and_the_last_class_wins(plug_in):
+def test_class_names_ignore_underscores_and_case_and_the_last_class_is_used(plug_in):
     plug_in("my_own", CLASS.format("MYOWNDataset") + CLASS.format("MyOwnDataset") + "Mine = MyOwnDataset\n")
     assert data.find_dataset_using_name("my_own").__name__ == "MyOwnDataset"
     assert "my_own" in factory.available("data", "dataset")
 
 
-def test_what_only_has_the_name_is_passed_over(plug_in):
+def test_objects_with_the_name_that_are_no_dataset_class_are_ignored(plug_in):
     plug_in("odd", CLASS.format("OddDataset") + "oddDataset = 3\nclass oddDATASET: pass\n")
     assert data.find_dataset_using_name("odd").__name__ == "OddDataset"
 
 
-def test_an_unknown_name_says_file_class_choices_and_nearest():
+def test_the_error_for_an_unknown_name_states_file_class_choices_and_nearest_name():
     with pytest.raises(InputError) as caught:
         data.find_dataset_using_name("unalined")
     assert str(caught.value) == (
@@ -74,19 +74,19 @@ def test_an_unknown_name_says_file_class_choices_and_nearest():
 
 
 @pytest.mark.parametrize("name", ["", "base", "../aligned", "a.b", "two words", "Unaligned ", "class"])
-def test_names_that_can_not_be(name):
+def test_names_that_are_no_module_names_are_refused(name):
     with pytest.raises(InputError, match="There are: aligned"):
         data.find_dataset_using_name(name)
 
 
-def test_a_file_without_the_class_is_told_from_no_file(plug_in):
+def test_the_error_distinguishes_a_missing_class_from_a_missing_file(plug_in):
     plug_in("bare", "class Something: pass\n")
     with pytest.raises(InputError, match=r"data/bare_dataset.py has no class BareDataset\(BaseDataset\)"):
         data.find_dataset_using_name("bare")
 
 
 @pytest.mark.parametrize("line", ["import not_installed_anywhere", "from data import nothing_here_dataset", "1 / 0"])
-def test_faults_inside_a_plug_in_show_as_themselves(plug_in, line):
+def test_exceptions_inside_a_plug_in_are_not_replaced(plug_in, line):
     plug_in("faulty", line + "\n")
     with pytest.raises((ImportError, ZeroDivisionError)) as caught:
         data.find_dataset_using_name("faulty")
@@ -94,7 +94,7 @@ def test_faults_inside_a_plug_in_show_as_themselves(plug_in, line):
     assert "faulty_dataset" not in str(getattr(caught.value, "name", ""))
 
 
-def test_a_plug_in_trains_from_the_loader(plug_in, tmp_path):
+def test_a_plug_in_dataset_works_with_the_loader(plug_in, tmp_path):
     plug_in("tiny", CLASS.format("TinyDataset"))
     loader = data.create_dataset(make_opt(tmp_path, dataset_mode="tiny", serial_batches=True))
     assert [batch["A"].tolist() for batch in loader] == [[0], [1], [2]]
@@ -119,7 +119,7 @@ class DrawingDataset(BaseDataset):
 """
 
 
-def test_what_a_data_set_draws_in_its_init_depends_on_the_seed_alone(plug_in, tmp_path):
+def test_random_numbers_in_init_depend_on_the_seed_only(plug_in, tmp_path):
     plug_in("drawing", DRAWING)
 
     def drawn(seed):
@@ -131,7 +131,7 @@ def test_what_a_data_set_draws_in_its_init_depends_on_the_seed_alone(plug_in, tm
     assert all(one != other for one, other in zip(first, drawn(2)))
 
 
-def test_create_dataset_says_what_it_made(tmp_path, capsys):
+def test_create_dataset_prints_the_class(tmp_path, capsys):
     loader = data.create_dataset(make_opt(save_tree(tmp_path, trainA=1, trainB=2)))
     assert isinstance(loader, data.CustomDatasetDataLoader)
     assert capsys.readouterr().out == "dataset [UnalignedDataset] was created\n"

@@ -22,7 +22,7 @@ def two_folders(root, phase="train"):
     return root
 
 
-def test_two_folders_pair_files_of_equal_names_whatever_their_endings(tmp_path):
+def test_files_of_two_folders_are_paired_by_name_without_extension(tmp_path):
     dataset = AlignedDataset(opt_for(two_folders(tmp_path)))
     assert len(dataset) == 3 and len(dataset.files()) == 6
     item = dataset[1]
@@ -41,12 +41,12 @@ def test_both_images_of_a_pair_get_the_same_crop_and_flip(tmp_path):
         assert torch.equal(item["A"], item["B"])
 
 
-def test_a_folder_with_pairs_side_by_side_comes_first(tmp_path):
+def test_a_folder_with_pairs_side_by_side_takes_precedence(tmp_path):
     save(two_folders(tmp_path) / "train" / "x.png", picture(48, 24))
     assert len(AlignedDataset(opt_for(tmp_path))) == 1
 
 
-def test_images_without_a_partner_are_named(tmp_path):
+def test_errors_name_images_without_a_partner(tmp_path):
     two_folders(tmp_path)
     (tmp_path / "trainB" / "sub" / "1.bmp").unlink()
     save(tmp_path / "trainB" / "9.png")
@@ -60,7 +60,7 @@ def test_two_images_of_one_name_are_refused(tmp_path):
         AlignedDataset(opt_for(tmp_path))
 
 
-def test_a_test_needs_the_folder_of_one_side_alone(tmp_path, capsys):
+def test_a_test_needs_the_folder_of_the_source_only(tmp_path, capsys):
     two_folders(tmp_path, "test")
     for path in (tmp_path / "testB" / "sub").iterdir():
         path.unlink()
@@ -72,7 +72,7 @@ def test_a_test_needs_the_folder_of_one_side_alone(tmp_path, capsys):
         AlignedDataset(opt_for(tmp_path, phase="test"))
 
 
-def test_images_of_a_pair_that_differ_in_size(tmp_path):
+def test_images_of_a_pair_with_different_sizes_are_refused(tmp_path):
     save(tmp_path / "trainA" / "1.png", picture(40, 30))
     save(tmp_path / "trainB" / "1.png", picture(20, 30))
     item = AlignedDataset(opt_for(tmp_path, preprocess="resize_and_crop"))[0]
@@ -99,7 +99,7 @@ def table(tmp_path, text, **fields):
         "A,B,phase\na/1.png,b/1.png,train\na/2.png,b/2.png,train\na/2.png,b/1.png,test\n",
     ],
 )
-def test_a_table_lists_pairs(tmp_path, text):
+def test_pairs_are_read_from_a_table(tmp_path, text):
     dataset = table(tmp_path, text)
     assert len(dataset) == 2
     item = dataset[1]
@@ -120,7 +120,7 @@ def test_a_table_with_a_mistake_is_refused(tmp_path, text, words):
         table(tmp_path, text)
 
 
-def test_a_table_that_is_not_there_is_named(tmp_path):
+def test_the_error_names_a_missing_table(tmp_path):
     with pytest.raises(InputError, match="nowhere.csv: No such file"):
         AlignedDataset(opt_for(tmp_path, pairs=str(tmp_path / "nowhere.csv")))
 

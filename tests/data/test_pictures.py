@@ -25,7 +25,7 @@ def test_lossless_files_keep_their_pixels(tmp_path, name):
     assert np.array_equal(pixels(image), pixels(picture()))
 
 
-def test_jpeg_and_path_objects(tmp_path):
+def test_jpeg_files_and_path_objects_are_read(tmp_path):
     save(tmp_path / "a.jpg", picture(), quality=95)
     plain = Image.open(tmp_path / "a.jpg").convert("RGB")
     assert np.array_equal(pixels(open_image(tmp_path / "a.jpg")), pixels(plain))
@@ -54,7 +54,7 @@ def test_orientation_of_a_gray_image_is_applied_too(tmp_path):
     assert (image.mode, image.size) == ("RGB", (10, 30))
 
 
-def test_broken_exif_data_is_no_reason_to_refuse_a_picture(tmp_path):
+def test_an_image_with_broken_exif_data_is_read(tmp_path):
     path = save(tmp_path / "a.jpg", picture(), exif=b"Exif\x00\x00nonsense that is no TIFF header")
     assert open_image(path).size == (24, 24)
 
@@ -72,20 +72,20 @@ def test_other_modes_become_rgb(tmp_path, mode):
     assert np.array_equal(pixels(image), pixels(stored.convert("RGB")))
 
 
-def test_cmyk_jpeg(tmp_path):
+def test_a_cmyk_jpeg_becomes_rgb(tmp_path):
     image = open_image(save(tmp_path / "a.jpg", Image.new("CMYK", (8, 8), (0, 255, 255, 0)), quality=95))
     assert np.abs(pixels(image) - (255, 0, 0)).max() < 6
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_transparent_pixels_are_laid_on_white(tmp_path, mode):
+def test_transparent_pixels_are_composited_on_white(tmp_path, mode):
     stored = Image.new(mode, (2, 1))
     stored.putpixel((0, 0), (0, 0, 0, 0) if mode == "RGBA" else (0, 0))
     stored.putpixel((1, 0), (90, 90, 90, 255) if mode == "RGBA" else (90, 255))
     assert pixels(open_image(save(tmp_path / "a.png", stored))).tolist() == [[[255] * 3, [90] * 3]]
 
 
-def test_transparency_of_a_palette_and_of_one_colour(tmp_path):
+def test_transparency_of_a_palette_or_of_one_colour_is_composited_on_white(tmp_path):
     palette = Image.new("P", (2, 1))
     palette.putpalette([10, 20, 30, 40, 50, 60])
     palette.putpixel((1, 0), 1)
@@ -113,7 +113,7 @@ def test_16_bit_gray_is_scaled_not_clipped(tmp_path, name):
     assert pixels(image)[0, :, 0].tolist() == [0, 0, 1, 128, 255]
 
 
-def test_floating_point_gray_is_zero_to_one(tmp_path):
+def test_floating_point_gray_has_the_range_0_to_1(tmp_path):
     levels = np.array([[0, 0.5, 1]], np.float32)
     assert pixels(open_image(save(tmp_path / "a.tif", Image.fromarray(levels))))[0, :, 1].tolist() == [0, 128, 255]
 
@@ -121,7 +121,7 @@ def test_floating_point_gray_is_zero_to_one(tmp_path):
 @pytest.mark.parametrize(
     "levels", [np.array([[0, 200]], np.float32), np.array([[0, np.nan]], np.float32), np.array([[-1, 70000]], np.int32)]
 )
-def test_gray_beyond_its_range_is_refused_rather_than_guessed(tmp_path, levels):
+def test_gray_values_outside_the_range_are_refused(tmp_path, levels):
     path = save(tmp_path / "a.tif", Image.fromarray(levels))
     with pytest.raises(InputError, match=r"a\.tif: .* gray goes from .*save it as 8-bit"):
         open_image(path)
@@ -137,20 +137,20 @@ def one_line_about(path):
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.bmp", "a.tif", "a.webp", "a.ppm"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_truncated_file_is_named(tmp_path, name, share):
+def test_the_error_names_a_truncated_file(tmp_path, name, share):
     path = save(tmp_path / name, picture(200, 200))
     os.truncate(path, int(os.path.getsize(path) * share))
     assert one_line_about(path) != f"{path}: "  # and says why
 
 
 @pytest.mark.parametrize("content", [b"", b"just text\nin lines", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"])
-def test_a_file_that_is_no_image_is_named(tmp_path, content):
+def test_the_error_names_a_file_that_is_no_image(tmp_path, content):
     path = tmp_path / "a.jpg"
     path.write_bytes(content)
     assert "not an image of a kind that can be read" in one_line_about(str(path))
 
 
-def test_missing_files_and_folders_are_named(tmp_path):
+def test_errors_name_missing_files_and_folders(tmp_path):
     assert "No such file" in one_line_about(str(tmp_path / "a.jpg"))
     assert "directory" in one_line_about(str(tmp_path))
 

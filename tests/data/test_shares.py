@@ -24,7 +24,7 @@ def epoch(as_process, rank, size, images, batch_size, **more):
 
 
 @pytest.mark.parametrize(("size", "batch_size", "images"), [(1, 3, 10), (2, 1, 9), (2, 2, 9), (3, 2, 13), (4, 1, 5)])
-def test_all_images_are_seen_once_in_the_order_of_one_process(size, batch_size, images, as_process):
+def test_ranks_together_read_all_images_once_in_the_order_of_one_process(size, batch_size, images, as_process):
     own = [epoch(as_process, rank, size, images, batch_size) for rank in range(size)]
     assert len({len(batches) for batches, _ in own}) == 1, "all take part in every step"
     seen = []
@@ -35,7 +35,7 @@ def test_all_images_are_seen_once_in_the_order_of_one_process(size, batch_size, 
     assert seen == seeding.order(4, 2, images)
 
 
-def test_a_resumed_epoch_leaves_out_steps(as_process):
+def test_a_resumed_epoch_skips_the_steps_made(as_process):
     as_process(1, 2)
     sampler = PositionSampler(range(10), 10, 4, seed=4, serial=True)
     whole = list(sampler)
@@ -43,11 +43,11 @@ def test_a_resumed_epoch_leaves_out_steps(as_process):
     assert list(sampler) == whole[1:] == [[(0, 6), (0, 7)], [(0, 9)]]
 
 
-def test_a_short_step_is_left_out_for_all(as_process):
+def test_drop_last_drops_a_short_step_on_all_ranks(as_process):
     assert len(epoch(as_process, 0, 2, 9, 2, drop_last=True)[0]) == 2
 
 
-def test_shares_are_even(as_process):
+def test_shares_of_the_ranks_differ_by_at_most_one_image(as_process):
     for size in (1, 2, 3, 7):
         for images in range(20):
             shares = []

@@ -30,7 +30,7 @@ def helper(name):
 
 
 @pytest.mark.parametrize("group, number", PARITY)
-def test_the_originals_pixels(group, number):
+def test_transforms_give_the_pixels_of_the_originals(group, number):
     case = CASES[group][number]
     opt = options(**case["options"], round_to_4=group == "cut")
     params = {name: value if isinstance(value, bool) else tuple(value) for name, value in case["params"].items()}
@@ -57,7 +57,7 @@ def test_to_tensor_has_the_bits_of_torchvision(mode):
     assert ours.is_contiguous()
 
 
-def test_every_gray_level_lands_where_torchvision_puts_it():
+def test_every_gray_level_has_the_value_of_torchvision():
     transforms = pytest.importorskip("torchvision.transforms")
     levels = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
     for mode in ("L", "RGB"):
@@ -66,7 +66,7 @@ def test_every_gray_level_lands_where_torchvision_puts_it():
         assert reference.min() == -1 and reference.max() == 1
 
 
-def test_interpolation_by_any_of_its_names():
+def test_interpolation_may_be_given_by_any_of_its_names():
     modes = pytest.importorskip("torchvision.transforms").InterpolationMode
     image, opt = picture(), options("resize", load_size=15)
     by_constant = get_transform(opt, method=Image.Resampling.BILINEAR)(image)
@@ -77,7 +77,7 @@ def test_interpolation_by_any_of_its_names():
 
 
 @pytest.mark.parametrize("word", PREPROCESS)
-def test_every_word_runs_pickled_and_with_shared_params(word):
+def test_every_preprocess_can_be_pickled_and_takes_shared_params(word):
     opt, image = options(word, no_flip=False, load_size=40, crop_size=16), picture(60, 50)
     anew = pickle.loads(pickle.dumps(get_transform(opt)))
     random.seed(3)
@@ -102,7 +102,7 @@ def test_drawn_crops_never_leave_the_image(word):
         assert get_transform(opt, get_params(opt, white.size))(white).min() == 1  # black padding would be -1
 
 
-def test_params_are_drawn_by_pythons_random_in_the_known_order():
+def test_params_are_drawn_from_python_random_in_the_order_of_the_originals():
     opt = options("resize_and_crop", load_size=286, crop_size=256)
     random.seed(5)
     params = get_params(opt, (1000, 600))
@@ -110,7 +110,7 @@ def test_params_are_drawn_by_pythons_random_in_the_known_order():
     assert params == {"crop_pos": (random.randint(0, 30), random.randint(0, 30)), "flip": random.random() > 0.5}
 
 
-def test_positions_reach_both_ends():
+def test_crop_positions_include_both_ends():
     opt = options("crop", crop_size=4)
     seen = {get_params(opt, (6, 5))["crop_pos"] for _ in range(200)}
     assert seen == {(x, y) for x in range(3) for y in range(2)}
@@ -130,7 +130,7 @@ def test_rounding_to_four(side, rounded):
     assert helper("make_power_2")(picture(side, 8), 4).size == (rounded, 8)
 
 
-def test_rounding_comes_with_none_only_unless_asked_for():
+def test_sizes_are_rounded_with_none_only_unless_round_to_4_is_set():
     image = picture(41, 30)
     sizes = {}
     for word in ("none", "scale_width"):
@@ -146,7 +146,7 @@ def test_rounding_comes_with_none_only_unless_asked_for():
     }
 
 
-def test_the_size_warning_is_said_once(capsys, monkeypatch):
+def test_the_warning_about_sizes_is_printed_once(capsys, monkeypatch):
     monkeypatch.setattr("data.transforms._warned", [])
     for _ in range(3):
         helper("make_power_2")(picture(41, 30), 4)
@@ -179,11 +179,11 @@ def test_a_factor_or_offset_may_be_a_numpy_array():
     assert helper("trim")(picture(40, 30), 20, offset=np.array([0.0, 0.0])).size == (20, 20)
 
 
-def test_zoom_keeps_room_for_the_crop():
+def test_a_zoomed_image_is_at_least_as_large_as_the_crop():
     assert helper("random_zoom")(picture(100, 50), 0, 45, factor=(0.5, 0.8)).size == (50, 45)
 
 
-def test_flips():
+def test_flip_mirrors_as_given_or_by_a_random_choice():
     image = picture(7, 5)
     mirrored = np.asarray(image)[:, ::-1]
     assert np.array_equal(np.asarray(helper("flip")(image, True)), mirrored)
@@ -201,18 +201,18 @@ def test_fixsize_takes_the_size_from_params():
         get_transform(opt)
 
 
-def test_without_convert_it_stays_a_picture():
+def test_without_convert_the_result_is_a_pil_image():
     result = get_transform(options("resize_and_crop"), convert=False, grayscale=True)(picture())
     assert (result.mode, result.size) == ("L", (16, 16))
 
 
-def test_helpers_keep_their_addresses():
+def test_helpers_can_be_imported_from_the_original_addresses():
     names = "make_power_2 scale_width scale_shortside random_zoom crop patch trim flip"
     for name in [*names.split(), "transforms2pil_resize", "print_size_warning"]:
         assert callable(helper(name))
 
 
-def test_offered_words_are_known_ones():
+def test_documented_values_of_preprocess_exist():
     documented = (
         "resize_and_crop crop scale_width scale_width_and_crop none scale_shortside scale_shortside_and_crop resize"
     )

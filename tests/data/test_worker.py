@@ -49,7 +49,7 @@ def test_the_replacement_is_the_same_every_time_and_in_any_process(unpaired, tmp
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-def test_a_folder_of_bad_images_is_an_error_all_the_same(unpaired, tmp_path):  # noqa: F811
+def test_a_folder_of_unreadable_images_is_an_error_with_skip_bad_images(unpaired, tmp_path):  # noqa: F811
     break_images(unpaired / "trainA", "0.png", "1.png", "2.png")
     with pytest.raises(InputError, match="in a row can't be read"):
         train(unpaired, tmp_path, *CYCLE_GAN, *SHORT, "--skip_bad_images")
@@ -61,7 +61,7 @@ def children_of(pid):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="finds the worker with ps")
-def test_a_killed_worker_is_one_line_within_seconds(unpaired, tmp_path):  # noqa: F811
+def test_a_killed_worker_gives_one_line_within_seconds(unpaired, tmp_path):  # noqa: F811
     words = [*where(unpaired, tmp_path), *CYCLE_GAN, "--n_epochs", "10000", "--num_threads", "1"]
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "train.py"), *words], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -81,7 +81,7 @@ def test_a_killed_worker_is_one_line_within_seconds(unpaired, tmp_path):  # noqa
     assert "memory" in said
 
 
-def test_shared_memory_is_named_and_other_errors_are_left_alone():
+def test_errors_of_shared_memory_are_explained_and_others_are_not_changed():
     full = "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's workers are ..."
     assert "/dev/shm" in worker.obituary(full)
     with pytest.raises(InputError, match="--num_threads"), worker.naming_dead_workers():

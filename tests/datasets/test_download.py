@@ -68,14 +68,14 @@ def entry_at(address, archive="horse2zebra.zip", **more):
 # --- fetching ---
 
 
-def test_a_whole_file_arrives(tmp_path):
+def test_a_file_is_downloaded(tmp_path):
     with serving({"/f.zip": Behaviour(CONTENT)}) as server:
         assert get(server, to=tmp_path / "f") == []
     assert (tmp_path / "f").read_bytes() == CONTENT
     assert os.listdir(tmp_path) == ["f"]
 
 
-def test_a_broken_line_is_continued_where_it_broke(tmp_path):
+def test_an_interrupted_download_is_resumed(tmp_path):
     behaviour = Behaviour(CONTENT, ["break", "break", "break"])
     with serving({"/f.zip": behaviour}) as server:
         said = get(server, to=tmp_path / "f")
@@ -84,7 +84,7 @@ def test_a_broken_line_is_continued_where_it_broke(tmp_path):
     assert "ended after 100,000 of 200,000 bytes; trying again from byte 100,000" in said[0]
 
 
-def test_the_next_call_goes_on_where_this_one_gave_up(tmp_path):
+def test_the_next_call_resumes_a_failed_download(tmp_path):
     behaviour = Behaviour(CONTENT, ["break", 503, 503, 503, 503])
     with serving({"/f.zip": behaviour}) as server:
         with pytest.raises(InputError, match="503"):
@@ -95,7 +95,7 @@ def test_the_next_call_goes_on_where_this_one_gave_up(tmp_path):
     assert (tmp_path / "f").read_bytes() == CONTENT
 
 
-def test_a_file_that_was_published_anew_is_not_glued_to_the_old_one(tmp_path):
+def test_a_changed_file_is_downloaded_from_the_beginning(tmp_path):
     behaviour = Behaviour(CONTENT, ["break", 503, 503, 503, 503])
     with serving({"/f.zip": behaviour}) as server:
         with pytest.raises(InputError):
@@ -106,7 +106,7 @@ def test_a_file_that_was_published_anew_is_not_glued_to_the_old_one(tmp_path):
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"weak"'])
-def test_without_a_version_it_starts_from_the_beginning(tmp_path, etag):
+def test_without_a_version_the_download_starts_from_the_beginning(tmp_path, etag):
     behaviour = Behaviour(CONTENT, ["break"], etag=etag)
     with serving({"/f.zip": behaviour}) as server:
         get(server, to=tmp_path / "f")
@@ -121,13 +121,13 @@ def test_a_wrong_continuation_is_not_appended(tmp_path, lie):
     assert (tmp_path / "f").read_bytes() == CONTENT
 
 
-def test_a_length_announced_too_large_still_ends_well(tmp_path):
+def test_a_content_length_that_is_too_large_is_tolerated(tmp_path):
     with serving({"/f.zip": Behaviour(CONTENT, ["long"])}) as server:
         get(server, to=tmp_path / "f")
     assert (tmp_path / "f").read_bytes() == CONTENT
 
 
-def test_a_server_that_always_lies_about_the_length_is_given_up(tmp_path):
+def test_a_server_with_a_wrong_content_length_each_time_is_an_error(tmp_path):
     with (
         serving({"/f.zip": Behaviour(CONTENT, ["long"] * 9, etag=None)}) as server,
         pytest.raises(InputError, match="ended after 200,000 of 200,100 bytes"),
@@ -136,7 +136,7 @@ def test_a_server_that_always_lies_about_the_length_is_given_up(tmp_path):
     assert not (tmp_path / "f").exists()
 
 
-def test_no_length_at_all_is_fine(tmp_path):
+def test_a_response_without_content_length_is_accepted(tmp_path):
     with serving({"/f.zip": Behaviour(CONTENT, length=False)}) as server:
         get(server, to=tmp_path / "f")
     assert (tmp_path / "f").read_bytes() == CONTENT
@@ -156,14 +156,14 @@ def test_a_redirect_to_itself_ends(tmp_path):
         get(server, to=tmp_path / "f")
 
 
-def test_never_from_https_down_to_http():
+def test_a_redirect_from_https_to_http_is_refused():
     request = fetching.urllib.request.Request("https://a.example/f")
     with pytest.raises(fetching.Refused):
         fetching._Redirects().redirect_request(request, None, 302, "Found", {}, "http://a.example/f")
 
 
 @pytest.mark.parametrize(("acts", "asked"), [([404] * 9, 1), ([500] * 9, fetching.TRIES), ([403] * 9, 1)])
-def test_the_next_address_is_asked_at_once_or_after_some_tries(tmp_path, acts, asked):
+def test_the_next_address_is_used_at_once_or_after_several_attempts(tmp_path, acts, asked):
     bad = Behaviour(CONTENT, acts)
     with serving({"/f.zip": bad, "/mirror/f.zip": Behaviour(CONTENT)}) as server:
         addresses = [f"{server}/f.zip", f"{server}/mirror/f.zip"]
@@ -174,13 +174,13 @@ def test_the_next_address_is_asked_at_once_or_after_some_tries(tmp_path, acts, a
     assert (tmp_path / "f").read_bytes() == CONTENT
 
 
-def test_a_silent_server_costs_the_timeout_only(tmp_path):
+def test_a_server_without_response_takes_no_longer_than_the_timeout(tmp_path):
     with serving({"/f.zip": Behaviour(CONTENT, ["hang"])}) as server:
         said = get(server, to=tmp_path / "f", timeout=0.3)
     assert "no response for 0.3 seconds" in said[0]
 
 
-def test_a_web_page_is_not_taken_for_the_file(tmp_path):
+def test_a_web_page_instead_of_the_file_is_refused(tmp_path):
     with (
         serving({"/f.zip": Behaviour(b"<html>log in", kind="text/html; charset=utf-8")}) as server,
         pytest.raises(InputError, match="web page"),
@@ -188,12 +188,12 @@ def test_a_web_page_is_not_taken_for_the_file(tmp_path):
         get(server, to=tmp_path / "f")
 
 
-def test_an_empty_answer_is_not_a_file(tmp_path):
+def test_an_empty_response_is_refused(tmp_path):
     with serving({"/f.zip": Behaviour(b"", length=False)}) as server, pytest.raises(InputError, match="empty|416"):
         get(server, to=tmp_path / "f")
 
 
-def test_an_endless_answer_is_stopped(tmp_path, monkeypatch):
+def test_an_endless_response_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(fetching, "LARGEST", 100_000)
     monkeypatch.setattr(fetching, "PIECE", 50_000)
     with (
@@ -203,7 +203,7 @@ def test_an_endless_answer_is_stopped(tmp_path, monkeypatch):
         get(server, to=tmp_path / "f")
 
 
-def test_nobody_there_is_said_with_every_address(tmp_path):
+def test_the_error_lists_every_address_with_its_reason(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -226,15 +226,15 @@ def unpacked(content, tmp_path, **how):
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
-def test_the_folder_around_everything_is_left_away(pack, tmp_path):
+def test_a_single_top_level_folder_is_removed(pack, tmp_path):
     assert unpacked(pack(HORSES), tmp_path) == {name.removeprefix("horse2zebra/") for name in HORSES}
 
 
-def test_a_lone_folder_that_is_wanted_stays(tmp_path):
+def test_a_single_top_level_folder_of_the_dataset_is_kept(tmp_path):
     assert unpacked(zipped({"train/1.jpg": b"x"}), tmp_path, keep=("train",)) == {"train/1.jpg"}
 
 
-def test_what_a_mac_adds_is_left_away(tmp_path):
+def test_files_added_by_macos_are_left_out(tmp_path):
     files = {**HORSES, "__MACOSX/horse2zebra/._1.jpg": b"m", "horse2zebra/.DS_Store": b"m"}
     assert len(unpacked(zipped(files), tmp_path)) == len(HORSES)
 
@@ -244,7 +244,7 @@ def test_what_a_mac_adds_is_left_away(tmp_path):
     "name",
     ["../out.jpg", "a/../../out.jpg", "/etc/out.jpg", "C:\\out.jpg", "..\\out.jpg", "\\\\host\\out.jpg", "C:out"],
 )
-def test_a_path_that_leads_out_is_refused_and_nothing_stays(pack, name, tmp_path):
+def test_a_path_outside_the_folder_is_refused_and_nothing_is_unpacked(pack, name, tmp_path):
     with pytest.raises(InputError, match="a path outside the folder"):
         unpacked(pack({"a/1.jpg": b"x", name: b"evil"}), tmp_path)
     assert os.listdir(tmp_path) == ["archive"]
@@ -287,7 +287,7 @@ def test_a_bomb_is_refused(tmp_path):
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize("harm", ["cut", "flipped", "other"])
-def test_a_damaged_archive_is_said_in_one_line(pack, harm, tmp_path):
+def test_a_damaged_archive_gives_one_line(pack, harm, tmp_path):
     content = pack({f"{i}.jpg": os.urandom(5000) for i in range(20)})
     middle = len(content) // 2
     content = {
@@ -304,7 +304,7 @@ def test_a_damaged_archive_is_said_in_one_line(pack, harm, tmp_path):
 # --- the program ---
 
 
-def test_a_set_from_address_to_folder(tmp_path, capsys):
+def test_a_dataset_is_downloaded_and_unpacked(tmp_path, capsys):
     with serving({"/s/horse2zebra.zip": Behaviour(zipped(HORSES), ["break"])}) as server:
         program.download(entry_at(f"{server}/s/horse2zebra.zip"), tmp_path / "horses", pause=0)
         program.download(entry_at(f"{server}/s/horse2zebra.zip"), tmp_path / "horses", pause=0)
@@ -318,7 +318,7 @@ def test_a_set_from_address_to_folder(tmp_path, capsys):
     assert "exists already" in said
 
 
-def test_a_changed_file_is_noticed_the_next_time(tmp_path, capsys):
+def test_a_changed_checksum_is_refused_at_the_next_download(tmp_path, capsys):
     behaviour = Behaviour(zipped(HORSES))
     with serving({"/h.zip": behaviour}) as server:
         entry = entry_at(f"{server}/h.zip")
@@ -333,12 +333,12 @@ def test_a_changed_file_is_noticed_the_next_time(tmp_path, capsys):
     assert (tmp_path / "three/new.txt").is_file()
 
 
-def test_a_known_checksum_is_compared(tmp_path):
+def test_the_checksum_of_the_catalog_is_compared(tmp_path):
     with serving({"/h.zip": Behaviour(zipped(HORSES))}) as server, pytest.raises(InputError, match="SHA-256"):
         program.download(entry_at(f"{server}/h.zip", sha256="0" * 64), tmp_path / "one")
 
 
-def test_a_hostile_archive_leaves_nothing(tmp_path):
+def test_a_hostile_archive_leaves_no_files(tmp_path):
     with (
         serving({"/h.zip": Behaviour(zipped({"../../evil.jpg": b"x"}))}) as server,
         pytest.raises(InputError, match="a path outside the folder"),
@@ -347,19 +347,19 @@ def test_a_hostile_archive_leaves_nothing(tmp_path):
     assert {path.name for path in tmp_path.rglob("*")} == {"data", ".downloads", "checksums.json"}
 
 
-def test_a_host_that_is_down_says_what_to_do_by_hand(tmp_path):
+def test_the_error_for_an_unreachable_host_describes_a_manual_download(tmp_path):
     with serving({}) as server, pytest.raises(InputError, match=r"404.*Run the same command again.*--archive FILE"):
         program.download(entry_at(f"{server}/h.zip"), tmp_path / "horses", pause=0)
     assert not (tmp_path / "horses").exists()
 
 
-def test_a_mirror_is_asked_first(tmp_path):
+def test_a_mirror_is_tried_first(tmp_path):
     with serving({"/lab/horse2zebra.zip": Behaviour(zipped(HORSES))}) as server:
         program.download(entry_at("http://127.0.0.1:9/h.zip"), tmp_path / "horses", mirror=f"{server}/lab/")
     assert (tmp_path / "horses/testB/1.jpg").is_file()
 
 
-def test_an_archive_at_hand_is_unpacked_and_kept(tmp_path):
+def test_a_local_archive_is_unpacked_and_kept(tmp_path):
     (tmp_path / "got.tar.gz").write_bytes(tarred({name.replace("horse2zebra", "x"): b"x" for name in HORSES}))
     program.main(["horse2zebra", "--archive", str(tmp_path / "got.tar.gz"), "--to", str(tmp_path / "h")])
     assert (tmp_path / "h/testA/1.jpg").is_file()
@@ -367,7 +367,7 @@ def test_an_archive_at_hand_is_unpacked_and_kept(tmp_path):
 
 
 @pytest.mark.parametrize("holding", ["thesis.tex", "trainA/1.jpg"])
-def test_a_folder_that_holds_something_else_is_not_touched(holding, tmp_path):
+def test_a_folder_with_other_files_is_not_changed(holding, tmp_path):
     path = tmp_path / "h" / holding
     path.parent.mkdir(parents=True)
     path.write_text("precious")
@@ -383,7 +383,7 @@ def test_a_dry_run_does_nothing(tmp_path, capsys):
     assert os.listdir(tmp_path) == []
 
 
-def test_weights_come_with_what_a_test_needs_to_know(tmp_path, capsys):
+def test_weights_are_stored_with_the_options_for_a_test(tmp_path, capsys):
     made = io.BytesIO()
     torch.save({"w": torch.zeros(1)}, made)
     found = program.find("horse2zebra", "cyclegan", weights=True)
@@ -394,7 +394,7 @@ def test_weights_come_with_what_a_test_needs_to_know(tmp_path, capsys):
     assert json.loads((run / "train_opt.json").read_text())["options"]["netG"] == "resnet_9blocks"
 
 
-def test_released_weights_are_tested_with_no_flag_about_their_network(tmp_path):
+def test_released_weights_are_tested_without_network_flags(tmp_path):
     """Saved in the format of their time, and named by the data set and the run alone."""
     net = networks.define_G(3, 3, 64, "resnet_9blocks", norm="instance")
     torch.save(net.state_dict(), tmp_path / "got.pth", _use_new_zipfile_serialization=False)
@@ -419,7 +419,7 @@ def test_a_web_page_instead_of_weights_leaves_no_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize("found", WEIGHTS, ids=lambda entry: f"{entry.of[0]}-{entry.name}")
-def test_released_weights_name_their_network_in_our_words(found):
+def test_options_of_released_weights_are_existing_flags(found):
     from options import checks
 
     for name, value in found.options.items():
@@ -441,13 +441,13 @@ def test_released_weights_name_their_network_in_our_words(found):
         (["horse2zebras", "--weights"], "no such weights"),
     ],
 )
-def test_bad_input_is_one_line(words, said):
+def test_bad_input_gives_one_line(words, said):
     with pytest.raises(InputError, match=said) as caught:
         program.main(words)
     assert "\n" not in str(caught.value)
 
 
-def test_the_list_shows_everything(capsys):
+def test_the_list_shows_all_entries(capsys):
     program.main(["--list"])
     said = capsys.readouterr().out
     assert all(entry.name in said for entry in (*SETS, *WEIGHTS))

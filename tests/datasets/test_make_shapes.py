@@ -32,7 +32,7 @@ def run(*words):
 
 
 @pytest.mark.parametrize("kind", make_shapes.KINDS)
-def test_equal_seeds_give_equal_bytes_and_others_do_not(kind, tmp_path):
+def test_equal_seeds_give_equal_bytes_and_different_seeds_do_not(kind, tmp_path):
     for name, seed in (("one", 5), ("two", 5), ("other", 6)):
         make(tmp_path / name, kind, seed=seed, **SMALL)
     one, two, other = (files_of(tmp_path / name) for name in ("one", "two", "other"))
@@ -42,7 +42,7 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not(kind, tmp_path):
     assert sum(one[name] == other[name] for name in images) == 0
 
 
-def test_pixels_are_those_of_every_other_machine():
+def test_pixels_have_the_stored_checksums():
     scene = random_scene(np.random.default_rng((0, 0, 0)))
     everything = b"".join(
         draw(scene, look, 64).tobytes() for look in (WARM, COOL, Look("Red_Fill", "framed", 1.4, True))
@@ -53,14 +53,14 @@ def test_pixels_are_those_of_every_other_machine():
 PIXELS = "7ccddfc530297fbab204580e79f64448b61839a575d12affd9d9a7024ce0072d"
 
 
-def test_more_images_leave_the_first_ones_as_they_are(tmp_path):
+def test_more_images_do_not_change_the_first_ones(tmp_path):
     make(tmp_path / "few", **SMALL)
     make(tmp_path / "many", size=16, train=5, test=4)
     few, many = files_of(tmp_path / "few"), files_of(tmp_path / "many")
     assert all(many[name] == content for name, content in few.items() if name.endswith(".png"))
 
 
-def test_making_draws_from_no_global_generator(tmp_path):
+def test_no_global_random_generator_is_used(tmp_path):
     before = np.random.get_state()[1].tolist()
     make(tmp_path / "d", "attributes", **SMALL)
     assert np.random.get_state()[1].tolist() == before
@@ -110,7 +110,7 @@ def test_warm_shapes_become_cool_and_keep_their_order_of_lightness():
         assert lightness == sorted(lightness)
 
 
-def test_paired_images_are_the_two_sides_of_the_unpaired_ones(tmp_path):
+def test_paired_images_show_the_scenes_of_the_unpaired_ones(tmp_path):
     make(tmp_path / "pairs", "paired", **SMALL)
     make(tmp_path / "singles", **SMALL)
     assert {path.name for path in (tmp_path / "pairs").iterdir()} == {"train", "test", "dataset.json"}
@@ -131,7 +131,7 @@ def read_celeba(folder):
     return {row[0]: {name for name, value in zip(names, row[1:]) if value == "1"} for row in rows}
 
 
-def test_attribute_file_is_celebas(tmp_path):
+def test_the_attribute_file_has_the_format_of_CelebA(tmp_path):
     make(tmp_path / "d", "attributes", size=16, train=40, test=8)
     rows = read_celeba(tmp_path / "d")
     assert sorted(rows) == sorted(path.name for path in (tmp_path / "d/images").iterdir())
@@ -143,7 +143,7 @@ def test_attribute_file_is_celebas(tmp_path):
     assert parts.keys() == rows.keys()
 
 
-def test_truth_of_attributes_is_the_scene_drawn_anew(tmp_path):
+def test_true_images_of_attributes_are_the_scene_in_another_look(tmp_path):
     make(tmp_path / "d", "attributes", seed=4, **SMALL)
     for index, (file, present) in enumerate(read_celeba(tmp_path / "d").items()):
         scene, recorded = labelled_scene(4, index)
@@ -165,7 +165,7 @@ def test_flipping_keeps_one_colour():
 
 
 @pytest.mark.parametrize("index", range(30))
-def test_shapes_keep_clear_of_each_other_even_when_large(index):
+def test_shapes_do_not_touch_even_when_large(index):
     scene, _ = labelled_scene(0, index)
     assert len(scene.shapes) >= 3
     for number, one in enumerate(scene.shapes):
@@ -176,7 +176,7 @@ def test_shapes_keep_clear_of_each_other_even_when_large(index):
             assert distance > (one.radius + other.radius) * look_of({"Large", "Red_Fill"}).growth
 
 
-def test_folders_hold_a_domain_each_and_share_their_test_scenes(tmp_path):
+def test_each_folder_is_a_domain_and_test_scenes_are_shared(tmp_path):
     make(tmp_path / "d", "folders", size=64, train=2, test=2)
     assert {p.name for p in (tmp_path / "d/train").iterdir()} == {"plain", "striped", "framed"}
     assert paper_in_common(tmp_path, "test/plain", "test/striped", 1) > 0.3
@@ -192,14 +192,14 @@ def test_a_scene_can_be_drawn_at_any_size():
     assert difference.mean() < 1
 
 
-def test_again_with_the_same_arguments_does_nothing(tmp_path):
+def test_a_second_call_with_the_same_arguments_does_nothing(tmp_path):
     make(tmp_path / "d", **SMALL)
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "d").rglob("*")}
     assert make(tmp_path / "d", **SMALL) == 0
     assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "d").rglob("*")}
 
 
-def test_other_arguments_are_refused_unless_told_to_overwrite(tmp_path):
+def test_other_arguments_are_refused_without_overwrite(tmp_path):
     make(tmp_path / "d", **SMALL)
     with pytest.raises(InputError, match=r"another dataset \(seed 0\); --overwrite"):
         make(tmp_path / "d", seed=1, **SMALL)
@@ -218,7 +218,7 @@ def test_a_missing_image_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_files_of_others_are_never_touched(tmp_path, overwrite):
+def test_other_files_are_never_changed(tmp_path, overwrite):
     (tmp_path / "d").mkdir()
     (tmp_path / "d/thesis.tex").write_text("precious")
     with pytest.raises(InputError, match="holds other files"):
@@ -226,7 +226,7 @@ def test_files_of_others_are_never_touched(tmp_path, overwrite):
     assert files_of(tmp_path) == {"d/thesis.tex": b"precious"}
 
 
-def test_overwriting_spares_what_was_put_beside_the_images(tmp_path):
+def test_overwrite_is_refused_if_the_folder_has_other_files(tmp_path):
     make(tmp_path / "d", **SMALL)
     (tmp_path / "d/notes").mkdir()
     with pytest.raises(InputError, match="notes in it would be lost"):
@@ -234,7 +234,7 @@ def test_overwriting_spares_what_was_put_beside_the_images(tmp_path):
     assert (tmp_path / "d/notes").is_dir()
 
 
-def test_an_empty_folder_and_a_missing_parent_are_fine(tmp_path):
+def test_an_empty_folder_and_a_missing_parent_are_accepted(tmp_path):
     (tmp_path / "empty").mkdir()
     assert make(tmp_path / "empty", **SMALL) == 10
     assert make(tmp_path / "a/b/c", **SMALL) == 10
@@ -249,7 +249,7 @@ def test_a_link_to_a_folder_is_followed(tmp_path):
     assert (tmp_path / "real/dataset.json").is_file()
 
 
-def test_a_stop_half_way_leaves_nothing(tmp_path, monkeypatch):
+def test_an_interrupted_run_leaves_no_files(tmp_path, monkeypatch):
     def stopping(size, train, test, seed):
         yield "trainA/1.png", np.zeros((4, 4, 3), np.uint8)
         raise KeyboardInterrupt
@@ -260,7 +260,7 @@ def test_a_stop_half_way_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_old_data_set_survives_a_failed_rename(tmp_path, monkeypatch):
+def test_the_old_dataset_is_kept_after_a_failed_rename(tmp_path, monkeypatch):
     make(tmp_path / "d", **SMALL)
     before, rename = files_of(tmp_path / "d"), Path.rename
 
@@ -275,7 +275,7 @@ def test_the_old_data_set_survives_a_failed_rename(tmp_path, monkeypatch):
     assert files_of(tmp_path) == {f"d/{name}": content for name, content in before.items()}
 
 
-def test_the_program_writes_and_says_so(tmp_path):
+def test_the_program_prints_what_it_wrote(tmp_path):
     words = ("--to", tmp_path / "d", "--size", 16, "--train", 2, "--test", 1)
     first, second = run(*words), run(*words)
     assert (first.returncode, second.returncode) == (0, 0)
@@ -301,7 +301,7 @@ def test_help_lists_the_kinds():
         (["--sizes", "32"], "--size"),
     ],
 )
-def test_a_bad_value_is_one_line(words, said, tmp_path, capsys):
+def test_a_bad_value_gives_one_line(words, said, tmp_path, capsys):
     words = ["--to", str(tmp_path / "d"), *words] if words else []
     with pytest.raises(InputError) as caught:
         make_shapes.main(words)

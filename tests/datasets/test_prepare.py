@@ -70,14 +70,14 @@ def colours(path):
 # --- combine_A_and_B ---
 
 
-def test_same_names_become_one_image(sides, capsys):
+def test_images_of_the_same_name_are_joined(sides, capsys):
     assert combine(sides) == [f"{phase}/{i}.png" for phase in ("test", "train") for i in (1, 2, 3)]
     assert Image.open(sides / "AB/train/1.png").size == (24, 8)
     assert colours(sides / "AB/train/1.png") == (RED, BLUE)
     assert "joined 6 of 6 pairs" in capsys.readouterr().out
 
 
-def test_several_processes_do_the_same(sides):
+def test_several_processes_give_the_same_result(sides):
     one = combine(sides)
     folders = ["--fold_A", str(sides / "A"), "--fold_B", str(sides / "B"), "--fold_AB", str(sides / "two")]
     combine_A_and_B.main([*folders, "--processes", "2"])
@@ -93,7 +93,7 @@ def test_images_without_a_partner_are_listed(sides, capsys):
     assert "1 images of B have no partner in A:\n  test/9.png" in said
 
 
-def test_differing_sizes_are_listed_or_scaled(sides, capsys):
+def test_images_of_different_sizes_are_listed_or_scaled(sides, capsys):
     paint(sides / "B/train/2.png", size=(6, 4))
     assert "train/2.png" not in combine(sides)
     assert "train/2.png: A is 12 x 8, B is 6 x 4" in capsys.readouterr().out
@@ -107,7 +107,7 @@ def test_unreadable_images_are_listed(sides, capsys):
     assert "2.png: not an image" in capsys.readouterr().out
 
 
-def test_other_endings_pair_without_loss(sides):
+def test_files_with_different_extensions_are_joined_losslessly(sides):
     (sides / "B/train/1.png").unlink()
     paint(sides / "B/train/1.bmp", BLUE)
     assert "train/1.png" in combine(sides)
@@ -118,7 +118,7 @@ def test_other_endings_pair_without_loss(sides):
 
 
 @pytest.mark.parametrize("ending", ["jpg", "JPEG", "tif", "webp", "ppm", "bmp"])
-def test_any_kind_of_image(tmp_path, ending):
+def test_images_of_any_type_are_joined(tmp_path, ending):
     for side, colour in (("A", RED), ("B", BLUE)):
         paint(tmp_path / side / f"1.{ending}", colour)
     assert combine(tmp_path) == [f"1.{ending}"]
@@ -126,11 +126,11 @@ def test_any_kind_of_image(tmp_path, ending):
     assert abs(found - [RED, BLUE]).max() <= 3
 
 
-def test_the_first_so_many_of_each_folder(sides):
+def test_num_imgs_limits_the_pairs_of_each_folder(sides):
     assert combine(sides, "--num_imgs", "2") == ["test/1.png", "test/2.png", "train/1.png", "train/2.png"]
 
 
-def test_names_with_A_and_B_in_one_folder(tmp_path):
+def test_use_AB_joins_1_A_and_1_B_of_one_folder(tmp_path):
     for side, colour in (("A", RED), ("B", BLUE)):
         paint(tmp_path / "A/train" / f"1_{side}.png", colour)
     words = ["--fold_A", tmp_path / "A", "--fold_B", tmp_path / "A", "--fold_AB", tmp_path / "AB", "--use_AB"]
@@ -139,7 +139,7 @@ def test_names_with_A_and_B_in_one_folder(tmp_path):
     assert colours(tmp_path / "AB/train/1.png") == (RED, BLUE)
 
 
-def test_two_of_A_never_become_one_file(sides):
+def test_two_images_with_the_same_target_are_refused(sides):
     paint(sides / "A/train/1.jpg")
     with pytest.raises(InputError, match="would both become"):
         combine(sides)
@@ -153,7 +153,7 @@ def test_the_result_may_not_overwrite_the_sources(sides):
         )
 
 
-def test_nothing_in_common_is_an_error(tmp_path):
+def test_folders_without_common_names_are_an_error(tmp_path):
     paint(tmp_path / "A/1.png")
     paint(tmp_path / "B/2.png")
     with pytest.raises(InputError, match="no image of A has its name in B"):
@@ -168,7 +168,7 @@ def align(root, *words):
     return [name for name in files_of(root) if name.split("/")[0] in ("train", "val", "test")]
 
 
-def test_equal_names_pair_by_name(tmp_path, capsys):
+def test_images_are_paired_by_name_if_all_names_match(tmp_path, capsys):
     for side, colour in (("A", RED), ("B", BLUE)):
         for name in ("b", "a"):
             paint(tmp_path / f"train{side}" / f"{name}.jpg", colour)
@@ -176,7 +176,7 @@ def test_equal_names_pair_by_name(tmp_path, capsys):
     assert "train: 2 pairs by name" in capsys.readouterr().out
 
 
-def test_other_names_pair_by_order_and_it_is_said(tmp_path, capsys):
+def test_otherwise_images_are_paired_by_order_and_the_rule_is_printed(tmp_path, capsys):
     for phase in ("train", "test"):
         for name in ("x", "y"):
             paint(tmp_path / f"{phase}A" / f"{name}_photo.png", RED)
@@ -196,7 +196,7 @@ def test_other_names_pair_by_order_and_it_is_said(tmp_path, capsys):
         ([], ["--pair_by", "chance"], "--pair_by"),
     ],
 )
-def test_what_can_not_be_paired(tmp_path, more_A, words, said):
+def test_folders_that_can_not_be_paired_are_refused(tmp_path, more_A, words, said):
     for name in ("1.png", *more_A):
         paint(tmp_path / "trainA" / name)
     paint(tmp_path / "trainB/2.png")
@@ -205,7 +205,7 @@ def test_what_can_not_be_paired(tmp_path, more_A, words, said):
     assert not (tmp_path / "train").exists()
 
 
-def test_an_existing_result_is_not_touched(tmp_path):
+def test_an_existing_result_is_not_changed(tmp_path):
     for name in ("trainA/1.png", "trainB/1.png", "train/precious.png"):
         paint(tmp_path / name)
     with pytest.raises(InputError, match="exists already"):
@@ -213,7 +213,7 @@ def test_an_existing_result_is_not_touched(tmp_path):
     assert files_of(tmp_path / "train") == ["precious.png"]
 
 
-def test_a_folder_without_sides_is_said(tmp_path):
+def test_a_folder_without_trainA_and_trainB_is_refused(tmp_path):
     with pytest.raises(InputError, match="none of trainA"):
         align(tmp_path)
 
@@ -237,7 +237,7 @@ def cityscapes(root, *words):
     return files_of(root / "out")
 
 
-def test_cityscapes_for_both_programs(cities):
+def test_cityscapes_is_written_in_both_layouts(cities):
     expected = []
     for split, count in (("test", 2), ("train", 3)):
         for side, mark in (("", ""), ("A", "_A"), ("B", "_B")):
@@ -255,7 +255,7 @@ def test_a_missing_photo_is_listed(cities, capsys):
     assert "1 photos of train are missing" in capsys.readouterr().out
 
 
-def test_the_wrong_cityscapes_folder_is_one_line(cities):
+def test_the_wrong_cityscapes_folder_gives_one_line(cities):
     with pytest.raises(InputError, match="give the folders that hold train and val"):
         cityscapes(cities / "fine")
 
@@ -264,7 +264,7 @@ def test_the_wrong_cityscapes_folder_is_one_line(cities):
 
 
 @pytest.mark.parametrize("count", [1, 3, 10, 97])
-def test_parts_are_as_large_as_asked_and_stay_so(count):
+def test_parts_have_the_given_fractions_and_are_repeatable(count):
     names = [f"{number}.png" for number in range(count)]
     parts = divide(names, (0.8, 0.1, 0.1), seed=1)
     assert parts == divide(names[::-1], (0.8, 0.1, 0.1), seed=1)
@@ -298,7 +298,7 @@ def many(tmp_path):
     return tmp_path
 
 
-def test_sides_are_divided_into_the_folders_of_unaligned_data(many):
+def test_both_domains_are_divided_into_the_folders_of_unaligned_data(many):
     found = split(many, "--A", many / "A", "--B", many / "B")
     folders = [name.split("/")[0] for name in found]
     assert {name: folders.count(name) for name in folders} == {
@@ -316,13 +316,13 @@ def test_pairs_stay_together(many, capsys):
     assert "3.jpg" in capsys.readouterr().out
 
 
-def test_one_folder_and_links(many):
+def test_one_folder_is_divided_by_hard_links(many):
     found = split(many, "--images", many / "A", "--how", "link")
     assert [name.split("/")[0] for name in found] == ["test"] + ["train"] * 8 + ["val"]
     assert os.path.samefile(many / "out" / found[0], many / "A" / found[0].split("/")[1])
 
 
-def test_each_domain_has_its_share_of_each_part(many):
+def test_each_domain_is_divided_by_the_fractions(many):
     found = split(many, "--domains", many, "--train", 0.8, "--val", 0, "--test", 0.2)
     assert sum(name.startswith("test/A/") for name in found) == 2
     assert sum(name.startswith("train/B/") for name in found) == 8
@@ -340,7 +340,7 @@ def test_each_domain_has_its_share_of_each_part(many):
         (["--domains", "A"], "is not in a sub-folder"),
     ],
 )
-def test_bad_input_of_splitting_is_one_line(many, monkeypatch, words, said):
+def test_bad_input_of_split_dataset_gives_one_line(many, monkeypatch, words, said):
     monkeypatch.chdir(many)
     with pytest.raises(InputError, match=said) as caught:
         split(many, *words)
@@ -348,7 +348,7 @@ def test_bad_input_of_splitting_is_one_line(many, monkeypatch, words, said):
     assert not (many / "out").exists()
 
 
-def test_a_filled_folder_is_not_touched(many):
+def test_a_folder_with_files_is_not_changed(many):
     paint(many / "out/mine.png")
     with pytest.raises(InputError, match="exists already"):
         split(many, "--images", many / "A")
@@ -378,7 +378,7 @@ def test_celeba_is_checked_and_divided(faces, capsys):
     assert "20 images with 6 attributes: train 16, val 2, test 2" in capsys.readouterr().out
 
 
-def test_the_partition_of_the_authors_is_kept(faces):
+def test_the_authors_partition_is_used(faces):
     out = celeba(faces, "--partition", faces / "raw/list_eval_partition.txt")
     assert (out / "list_eval_partition.txt").read_text() == (faces / "raw/list_eval_partition.txt").read_text()
 
@@ -396,7 +396,7 @@ def test_missing_broken_and_strange_images_are_listed(faces, capsys):
     assert (out / "list_attr_celeba.txt").read_text().splitlines()[0] == "18"
 
 
-def test_a_table_with_a_header_becomes_the_same(faces):
+def test_a_csv_file_gives_the_same_attributes(faces):
     _, names, *rows = (faces / "raw/list_attr_celeba.txt").read_text().splitlines()
     lines = [",".join(["image_id", *names.split()]), *(",".join(row.replace("-1", "0").split()) for row in rows)]
     (faces / "raw/table.csv").write_text("\n".join(lines))
@@ -417,7 +417,7 @@ def test_a_table_with_a_header_becomes_the_same(faces):
         ("1\nMale\nother.jpg 1\n", "none of them has a row"),
     ],
 )
-def test_a_bad_attribute_file_is_one_line(faces, text, said):
+def test_a_bad_attribute_file_gives_one_line(faces, text, said):
     (faces / "raw/bad.txt").write_text(text)
     with pytest.raises(InputError, match=said) as caught:
         celeba(faces, attributes="bad.txt")
@@ -429,7 +429,7 @@ def test_a_bad_attribute_file_is_one_line(faces, text, said):
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.__name__.split(".")[-1])
-def test_help_shows_and_bad_words_exit_with_2(tool, tmp_path, capsys):
+def test_help_works_and_bad_arguments_exit_with_2(tool, tmp_path, capsys):
     with pytest.raises(SystemExit) as left:
         tool.main(["-h"])
     assert not left.value.code

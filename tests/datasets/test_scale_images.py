@@ -43,7 +43,7 @@ def items(root, mode):
 
 
 @pytest.mark.parametrize("mode, folders", [("unaligned", ["trainA", "trainB"]), ("aligned", ["train"])])
-def test_the_same_pixels_reach_the_model(tmp_path, mode, folders):
+def test_the_model_receives_the_same_pixels(tmp_path, mode, folders):
     for seed, folder in enumerate(folders):
         photos(tmp_path / "photos" / folder, 4, seed)
         words = ["--images", tmp_path / "photos" / folder, "--to", tmp_path / "scaled" / folder, "--load_size", 40]
@@ -54,7 +54,7 @@ def test_the_same_pixels_reach_the_model(tmp_path, mode, folders):
         assert all(torch.equal(plain[side], scaled[side]) for side in "AB")
 
 
-def test_what_cannot_be_read_is_listed_and_the_rest_is_made(tmp_path, capsys):
+def test_unreadable_images_are_listed_and_the_others_are_scaled(tmp_path, capsys):
     photos(tmp_path / "in", 2)
     (tmp_path / "in" / "bad.jpg").write_text("hello")
     scale_images.main(["--images", str(tmp_path / "in"), "--to", str(tmp_path / "out"), "--load_size", "40"])
@@ -74,7 +74,7 @@ def test_wrong_folders_and_clashes_are_refused(tmp_path):
         scale_images.main(["--images", str(tmp_path / "in"), "--to", str(tmp_path / "out")])
 
 
-def test_one_pixel_cannot_hold_two_images(tmp_path):
+def test_an_image_of_one_column_is_not_a_pair(tmp_path):
     photos(tmp_path / "in", 1, width=1)
     with pytest.raises(InputError, match="none of the 1 images"):
         scale_images.main(["--images", str(tmp_path / "in"), "--to", str(tmp_path / "out"), "--side_by_side"])

@@ -148,7 +148,7 @@ def start(machines, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
-def test_two_machines_train_one_run_and_go_on_when_a_process_dies(victim, start):
+def test_two_machines_train_one_run_and_resume_when_a_process_dies(victim, start):
     words = ["--n_epochs", "6", "--n_epochs_decay", "0", "--save_latest_freq", "10"]
     straight = start("straight", *words)
     assert straight.wait() == [0, 0], straight.text()[-3000:]
@@ -195,7 +195,7 @@ def meet(store, monkeypatch, size=3):
         return [each.result() for each in (first, *(threads.submit(one, rank) for rank in range(1, size)))]
 
 
-def test_processes_meet_in_a_store_that_others_have_used(monkeypatch):
+def test_processes_connect_through_a_store_with_older_keys(monkeypatch):
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     store.set("question/1", "asked by one that is dead")
     for number in (1, 2, 3):

@@ -76,7 +76,7 @@ def assert_moved(wanted, words, batch_size):
 
 
 @pytest.mark.parametrize("name", EQUAL)
-def test_two_by_one_is_one_by_two(name, found):
+def test_two_processes_with_one_image_equal_one_process_with_two(name, found):
     with same_draws_for_every_image():
         model = build(EQUAL[name], 2)
         steps(model, slice(None), 2)
@@ -85,7 +85,7 @@ def test_two_by_one_is_one_by_two(name, found):
 
 
 @pytest.mark.parametrize("name", IN_PARTS)
-def test_two_processes_with_two_parts_are_one_with_four_images(name, found):
+def test_two_processes_with_two_micro_batches_equal_one_process_with_four_images(name, found):
     with same_draws_for_every_image():
         model = build(EQUAL[name], 4)
         steps(model, slice(None), 4)
@@ -93,14 +93,14 @@ def test_two_processes_with_two_parts_are_one_with_four_images(name, found):
 
 
 @pytest.mark.parametrize("name", ["cycle_gan", "dclgan", "stargan"])
-def test_images_count_alike_where_processes_have_different_numbers_of_them(name, found):
+def test_images_have_equal_weight_if_processes_have_different_numbers_of_them(name, found):
     with same_draws_for_every_image():
         model = build(EQUAL[name], 3)
         steps(model, slice(None), 3)
     assert_same_weights(found[f"short step/{name}"], parameters(model))
 
 
-def test_a_layer_that_does_not_learn_is_passed_over(found):
+def test_a_layer_without_gradients_is_skipped(found):
     model = frozen(build(EQUAL["template"], 2))
     start = next(model.netG.parameters()).clone()
     steps(model, slice(None), 2)
@@ -112,7 +112,7 @@ def test_steps_with_closures_are_refused(found):
     assert found["closure"].startswith("LBFGS.step(closure): ")
 
 
-def test_a_process_without_images_of_its_own_changes_nothing(found):
+def test_a_process_without_images_does_not_change_the_result(found):
     model = build(EQUAL["template"], 1)
     steps(model, slice(None), 1)
     assert_same_weights(found["one image/template"], parameters(model))
@@ -127,18 +127,18 @@ def test_weights_are_equal_bit_for_bit_after_fifty_steps(name, found):
 
 
 @pytest.mark.parametrize("style", ["k_style", "u_style", "c_style", "cut_style"])
-def test_plug_ins_that_make_their_steps_by_themselves_stay_alike(style, found, folder):
+def test_plug_ins_with_their_own_optimizer_step_have_equal_weights_on_all_ranks(style, found, folder):
     assert found[f"plug-in/{style}"]
     assert "(epoch: 2, iters: 6," in (folder / "runs" / style / "loss_log.txt").read_text()
 
 
-def test_a_signal_to_one_stops_all_in_the_same_step(found):
+def test_a_signal_to_one_process_stops_all_after_the_same_step(found):
     (codes, asked), (other_codes, other_asked) = found["stopped"]
     assert codes == other_codes == [0, 143]
     assert asked == other_asked == 4
 
 
-def test_stopped_and_continued_by_as_many_is_the_run_that_never_stopped(folder):
+def test_a_run_resumed_by_as_many_processes_equals_the_uninterrupted_run(folder):
     straight, continued = (folder / "runs" / name for name in ("straight", "continued"))
     assert_same(*(checkpoint.read_state(run / "latest_state.pth") for run in (straight, continued)))
     assert records(straight) == records(continued)
@@ -147,7 +147,7 @@ def test_stopped_and_continued_by_as_many_is_the_run_that_never_stopped(folder):
     assert len(stopped["processes"]) == 2
 
 
-def test_an_evaluation_by_two_has_the_numbers_of_one(folder, tmp_path):
+def test_an_evaluation_by_two_processes_has_the_numbers_of_one(folder, tmp_path):
     lines = [(folder / "runs" / name / "metrics.jsonl").read_text() for name in ("straight", "continued")]
     assert lines[0] == lines[1]
     found = [json.loads(line) for line in lines[0].splitlines()]
@@ -168,7 +168,7 @@ def records(run):
     return [(line["epoch"], line["iters"], line["images"], line["losses"]) for line in lines]
 
 
-def test_an_epoch_has_every_image_once_and_there_is_one_log(folder):
+def test_an_epoch_reads_every_image_once_and_writes_one_log(folder):
     points = records(folder / "runs/straight")
     assert [(epoch, iters, images) for epoch, iters, images, _ in points] == [
         *((1, 2, 2), (1, 4, 4), (1, 6, 6)),  # seven images: four steps, the last with one
@@ -180,7 +180,7 @@ def test_an_epoch_has_every_image_once_and_there_is_one_log(folder):
     assert output.count("saving the model at the end of epoch 3, iters 21") == 2  # straight and continued
 
 
-def test_one_process_goes_on_at_the_next_epoch(folder, tmp_path, capsys):
+def test_one_process_resumes_a_run_of_two_at_the_next_epoch(folder, tmp_path, capsys):
     subprocess.run(["cp", "-r", folder / "runs/straight", tmp_path / "straight"], check=True)
     where = ["--dataroot", str(folder / "photos"), "--checkpoints_dir", str(tmp_path), "--name", "straight"]
     train_program.main([*where, "--continue_train", "--n_epochs_decay", "2", "--device", "cpu"])
@@ -192,7 +192,7 @@ def test_one_process_goes_on_at_the_next_epoch(folder, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_four_go_on_where_two_stopped_inside_an_epoch(folder, tmp_path):
+def test_four_processes_resume_a_run_of_two_inside_an_epoch(folder, tmp_path):
     subprocess.run(["cp", "-r", folder / "runs/stopped", tmp_path / "run"], check=True)
     where = ["--dataroot", str(folder / "photos"), "--checkpoints_dir", str(tmp_path), "--name", "run"]
     done = run(4, *where, "--continue_train", "--device", "cpu")
@@ -207,7 +207,7 @@ def run(processes, *words, launcher=(), **more):
     return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300, **more)
 
 
-def test_what_is_wrong_is_said_once(tmp_path):
+def test_an_error_is_printed_once(tmp_path):
     done = run(2, "--dataroot", str(tmp_path), "--checkpoints_dir", str(tmp_path), "--name", "x", *TINY)
     said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(said) == 1 and str(tmp_path) in said[0]
@@ -236,7 +236,7 @@ def wait_for(condition, process, seconds=120):
 
 
 @pytest.mark.parametrize("restarts", [0, 1])
-def test_a_killed_process_ends_the_job_or_it_starts_again_from_the_last_checkpoint(restarts, tmp_path):
+def test_a_killed_process_ends_the_job_or_restarts_it_from_the_last_checkpoint(restarts, tmp_path):
     data, runs = photos(tmp_path / "photos", 16), tmp_path / "runs"
     words = ["--dataroot", str(data), "--checkpoints_dir", str(runs), "--name", "run", *TINY, "--overwrite"]
     words += ["--n_epochs", "6", "--n_epochs_decay", "0", "--save_latest_freq", "10"]
@@ -290,7 +290,7 @@ def test_a_launched_program_ends_with_its_code_whatever_its_objects_do_at_the_en
     assert left.value.code == 3
 
 
-def test_our_own_launcher_returns_what_the_processes_return(tmp_path):
+def test_gpu_ids_with_several_values_returns_the_exit_code_of_the_processes(tmp_path):
     program = tmp_path / "program.py"
     program.write_text("import os, sys; sys.exit(int(sys.argv[1]) if os.environ['RANK'] == '1' else 0)")
     assert distributed.launch(2, [sys.executable, str(program), "0"]) == 0

@@ -36,7 +36,7 @@ def page_id(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_links_lead_somewhere(page):
+def test_links_have_existing_targets(page):
     for link in (each for pair in links(page) for each in pair if each):
         if re.match(r"(https?|mailto):", link):
             continue
@@ -84,7 +84,7 @@ def check_command(words):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_every_command_is_one_of_ours_with_flags_that_exist(page, tmp_path, monkeypatch):
+def test_every_command_exists_with_its_flags(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # no runs and no data here: what is typed must hold by itself
     for command in commands(page):
         if command.words[0] not in OF_OTHERS and not needs_its_run(command):
@@ -135,7 +135,7 @@ def known_flags():
     return {word for each in known for word in ([each] if isinstance(each, str) else each)}
 
 
-def test_flags_in_the_text_exist():
+def test_flags_named_in_the_text_exist():
     known = known_flags()
     for page in PAGES:
         for code in inline_code(page):
@@ -143,19 +143,19 @@ def test_flags_in_the_text_exist():
                 assert flag in known, f"{page.name}: `{code}`"
 
 
-def test_files_in_the_text_exist():
+def test_files_named_in_the_text_exist():
     for page in PAGES:
         for code in inline_code(page):
             if re.fullmatch(r"(models|data|options|util|scripts|docs|tests|datasets)/[\w/]+\.(py|sh|md|txt)", code):
                 assert (ROOT / code).is_file() or "mine" in code, f"{page.name}: `{code}`"
 
 
-def test_the_options_page_is_what_the_parsers_say():
+def test_the_options_page_matches_the_parsers():
     written = make_options_doc.PAGE.read_text(encoding="utf-8")
     assert written == make_options_doc.document(), "run python scripts/make_options_doc.py"
 
 
-def test_the_papers_behind_the_models_are_cited_and_the_licence_is_there():
+def test_the_papers_of_the_models_are_cited_and_there_is_a_licence():
     cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     for name in models.BUILT_IN:
         assert name in ("test", "template") or re.search(rf"# --model [\w, ]*\b{name}\b", cited), name
@@ -163,6 +163,6 @@ def test_the_papers_behind_the_models_are_cited_and_the_licence_is_there():
     assert "BSD 2-Clause License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
 
 
-def test_a_parser_without_a_command_line_is_the_same_twice():
+def test_two_parsers_without_a_command_line_are_equal():
     assert make_options_doc.document() == make_options_doc.document()
     assert OptionParser([]).names() == set()

@@ -95,7 +95,7 @@ def test_the_page_has_the_commands_of_four_programs():
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[1][:90] for row in ROWS])
-def test_our_column_is_accepted(row):
+def test_commands_of_the_column_here_are_accepted(row):
     _, there, here, _ = row
     ours = commands(there if here == "the same" else here)
     assert here != "the same" or "--model" in there or "test.py" in there or not program_of(ours[0])[0], there
@@ -110,7 +110,7 @@ def test_our_column_is_accepted(row):
 @pytest.mark.parametrize(
     "row", [row for row in ROWS if row[2] != "the same"], ids=[row[1][:90] for row in ROWS if row[2] != "the same"]
 )
-def test_the_original_column_is_accepted_with_the_same_values_or_refused_with_our_words(row):
+def test_commands_of_the_column_there_give_the_same_options_or_are_refused_with_the_new_flag(row):
     program, there, here, difference = row
     words = shlex.split(there.strip("`"))
     if words[1] == "main.py":  # Python reports that there is no such file; the flags are in the table or exist here
@@ -135,7 +135,7 @@ def test_the_original_column_is_accepted_with_the_same_values_or_refused_with_ou
 
 
 @pytest.mark.parametrize("mode", ["CUT", "FastCUT"])
-def test_a_mode_of_cut_with_its_model_has_the_values_of_our_model(mode):
+def test_CUT_mode_of_the_original_has_the_values_of_the_model(mode):
     """The commands that the page shows for --CUT_mode train with the same options."""
     shared = ["train.py", "--dataroot", "d", "--name", "x", "--seed", "1"]
     theirs = parsed([*shared, "--model", "cut", "--CUT_mode", mode])
@@ -143,13 +143,13 @@ def test_a_mode_of_cut_with_its_model_has_the_values_of_our_model(mode):
     assert {**theirs, "model": None} == {**ours, "model": None}
 
 
-def test_the_table_of_flags_is_that_of_the_program():
+def test_the_table_of_flags_matches_the_program():
     written = PAGE.read_text(encoding="utf-8")
     assert written == make_options_doc.old_commands(), "run python scripts/make_options_doc.py"
     assert old_flags.table() in written
 
 
-def test_the_defaults_of_ours_are_those_of_the_parsers():
+def test_the_defaults_in_the_table_match_the_parsers():
     rows = re.findall(r"^\| `--(\w+)`(?: \(([\w, ]+)\))? \| .+? \| (.+?) \|$",
                       SECTIONS["Flags with another default"], re.MULTILINE)  # fmt: skip
     assert len(rows) > 15

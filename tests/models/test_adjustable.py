@@ -94,7 +94,7 @@ def test_no_layer_leaves_the_layout(name):
 @pytest.mark.parametrize("images", [1, 2])
 @pytest.mark.parametrize("affine", [False, True])
 @pytest.mark.parametrize("laid_out", [False, True])
-def test_norm_has_right_gradients_twice(images, affine, laid_out):
+def test_first_and_second_derivatives_of_the_norm_are_correct(images, affine, laid_out):
     norm = make_norm(functools.partial(nn.InstanceNorm2d, affine=affine), 2).double()
     use_channels_last(norm)
     x = noise(images, 2, 3, 3).to(memory_format=LAYOUT).requires_grad_()
@@ -119,7 +119,7 @@ def test_paddings_are_the_same_and_so_are_their_gradients(padding):
     assert torch.autograd.gradcheck(padding, laid_out) and torch.autograd.gradgradcheck(padding, laid_out)
 
 
-def test_running_statistics_of_a_norm_move_and_serve_as_ever():
+def test_running_statistics_are_updated_and_used_as_in_torch():
     norm = nn.InstanceNorm2d(3, affine=True, track_running_stats=True).double()
     other = use_channels_last(copy.deepcopy(norm))
     x = noise(2, 3, 4, 4) + 2
@@ -143,7 +143,7 @@ def test_a_copy_uses_its_own_weights():
 
 
 @pytest.mark.parametrize("plain", [nn.InstanceNorm2d(2, affine=True), nn.ReflectionPad2d(1), nn.ReplicationPad2d(1)])
-def test_a_plain_layer_becomes_ours_with_its_weights_and_hooks(plain):
+def test_make_adjustable_keeps_weights_and_hooks(plain):
     x, calls = noise(1, 2, 4, 4).float(), []
     plain.register_forward_hook(lambda *_: calls.append(1))
     expected, parameters = plain(x), list(plain.parameters())
@@ -153,7 +153,7 @@ def test_a_plain_layer_becomes_ours_with_its_weights_and_hooks(plain):
     assert torch.equal(layer(x), expected) and calls == [1, 1]
 
 
-def test_layers_with_a_forward_of_their_own_stay():
+def test_subclasses_with_their_own_forward_are_not_changed():
     class Shifted(nn.ReflectionPad2d):
         def forward(self, x):
             return super().forward(x) + 1
@@ -181,7 +181,7 @@ def test_padding_by_slices_is_reflection_padding():
 
 
 @pytest.mark.parametrize("images", [1, 2])
-def test_an_in_place_relu_after_the_norm_is_no_operation_on_a_view(images):
+def test_the_output_of_the_norm_is_no_view(images):
     """Values and gradients are bit for bit those of torch's layer, without autograd's copies for views."""
     torch.manual_seed(0)
     x, weight = torch.randn(images, 3, 8, 8), torch.randn(images, 3, 8, 8)

@@ -106,14 +106,14 @@ def test_joint_passes_change_no_gradient(words, joint, single, tmp_path):
             torch.testing.assert_close(getattr(thrifty, "net" + name).state_dict()[key], value, msg=key)
 
 
-def test_images_of_two_sizes_go_one_after_the_other(tmp_path):
+def test_batches_of_two_sizes_are_not_joined(tmp_path):
     model = build(tmp_path, f"{SMALL} --model cycle_gan --preprocess none")
     _, calls = step(model, size_A=(32, 40), size_B=(36, 32))
     assert calls == {"G_A": [1] * 3, "G_B": [1] * 3, "D_A": [1] * 3, "D_B": [1] * 3}
     assert model.idt_A.shape == model.real_B.shape and model.idt_B.shape == model.real_A.shape
 
 
-def test_a_subclass_with_a_forward_of_its_own_gets_its_identities(tmp_path):
+def test_a_subclass_with_its_own_forward_computes_identity_images_in_backward_G(tmp_path):
     model = build(tmp_path, f"{SMALL} --model cycle_gan")
 
     def forward():
@@ -146,7 +146,7 @@ def test_which_layers_keep_samples_independent(layer, expected):
     assert is_per_sample(nn.Conv2d(3, 2, 1), layer) is expected
 
 
-def test_results_of_a_joint_pass_are_split_as_deep_as_they_are():
+def test_nested_results_of_a_joint_pass_are_split():
     a, b = torch.zeros(2, 3), torch.ones(2, 3)
     calls = []
 

@@ -21,13 +21,13 @@ def steps(made, count, state=None):
     return parameter.detach(), optimizer.state_dict()
 
 
-def test_numbers_are_those_of_the_usual_form():
+def test_fused_adam_gives_the_numbers_of_the_default_implementation():
     ours, usual = steps(adam, 50)[0], steps(torch.optim.Adam, 50)[0]
     torch.testing.assert_close(ours, usual, rtol=0, atol=1e-3 * SETTINGS["lr"])
 
 
 @pytest.mark.parametrize(("before", "after"), [(adam, torch.optim.Adam), (torch.optim.Adam, adam)])
-def test_a_state_of_one_form_is_taken_by_the_other(before, after):
+def test_states_of_fused_and_default_adam_are_interchangeable(before, after):
     _, state = steps(before, 3)
     ours, kept = steps(after, 2, state)
     usual, _ = steps(torch.optim.Adam, 2, steps(torch.optim.Adam, 3)[1])

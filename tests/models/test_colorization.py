@@ -10,7 +10,7 @@ from util.errors import InputError
 color = pytest.importorskip("skimage.color")
 
 
-def test_lab_becomes_rgb():
+def test_lab_is_converted_to_rgb():
     from models.colorization_model import lab_to_rgb
 
     rgb = np.random.default_rng(0).random((5, 7, 3))

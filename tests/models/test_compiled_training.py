@@ -49,7 +49,7 @@ def is_compiled(net):
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 )
-def test_a_model_trains_as_without(name, precision):
+def test_compiled_training_gives_the_weights_of_uncompiled_training(name, precision):
     plain, none = losses(name, "--precision", precision)
     found, nets = losses(name, "--precision", precision, "--compile", "default")
     for here, there in zip(found, plain):  # but for rounding: some layers leave their way of their own to the compiler

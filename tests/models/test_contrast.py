@@ -86,7 +86,7 @@ def test_economies_change_no_gradient(words, flipped, less, more, tmp_path):
     assert any(float(g.abs().max()) > 1e-6 for key, g in theirs.items() if key.startswith("F")) or "sample" in words
 
 
-def test_batch_norm_statistics_move_as_without_economies(tmp_path):
+def test_batch_norm_statistics_are_those_without_economies(tmp_path):
     runs = [build(tmp_path, "--model", "cut", "--normG", "batch", "--economies", word) for word in ("yes", "no")]
     states = []
     for model in runs:
@@ -115,7 +115,7 @@ def test_images_of_two_sizes_are_translated_one_after_the_other(tmp_path):
         assert model.fake_B.shape[2:] == (32, 40)
 
 
-def test_defaults_are_those_of_their_homes(tmp_path):
+def test_defaults_are_those_of_the_original_programs(tmp_path):
     cut, fast, dcl, sim = (options(tmp_path, "--model", name) for name in NAMES)
     for opt in (cut, fast, dcl, sim):
         assert (opt.init_type, opt.no_dropout, opt.no_antialias, opt.no_antialias_up) == ("xavier", True, False, False)
@@ -160,7 +160,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("words", "says"), REFUSED)
-def test_what_can_not_work_is_refused_in_one_line(words, says, tmp_path):
+def test_impossible_settings_are_refused_with_one_line(words, says, tmp_path):
     with pytest.raises(InputError, match=says) as caught:
         create_model(options(tmp_path, *SMALL, *words.split()))
     assert "\n" not in str(caught.value)
@@ -197,7 +197,7 @@ WORKS = [
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("words", WORKS)
-def test_flags_that_crashed_train_now(name, words, tmp_path):
+def test_flags_that_crash_the_original_programs_train(name, words, tmp_path):
     if name == "simdcl" and "--netF " in words:
         pytest.skip("refused in one line, which another test sees")
     assert train(build(tmp_path, "--model", name, *words.split()))
@@ -218,7 +218,7 @@ def test_a_projector_of_one_channel_stays_finite(name, tmp_path):
     assert all(math.isfinite(value) for value in losses.values())
 
 
-def test_optimizers_exist_where_there_is_something_to_learn(tmp_path):
+def test_projectors_have_an_optimizer_if_a_loss_trains_them(tmp_path):
     def optimizers(*words):
         made = build(tmp_path, *words).optimizers[2:]
         return [(o.param_groups[0]["lr"], o.param_groups[0]["betas"]) for o in made]
@@ -272,7 +272,7 @@ def test_weights_are_saved_under_the_released_names_and_loaded_again(name, tmp_p
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_test_runs_only_what_it_shows(name, tmp_path):
+def test_a_test_runs_only_passes_whose_results_it_shows(name, tmp_path):
     trained = build(tmp_path, "--model", name)
     train(trained, 1)
     trained.save_networks("latest")
@@ -298,7 +298,7 @@ def test_a_test_runs_only_what_it_shows(name, tmp_path):
 
 
 @pytest.mark.parametrize("made", [{}, {"norm": "batch"}, {"norm": "none"}, {"use_dropout": True}], ids=str)
-def test_a_look_at_widths_leaves_the_generator_as_it_was(made):
+def test_feature_widths_does_not_change_the_generator(made):
     from models.contrast import feature_widths
 
     net = networks.define_G(3, 3, 2, "resnet_4blocks", **{"norm": "instance", "no_antialias": False, **made})

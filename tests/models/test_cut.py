@@ -22,7 +22,7 @@ def test_identity_term_is_off_in_fastcut(tmp_path):
     assert "NCE_Y" not in model.loss_names and "idt_B" not in model.visual_names
 
 
-def test_without_a_weight_there_is_no_pass_through_the_discriminator(tmp_path):
+def test_with_lambda_GAN_0_the_discriminator_is_not_run(tmp_path):
     model = build(tmp_path, "--model", "cut", "--lambda_GAN", "0")
     feed(model)
     model.forward()
@@ -31,7 +31,7 @@ def test_without_a_weight_there_is_no_pass_through_the_discriminator(tmp_path):
     assert model.loss_G_GAN == 0 and model.netG.model[1].weight.grad.any()
 
 
-def test_coin_falls_both_ways_and_mirrors_the_translation_alone(tmp_path):
+def test_flip_equivariance_mirrors_some_steps_and_only_the_translation(tmp_path):
     model = build(tmp_path, "--model", "fastcut")
     torch.manual_seed(0)
     assert {model.draw_flip() for _ in range(20)} == {True, False}

@@ -35,7 +35,7 @@ def test_the_generators_loss_is_the_sum_of_the_equations(tmp_path, identity, eco
     assert float(loss) == pytest.approx(sum(expected.values()))
 
 
-def test_each_discriminator_judges_the_domain_that_its_generator_makes(tmp_path):
+def test_each_discriminator_gets_the_output_domain_of_its_generator(tmp_path):
     model = made(tmp_path)
     model.run_forward()
     for D, real, fake, verb in (

@@ -8,7 +8,7 @@ import models
 from models import create_model
 
 
-def test_dcl_is_dclgan_and_said_so_once(tmp_path, capsys):
+def test_dcl_is_an_alias_of_dclgan_and_printed_once(tmp_path, capsys):
     models.own_name.cache_clear()
     opt = options(tmp_path, "--model", "dcl")
     assert opt.model == "dclgan" and type(create_model(opt)).__name__ == "DCLGANModel"
@@ -16,7 +16,7 @@ def test_dcl_is_dclgan_and_said_so_once(tmp_path, capsys):
     assert options(tmp_path, "--model", "dcl", "--DCL_mode", "DCL").model == "dclgan"
 
 
-def test_channels_may_differ_where_no_loss_minds(tmp_path):
+def test_channels_may_differ_without_the_identity_loss(tmp_path):
     model = build(tmp_path, "--model", "dclgan", "--output_nc", "1", "--nce_idt", "no")
     generator = torch.Generator().manual_seed(0)
     A, B = torch.rand(1, 3, 32, 32, generator=generator), torch.rand(1, 1, 32, 32, generator=generator)

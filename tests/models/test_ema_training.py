@@ -41,7 +41,7 @@ def test_the_exported_average_is_that_of_the_formula(tmp_path):
     assert all(torch.equal(trained[key], value) for key, value in model.netG_B.state_dict().items())
 
 
-def test_an_update_that_is_left_out_is_not_averaged(tmp_path):
+def test_a_skipped_update_is_not_averaged(tmp_path):
     model = model_of(tmp_path, "--on_nan", "skip")
     model.set_input(batch(1))
     model.optimize_parameters()
@@ -68,7 +68,7 @@ def test_a_resumed_run_has_the_same_averages(unpaired, tmp_path):  # noqa: F811
     assert state["updates"] == 8  # 4 images in each of two epochs
 
 
-def test_a_test_takes_the_averages_unless_told_otherwise(unpaired, tmp_path):  # noqa: F811
+def test_a_test_uses_the_averages_unless_use_ema_is_no(unpaired, tmp_path):  # noqa: F811
     run = train(unpaired, tmp_path, *CYCLE_GAN, "--ema", "0.9")
 
     def pictures(*words):
@@ -83,7 +83,7 @@ def test_a_test_takes_the_averages_unless_told_otherwise(unpaired, tmp_path):  #
     assert weights(run, "G_A_ema").keys() == weights(run, "G_A").keys()
 
 
-def test_what_cannot_be_averaged_or_tested_is_said(unpaired, tmp_path):  # noqa: F811
+def test_use_ema_without_averages_and_a_decay_above_1_are_refused(unpaired, tmp_path):  # noqa: F811
     train(unpaired, tmp_path, *CYCLE_GAN)
     with pytest.raises(InputError, match="trained without --ema"):
         translate(unpaired, tmp_path, "--use_ema")

@@ -1,4 +1,4 @@
-"""models/fit_out.py: the effect of each flag on the networks of built-in models and plug-ins, and the order of steps."""
+"""models/fit_out.py: the effect of each flag on networks of built-in models and plug-ins, and the order of steps."""
 
 import argparse
 
@@ -37,7 +37,7 @@ def options(**flags):
     return argparse.Namespace(**flags)
 
 
-def test_without_flags_a_network_is_only_moved():
+def test_without_flags_a_network_is_only_moved_to_the_device():
     net = plain_network()
     classes = [type(module) for module in net.modules()]
     fit_out.before_loading({"G": net}, options(), CPU)
@@ -47,7 +47,7 @@ def test_without_flags_a_network_is_only_moved():
     assert "forward" not in vars(net)
 
 
-def test_the_layout_is_made_on_the_device():
+def test_channels_last_is_applied_on_the_device():
     net = plain_network()
     fit_out.before_loading({"G": net}, options(channels_last=True), CPU)
     assert net.moved == (CPU, torch.channels_last)
@@ -55,7 +55,7 @@ def test_the_layout_is_made_on_the_device():
 
 
 @pytest.mark.parametrize(("device", "exact"), [(CPU, False), (CUDA, True)])
-def test_paddings_are_made_deterministic_where_they_are_not(device, exact):
+def test_paddings_are_made_deterministic_on_cuda_only(device, exact):
     net = plain_network()
     fit_out.before_loading({"G": net}, options(deterministic=True), device)
     assert getattr(net[0], "deterministic", False) == exact

@@ -56,12 +56,12 @@ def check_band(name, steps):
 
 
 @pytest.mark.slow
-def test_pix2pix_learns_in_bfloat16_as_in_float32():
+def test_losses_of_pix2pix_in_bfloat16_follow_those_in_float32():
     check_band("pix2pix", 200)
 
 
 @pytest.mark.slow
-def test_cycle_gan_learns_in_bfloat16_as_in_float32():
+def test_losses_of_cycle_gan_in_bfloat16_follow_those_in_float32():
     check_band("cycle_gan", 200)
 
 
@@ -71,7 +71,7 @@ def test_pix2pix_begins_in_bfloat16_as_in_float32():
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_trains(name, precision):
+def test_every_model_trains_in_half_precision(name, precision):
     """The first losses are those of float32 within 5 percent; weights stay float32 and finite."""
     first = []
     for word in ("fp32", precision):

@@ -43,7 +43,7 @@ def test_filters_and_paddings_that_do_not_exist_are_refused():
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 5), (2, 9)])
-def test_downsample_is_two_means(size):
+def test_downsample_averages_neighbouring_pixels(size):
     x = noise(2, 3, *size)
     twice = F.avg_pool2d(F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), 2, 1), 2, 2)
     down = networks.Downsample(3).double()
@@ -61,7 +61,7 @@ def test_upsample_is_bilinear(size):
 
 
 @pytest.mark.parametrize("filt_size", range(1, 8))
-def test_resampling_has_the_right_size_with_any_filter(filt_size):
+def test_resampling_gives_the_documented_size_with_any_filter(filt_size):
     x = noise(1, 2, 9, 12)
     kernel = (4 * networks.get_filter(filt_size)).double().repeat(2, 1, 1, 1)
     grown = F.conv_transpose2d(
@@ -76,7 +76,7 @@ def test_resampling_has_the_right_size_with_any_filter(filt_size):
 # --- norms -----------------------------------------------------------------------------------------------------------
 
 
-def test_biases_stand_only_before_instance_norm():
+def test_only_convolutions_before_instance_norm_have_biases():
     biased = {word: needs_bias(networks.get_norm_layer(word)) for word in ("instance", "batch", "syncbatch", "none")}
     assert biased == {"instance": True, "batch": False, "syncbatch": False, "none": False}
     assert needs_bias(nn.InstanceNorm2d) and needs_bias(functools.partial(nn.InstanceNorm2d, affine=True))
@@ -85,7 +85,7 @@ def test_biases_stand_only_before_instance_norm():
     assert INSTANCE.func is nn.InstanceNorm2d and isinstance(INSTANCE, functools.partial)
 
 
-def test_safe_norm_keeps_class_keys_and_values():
+def test_make_norm_keeps_class_keys_and_values():
     norm = make_norm(INSTANCE, 3)
     x = torch.randn(2, 3, 5, 5)
     assert type(norm) is adjustable.InstanceNorm2d and norm.state_dict() == {}
@@ -93,7 +93,7 @@ def test_safe_norm_keeps_class_keys_and_values():
     assert torch.equal(norm(x), nn.InstanceNorm2d(3)(x))
 
 
-def test_sync_batch_norm_on_the_cpu(tmp_path):
+def test_sync_batch_norm_works_on_the_cpu(tmp_path):
     x = torch.randn(2, 3, 5, 5)
     norm = networks.get_norm_layer("syncbatch")(3)
     torch.testing.assert_close(norm(x), nn.BatchNorm2d(3)(x))  # alone there is nothing to synchronise
@@ -116,7 +116,7 @@ def channels_last_gradient(f):
 
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("norm", ["instance", "batch"])
-def test_gradients_of_a_resnet_block_are_right_in_any_layout(batch, norm):
+def test_gradients_of_a_resnet_block_are_correct_in_any_layout(batch, norm):
     torch.manual_seed(0)
     block = networks.ResnetBlock(2, "reflect", networks.get_norm_layer(norm), False, True).double()
     x = noise(batch, 2, 4, 3).requires_grad_()
@@ -128,7 +128,7 @@ def test_gradients_of_a_resnet_block_are_right_in_any_layout(batch, norm):
 
 @pytest.mark.parametrize("affine", [False, True])
 @pytest.mark.parametrize("slope", [1.0, 0.2])
-def test_norm_and_an_in_place_activation_have_right_gradients_twice(affine, slope):
+def test_second_derivatives_through_norm_and_in_place_activation_are_correct(affine, slope):
     norm = make_norm(functools.partial(nn.InstanceNorm2d, affine=affine), 2).double()
     activation = nn.Identity() if slope == 1 else nn.LeakyReLU(slope, inplace=True)
     f = channels_last_gradient(lambda x: activation(norm(x)))
@@ -138,7 +138,7 @@ def test_norm_and_an_in_place_activation_have_right_gradients_twice(affine, slop
 
 
 @pytest.mark.parametrize("no_antialias", [False, True])
-def test_patches_of_every_feature_give_right_gradients(no_antialias):
+def test_gradients_of_patches_of_every_feature_are_correct(no_antialias):
     torch.manual_seed(0)
     more = {"no_antialias": no_antialias, "no_antialias_up": no_antialias}
     net = networks.define_G(3, 3, 2, "resnet_4blocks", "instance", init_gain=0.5, **more).double()

@@ -55,7 +55,7 @@ def test_modes_are_those_of_the_flag():
 
 @pytest.mark.parametrize("mode", tables.GAN_MODES)
 @pytest.mark.parametrize("dtype", [torch.double, torch.bfloat16])
-def test_loss_keeps_the_precision_of_the_prediction(mode, dtype):
+def test_the_loss_has_the_dtype_of_the_prediction(mode, dtype):
     prediction = torch.randn(2, 1, 3, 3).to(dtype)
     assert networks.GANLoss(mode)(prediction, True).dtype == dtype
 
@@ -70,7 +70,7 @@ def test_labels_are_buffers_and_can_be_smoothed():
     assert float(criterion(prediction, False)) == pytest.approx(0.16)
 
 
-def test_hinge_leaves_a_convinced_generator_alone():
+def test_hinge_has_no_gradient_for_a_generator_with_logits_above_1():
     prediction = torch.tensor([[2.0, 0.5]], requires_grad=True)
     networks.GANLoss("hinge")(prediction, True).backward()
     assert prediction.grad.tolist() == [[0.0, -0.5]]
@@ -99,7 +99,7 @@ def penalty_of(discriminator, real, fake, **more):
     return networks.cal_gradient_penalty(discriminator, real, fake, torch.device("cpu"), **more)
 
 
-def test_no_penalty_without_a_weight():
+def test_the_penalty_is_0_without_a_weight():
     assert penalty_of(None, None, None, lambda_gp=0.0) == (0.0, None)
 
 
@@ -114,7 +114,7 @@ class Flat(nn.Module):
         return self.scale * x
 
 
-def test_a_flat_discriminator_gets_a_finite_gradient():
+def test_the_gradient_of_a_constant_discriminator_is_finite():
     discriminator = Flat()
     penalty, _ = penalty_of(discriminator, torch.ones(2, 3, 4, 4), torch.zeros(2, 3, 4, 4))
     penalty.backward()
@@ -123,7 +123,7 @@ def test_a_flat_discriminator_gets_a_finite_gradient():
 
 
 @pytest.mark.parametrize("type", ["real", "fake", "mixed"])
-def test_penalty_leaves_its_inputs_alone(type):
+def test_the_penalty_does_not_change_its_inputs(type):
     real, maker = torch.ones(2, 3, 8, 8), torch.tensor(0.5, requires_grad=True)
     penalty, gradients = penalty_of(make_discriminator(), real, maker * real, type=type)
     penalty.backward()
@@ -131,7 +131,7 @@ def test_penalty_leaves_its_inputs_alone(type):
     assert not real.requires_grad and maker.grad is None
 
 
-def test_penalty_through_instance_norm_at_batch_one_is_right():
+def test_the_penalty_through_instance_norm_is_correct_at_batch_size_1():
     torch.manual_seed(0)
     discriminator = networks.define_D(1, 2, "n_layers", 1, "instance", init_gain=0.5).double()
     weight = discriminator.model[0].weight
@@ -146,7 +146,7 @@ def test_penalty_through_instance_norm_at_batch_one_is_right():
     assert torch.autograd.gradcheck(penalty, weight.detach().requires_grad_())
 
 
-def test_mixing_takes_equal_shapes_and_a_known_type():
+def test_mixing_refuses_different_shapes_and_unknown_types():
     real = torch.ones(1, 3, 8, 8)
     with pytest.raises(ValueError, match=r"\(1, 3, 8, 8\) and generated ones \(1, 3, 8, 9\)"):
         penalty_of(make_discriminator(), real, torch.ones(1, 3, 8, 9))

@@ -32,7 +32,7 @@ def test_values_and_gradients_are_those_of_a_convolution(images, settings, kerne
     assert torch.autograd.gradcheck(ours, y) and torch.autograd.gradgradcheck(ours, y)
 
 
-def test_what_needs_no_gradient_gets_none():
+def test_tensors_without_requires_grad_get_no_gradient():
     conv = NarrowConv2d(4, 2, 3).requires_grad_(False)
     x = torch.randn(1, 4, 6, 5, requires_grad=True)
     conv(x).sum().backward()
@@ -55,6 +55,6 @@ def test_half_precision_and_other_layouts_work():
     torch.testing.assert_close(torch.autograd.grad(laid_out(y).sin().sum(), [y, laid_out.weight]), expected)
 
 
-def test_generators_end_in_it():
+def test_the_last_convolution_of_generators_is_a_NarrowConv2d():
     assert isinstance(networks.define_G(3, 3, 2, "resnet_4blocks").model[-2], NarrowConv2d)
     assert isinstance(networks.StarGANGenerator(4, 5, 1).main[-2], NarrowConv2d)

@@ -55,7 +55,7 @@ def small_G(netG="resnet_4blocks", norm="instance", **more):
 # --- words ---------------------------------------------------------------------------------------------------------
 
 
-def test_every_word_of_the_tables_builds():
+def test_every_value_in_the_tables_can_be_built():
     for word in tables.GENERATORS:
         assert isinstance(networks.define_G(1, 2, 2, word), nn.Module)
     for word in tables.DISCRIMINATORS:
@@ -85,12 +85,12 @@ def test_a_row_in_the_table_is_enough_for_a_new_value(monkeypatch):
         (lambda: networks.ResnetGenerator(3, 3, 4, padding_type="mirror"), "padding 'mirror': .*reflect"),
     ],
 )
-def test_unknown_words_are_refused_with_the_known_ones(call, says):
+def test_the_error_for_an_unknown_value_lists_the_known_values(call, says):
     with pytest.raises(ValueError, match=says):
         call()
 
 
-def test_table_of_contents_is_sorted_complete_and_defines_no_class():
+def test_all_is_sorted_and_complete_and_networks_defines_no_class():
     assert networks.__all__ == sorted(networks.__all__)
     assert all(hasattr(networks, name) for name in networks.__all__)
     classes = [c for c in vars(networks).values() if inspect.isclass(c)]
@@ -104,7 +104,7 @@ def has_blur(net):
     return any(key.endswith("filt") for key in net.state_dict())
 
 
-def test_ninth_argument_is_told_apart_by_type(monkeypatch):
+def test_the_ninth_argument_is_no_antialias_or_gpu_ids_by_its_type(monkeypatch):
     placed = []
     monkeypatch.setattr(networks, "_place", lambda net, gpu_ids, opt=None: placed.append(gpu_ids) or net)
     G = (3, 3, 2, "resnet_4blocks", "instance", False, "normal", 0.02)
@@ -134,7 +134,7 @@ def test_network_goes_to_the_device_of_opt():
     ("init_type", "std"),
     [("normal", 0.1), ("xavier", 0.1 * (2 / (64 * 9 + 32 * 9)) ** 0.5), ("kaiming", (2 / (64 * 9)) ** 0.5)],
 )
-def test_weights_are_drawn_with_the_named_spread(init_type, std):
+def test_weights_have_the_standard_deviation_of_init_type(init_type, std):
     torch.manual_seed(0)
     conv = networks.init_net(nn.Conv2d(64, 32, 3), init_type, 0.1)
     assert float(conv.weight.detach().std()) == pytest.approx(std, rel=0.03)
@@ -157,7 +157,7 @@ def test_only_batch_norm_scales_are_drawn():
     assert torch.equal(norms[1].weight, torch.ones(9)) and torch.equal(norms[2].weight, torch.ones(9))
 
 
-def test_init_can_be_left_out_and_is_repeatable(capsys):
+def test_initialisation_can_be_skipped_and_is_repeatable(capsys):
     plain = nn.Conv2d(2, 2, 1)
     before = plain.weight.clone()
     assert torch.equal(networks.init_net(plain, initialize_weights=False).weight, before)
@@ -170,7 +170,7 @@ def test_init_can_be_left_out_and_is_repeatable(capsys):
 # --- generators ------------------------------------------------------------------------------------------------------
 
 
-def test_features_ride_along_with_the_image():
+def test_features_are_returned_with_the_image():
     net = small_G(no_antialias=False, no_antialias_up=False)
     image = torch.randn(1, 3, 16, 16)
     wanted = [0, 4, 8, 12]
@@ -182,7 +182,7 @@ def test_features_ride_along_with_the_image():
     assert all(torch.equal(a, b) for a, b in zip(along, alone))
 
 
-def test_minus_one_is_the_last_layer_and_the_list_stays_the_callers():
+def test_minus_one_is_the_last_layer_and_the_callers_list_is_not_changed():
     net, wanted = small_G(), [4, -1]
     image = torch.randn(1, 3, 16, 16)
     output, features = net(image, wanted)
@@ -217,7 +217,7 @@ def test_every_generator_takes_images_of_any_size(word, size):
         assert net(torch.randn(1, 3, *size)).shape == (1, 3, *size)
 
 
-def test_an_unfit_size_is_mirrored_at_the_edge_and_cropped():
+def test_an_unfit_size_is_padded_by_reflection_and_cropped():
     net, image = small_G(), torch.randn(1, 3, 27, 33)
     mirrored = torch.cat((image, image[..., -4:-1].flip(3)), dim=3)
     mirrored = torch.cat((mirrored, mirrored[..., -2:-1, :]), dim=2)
@@ -229,13 +229,13 @@ def test_an_unfit_size_is_mirrored_at_the_edge_and_cropped():
         assert torch.equal(features[1], net(mirrored, [0, 4])[1][1])
 
 
-def test_gradients_reach_the_whole_of_an_image_of_an_unfit_size():
+def test_gradients_reach_every_pixel_of_an_image_of_an_unfit_size():
     image = torch.randn(1, 3, 27, 33, requires_grad=True)
     small_G("unet_128", "batch")(image).square().sum().backward()
     assert (image.grad != 0).all()
 
 
-def test_dropout_sits_where_the_checkpoints_expect_it():
+def test_dropout_has_the_position_that_checkpoints_imply():
     keys = list(networks.ResnetGenerator(3, 3, 4, networks.get_norm_layer("batch"), True, 1).state_dict())
     assert "model.10.conv_block.6.weight" in keys and "model.10.conv_block.5.weight" not in keys
     for word, count in (("unet_128", 2), ("unet_256", 3)):
@@ -266,7 +266,7 @@ def test_networks_copy_and_pickle(norm):
 
 
 @pytest.mark.parametrize(("n_layers", "side"), [(1, 126), (2, 62), (3, 30), (4, 14), (5, 6)])
-def test_blurred_discriminator_has_as_many_patches(n_layers, side):
+def test_a_blurred_discriminator_has_the_same_number_of_patches(n_layers, side):
     for no_antialias in (True, False):
         net = networks.define_D(3, 1, "n_layers", n_layers, "instance", no_antialias=no_antialias)
         with torch.no_grad():

@@ -56,24 +56,24 @@ def flags_of(name):
 
 
 @pytest.mark.parametrize("name", models.BUILT_IN)
-def test_the_flags_are_those_of_the_class(name):
+def test_the_setter_of_a_model_is_the_method_of_its_class(name):
     assert models.get_option_setter(name) is models.find_model_using_name(name).modify_commandline_options
 
 
-def test_every_built_in_page_but_the_template_takes_its_flags_from_the_table():
+def test_all_built_in_models_except_the_template_take_their_flags_from_models_flags():
     for name in models.BUILT_IN:
         assert takes_flags_from_table("models", name, "model") == (name != "template") == (name in flags.BY_NAME)
     assert not takes_flags_from_table("models", "no_such", "model")
 
 
-def test_a_page_put_before_ours_is_asked_itself(in_front):
+def test_a_users_file_before_the_built_in_one_declares_its_own_flags(in_front):
     in_front("pix2pix_model", PAGE.format(body=ITS_OWN))
     assert flags_of("pix2pix") == {"my_own"}
     assert flags_of("colorization") == {"my_own"}  # derived from it, as its class is
     assert "lambda_A" in flags_of("cycle_gan")
 
 
-def test_a_page_put_before_ours_without_flags_has_none(in_front):
+def test_a_users_file_before_the_built_in_one_without_flags_has_none(in_front):
     in_front("pix2pix_model", PAGE.format(body=""))
     assert models.get_option_setter("pix2pix") is BaseModel.modify_commandline_options
 
@@ -82,39 +82,39 @@ OURS = Path(flags.__file__).parent / "pix2pix_model.py"
 LINE = "    modify_commandline_options = staticmethod(flags.pix2pix)\n"
 
 
-def test_a_copy_of_our_page_takes_its_flags_from_the_table(in_front):
+def test_a_copy_of_a_built_in_file_takes_its_flags_from_models_flags(in_front):
     in_front("pix2pix_model", OURS.read_text())
     assert models.get_option_setter("pix2pix") is flags.pix2pix
 
 
-def test_our_page_edited_to_define_its_flags_is_asked_itself(in_front):
+def test_a_built_in_file_edited_to_define_flags_declares_them_itself(in_front):
     source = OURS.read_text()
     assert LINE in source
     in_front("pix2pix_model", source.replace(LINE, ITS_OWN))
     assert flags_of("pix2pix") == {"my_own"}
 
 
-def test_our_page_edited_to_extend_its_flags_is_asked_itself(in_front):
+def test_a_built_in_file_edited_to_extend_flags_declares_them_itself(in_front):
     in_front("pix2pix_model", OURS.read_text().replace(LINE, EXTENDED))
     assert {"my_own", "lambda_L1"} <= flags_of("pix2pix")
 
 
-def test_the_last_class_of_the_name_decides(in_front):
+def test_the_last_class_of_the_name_declares_the_flags(in_front):
     again = "class pix2pixMODEL(Pix2PixModel):" + ITS_OWN
     in_front("pix2pix_model", OURS.read_text() + "\n\n" + again)
     assert flags_of("pix2pix") == {"my_own"}
 
 
-def test_a_page_that_only_mentions_the_line_is_asked_itself(in_front):
+def test_a_file_that_mentions_the_line_in_a_docstring_declares_its_own_flags(in_front):
     in_front("pix2pix_model", PAGE.format(body=f'"""{LINE}"""' + ITS_OWN))
     assert flags_of("pix2pix") == {"my_own"}
 
 
-def test_the_fault_of_a_page_put_before_ours_shows_as_itself(in_front):
+def test_a_syntax_error_in_a_users_file_is_raised(in_front):
     in_front("pix2pix_model", "class Pix2PixModel(:")
     with pytest.raises(SyntaxError):
         models.get_option_setter("pix2pix")
 
 
-def test_an_alias_has_the_flags_of_what_it_stands_for():
+def test_an_alias_has_the_flags_of_its_model():
     assert models.get_option_setter("dcl") is models.get_option_setter("dclgan")

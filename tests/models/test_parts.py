@@ -10,7 +10,7 @@ from util.numerics import seeding
 
 
 @pytest.mark.parametrize("name", IN_PARTS)
-def test_parts_of_one_image_are_one_batch(name):
+def test_accumulate_gives_the_weights_of_one_batch(name):
     with same_draws_for_every_image():
         whole, parts = build(EQUAL[name], 3), build([*EQUAL[name], "--accumulate", "3"], 1)
         start = parameters(whole)
@@ -26,7 +26,7 @@ def test_parts_of_one_image_are_one_batch(name):
         assert losses[key] == pytest.approx(value, abs=1e-5), key
 
 
-def test_a_short_last_part_counts_by_its_images():
+def test_a_short_last_micro_batch_is_weighted_by_its_images():
     words = EQUAL["cycle_gan"]
     whole, parts = build(words, 3), build([*words, "--accumulate", "2"], 2)
     for model in (whole, parts):
@@ -36,7 +36,7 @@ def test_a_short_last_part_counts_by_its_images():
 
 
 @pytest.mark.parametrize("name", ["pix2pix", "cycle_gan"])
-def test_one_part_at_a_time_has_a_graph(name):
+def test_networks_get_one_micro_batch_at_a_time(name):
     """The largest batch that any network sees is a part."""
     model = build([*EQUAL[name], "--accumulate", "4"], 1)
     seen = []
@@ -46,7 +46,7 @@ def test_one_part_at_a_time_has_a_graph(name):
     assert max(seen) <= 2  # two: where a page puts two batches of one image through a network at once
 
 
-def test_the_discriminator_sees_what_the_generators_made_before_their_step():
+def test_the_discriminator_gets_the_images_made_before_the_generators_update():
     model = build([*EQUAL["cycle_gan"], "--accumulate", "2"], 1)
     model.set_input(batch(1, 2, torch.float64))
     seeding.seed_step(1, 0)
@@ -60,7 +60,7 @@ def test_the_discriminator_sees_what_the_generators_made_before_their_step():
     assert not any(image.requires_grad for image in judged)
 
 
-def test_dropout_draws_anew_for_every_part_and_the_same_for_discriminator_and_generator():
+def test_dropout_differs_between_micro_batches_and_not_between_the_updates_of_D_and_G():
     words = [word for word in EQUAL["pix2pix"] if word != "--no_dropout"]
     model = build([*words, "--accumulate", "2"], 1)
     made = []
@@ -77,15 +77,15 @@ def test_dropout_draws_anew_for_every_part_and_the_same_for_discriminator_and_ge
 
 
 @pytest.mark.parametrize("name", ["dclgan", "simdcl"])
-def test_models_whose_images_see_each_other_refuse(name):
+def test_models_that_compare_samples_refuse_accumulate(name):
     with pytest.raises(InputError, match=rf"--accumulate 2: --model {name} takes its batch as a whole.*--batch_size"):
         build([*EQUAL[name], "--accumulate", "2"], 1)
 
 
-def test_negatives_from_the_whole_batch_refuse():
+def test_negatives_from_the_minibatch_refuse_accumulate():
     with pytest.raises(InputError, match="--nce_includes_all_negatives_from_minibatch"):
         build([*EQUAL["cut all negatives"], "--accumulate", "2"], 1)
 
 
-def test_plug_ins_refuse():
+def test_plug_ins_do_not_accept_accumulate_by_default():
     assert BaseModel.in_parts is False

@@ -102,7 +102,7 @@ def spelled_out(q, k, temperature):
 
 
 @pytest.mark.parametrize("temperature", [0.07, 1.0, 20.0])
-def test_the_masked_diagonal_is_a_constant_logit_at_every_temperature(temperature):
+def test_the_masked_diagonal_is_the_same_logit_at_every_temperature(temperature):
     torch.manual_seed(0)
     q, k = (nn.functional.normalize(torch.randn(12, 5, dtype=torch.double)) for _ in range(2))
     q.requires_grad_()
@@ -112,7 +112,7 @@ def test_the_masked_diagonal_is_a_constant_logit_at_every_temperature(temperatur
     torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-12)
 
 
-def test_cosine_loss_is_that_of_every_pair():
+def test_the_cosine_loss_is_that_of_a_loop_over_all_pairs():
     torch.manual_seed(0)
     q, k = torch.randn(9, 5, dtype=torch.double, requires_grad=True), torch.randn(9, 5, dtype=torch.double)
     with torch.no_grad():
@@ -127,7 +127,7 @@ def test_cosine_loss_is_that_of_every_pair():
     torch.testing.assert_close(a[:4], b[:4], rtol=1e-9, atol=1e-12)
 
 
-def test_a_short_last_batch_is_grouped_by_its_own_size():
+def test_rows_of_a_short_last_batch_are_grouped_by_its_size():
     torch.manual_seed(0)
     q, k = torch.randn(2, 6, 4)
     criterion = losses.PatchNCELoss(options(batch_size=3, nce_includes_all_negatives_from_minibatch=False))
@@ -149,7 +149,7 @@ def test_logits_are_never_computed_in_half_precision(dtype):
 
 @pytest.mark.parametrize("batch", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("made", [{}, {"no_antialias": True}, {"norm": "batch"}], ids=str)
-def test_gradients_through_encoder_and_sampler_are_right(batch, made):
+def test_gradients_through_encoder_and_sampler_are_correct(batch, made):
     # At batch 1 PyTorch's instance norm gets gradients wrong on a CPU if their memory is laid out channels last.
     torch.manual_seed(0)
     G = networks.define_G(3, 3, 1, "resnet_4blocks", **{"norm": "instance", "no_antialias": False, **made}, init_gain=1)
@@ -182,7 +182,7 @@ def test_ids_are_drawn_in_one_method_and_can_be_given_in_any_form():
     assert [i.tolist() for i in netF(features, 2)[1]] == [[0, 1], [0, 1]]
 
 
-def test_no_number_of_patches_means_all_of_them_as_a_map():
+def test_with_0_patches_all_positions_are_returned_as_a_map():
     netF = networks.PatchSampleF(use_mlp=True, nc=4, init_gain=1.0)
     feature = torch.randn(2, 3, 4, 5)
     [everywhere], ids = netF([feature], 0)
@@ -191,7 +191,7 @@ def test_no_number_of_patches_means_all_of_them_as_a_map():
     torch.testing.assert_close(everywhere.flatten(2)[1, :, places].T, some[7:])
 
 
-def test_lazy_projector_is_built_by_the_first_maps_like_the_ready_one():
+def test_a_projector_without_widths_is_built_in_its_first_pass():
     features = [torch.randn(1, 3, 4, 4), torch.randn(1, 5, 2, 2)]
     torch.manual_seed(1)
     ready = networks.define_F(3, "mlp_sample", init_type="xavier", opt=options(), widths=[3, 5])
@@ -203,7 +203,7 @@ def test_lazy_projector_is_built_by_the_first_maps_like_the_ready_one():
 
 
 @pytest.mark.parametrize("word", tables.SAMPLERS)
-def test_a_vector_of_zeros_has_a_finite_gradient(word):
+def test_the_gradient_of_a_zero_vector_is_finite(word):
     # With few outputs, the ReLU lets nothing of some patches through.
     netF = networks.define_F(3, word, init_gain=1.0, opt=options(netF_nc=1), widths=[3])
     feature = torch.zeros(1, 3, 4, 4, requires_grad=True)
@@ -218,7 +218,7 @@ def test_a_vector_of_zeros_has_a_finite_gradient(word):
 # --- the other words -------------------------------------------------------------------------------------------------
 
 
-def test_every_word_builds_and_gives_unit_vectors():
+def test_every_value_of_netF_gives_unit_vectors():
     feature = torch.randn(2, 6, 70, 70)
     shapes = {"reshape": (32, 6), "global_pool": (2, 6, 1, 1), "strided_conv": (2, 64, 32, 32)}
     for word, shape in shapes.items():
@@ -232,7 +232,7 @@ def test_every_word_builds_and_gives_unit_vectors():
         networks.define_F(3, "mlp_smaple")
 
 
-def test_strided_conv_has_a_network_per_size_and_forgets_slowly():
+def test_strided_conv_has_a_network_per_size_and_a_running_mean():
     net = networks.define_F(3, "strided_conv", init_gain=1.0)
     first = torch.randn(1, 130, 64, 64)
     assert not net(first).any()  # less its own mean, which starts there
@@ -256,7 +256,7 @@ def test_mapping_takes_batches_and_other_sizes():
     assert net(torch.zeros(3, 3, 3)).isfinite().all()
 
 
-def test_the_address_of_patchnce_for_old_models():
+def test_models_patchnce_gives_the_loss_of_CUT_or_of_DCLGAN():
     assert patchnce.PatchNCELoss2 is networks.PatchNCELoss
     given = {"nce_T": 0.07, "batch_size": 1, "nce_includes_all_negatives_from_minibatch": False}
     of_cut, of_dclgan = argparse.Namespace(**given), argparse.Namespace(**given, DCL_mode="DCL")

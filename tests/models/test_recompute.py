@@ -54,7 +54,7 @@ def results(net, x, passes=1):
 
 @pytest.mark.parametrize("passes", [1, 2])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_gradients_and_statistics_and_draws_are_the_same(name, passes):
+def test_gradients_running_statistics_and_random_numbers_are_the_same(name, passes):
     net, other, size = pair(name)
     x = torch.randn(2, 3, size, size, dtype=torch.double)
     for expected, found in zip(results(net, x, passes), results(other, x, passes), strict=True):
@@ -78,7 +78,7 @@ def kept(function):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_less_is_kept(name):
+def test_fewer_activations_are_kept(name):
     net, other, size = pair(name)
     x = torch.randn(1, 3, size, size, dtype=torch.double)
     (before, first), (after, second) = (kept(lambda net=net: run(net, x)) for net in (net, other))
@@ -97,7 +97,7 @@ def test_a_resnet_keeps_little_more_than_its_blocks_inputs():
 
 
 @pytest.mark.parametrize("encode_only", [False, True])
-def test_features_between_the_blocks_pass_gradients_as_ever(encode_only):
+def test_features_between_the_blocks_pass_the_same_gradients(encode_only):
     net, other, size = pair("blurred")
     x = torch.randn(2, 3, size, size, dtype=torch.double)
     gradients = []
@@ -109,7 +109,7 @@ def test_features_between_the_blocks_pass_gradients_as_ever(encode_only):
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-12, atol=1e-12)
 
 
-def test_a_pass_without_a_graph_is_an_ordinary_one():
+def test_layers_run_once_without_a_graph_and_twice_with_one():
     _, net, size = pair("batch norm and dropout")
     seen = []
     net.model[10].conv_block[1].register_forward_hook(lambda *_: seen.append(1))
@@ -140,7 +140,7 @@ def test_a_copy_uses_its_own_weights():
     assert net(torch.ones(1, 3, size, size, dtype=torch.double)).abs().max() > 0
 
 
-def test_layers_that_write_in_place_do_it_once():
+def test_layers_that_work_in_place_are_not_run_twice():
     x = torch.tensor([-1.0, 2.0], requires_grad=True)
     y = recomputed([nn.LeakyReLU(0.5, inplace=True), nn.Sigmoid()], x * 1)
     y.sum().backward()
@@ -149,5 +149,5 @@ def test_layers_that_write_in_place_do_it_once():
     torch.testing.assert_close(x.grad, plain.grad)
 
 
-def test_networks_without_blocks_say_so():
+def test_networks_without_blocks_are_reported():
     assert recompute_blocks(networks.define_D(3, 4, "basic")) is False

@@ -53,7 +53,7 @@ def test_policies_are_those_of_the_flag():
         make(lr_policy="poly")
 
 
-def test_cosine_goes_down_over_the_whole_run_and_stays_there():
+def test_cosine_decreases_over_the_whole_run_and_stays_at_0():
     rates = [rate for _, rate, _ in run(12, lr_policy="cosine", lr=1.0)]
     assert rates[0] == 1.0 and rates[5] == pytest.approx(0.5)
     assert rates[:11] == sorted(set(rates), reverse=True)
@@ -61,7 +61,7 @@ def test_cosine_goes_down_over_the_whole_run_and_stays_there():
 
 
 @pytest.mark.parametrize("policy", ["linear", "cosine"])
-def test_run_continued_at_a_later_epoch_goes_on_where_it_was(policy):
+def test_a_run_continued_with_epoch_count_continues_the_schedule(policy):
     whole = run(10, lr_policy=policy)
     for row, expected in zip(run(4, lr_policy=policy, epoch_count=7), whole[6:], strict=True):
         assert row == pytest.approx(expected)

@@ -29,7 +29,7 @@ def run(model, steps):
         yield model.get_current_losses()
 
 
-def test_what_is_reported_is_what_is_optimised():
+def test_reported_losses_add_up_to_the_optimised_loss():
     model = build()
     (losses,) = run(model, 1)
     assert list(losses) == ["G_GAN", "D_real", "D_fake", "G", "NCE", "NCE_Y", "D_R1", "idt"]
@@ -38,7 +38,7 @@ def test_what_is_reported_is_what_is_optimised():
     assert float(model.loss_D.detach()) == pytest.approx(total) and losses["D_R1"] > 0
 
 
-def test_lazy_r1_counts_as_often_as_it_is_left_out():
+def test_lazy_r1_is_multiplied_by_its_interval():
     every = [losses["D_R1"] for losses in run(build("--lambda_R1", "2"), 1)]
     model = build("--lambda_R1", "2", "--lazy_R1", "3")
     lazy = [losses["D_R1"] for losses in run(model, 5)]
@@ -71,7 +71,7 @@ def test_terms_that_are_switched_off_are_not_reported(words, missing):
     assert ("idt_B" in model.get_current_visuals()) == ("idt" in losses or "NCE_Y" in losses)
 
 
-def test_a_test_translates_the_whole_image_alike_each_time(tmp_path, capsys):
+def test_a_test_translates_the_whole_image_repeatably(tmp_path, capsys):
     for side, size in (("trainA", (71, 50)), ("trainB", (60, 90))):
         picture(tmp_path / "pair" / side / "image.png", *size)
     few = ("--max_dataset_size", "4", "--n_epochs", "1", "--n_epochs_decay", "0", "--display_id", "0")

@@ -30,7 +30,7 @@ def rates(name, *words):
 @pytest.mark.parametrize(
     ("name", "rest"), [("pix2pix", []), ("cycle_gan", []), ("cut", [2e-4]), ("dclgan", [1e-3]), ("sincut", [2e-3])]
 )
-def test_generators_and_discriminators_have_rates_of_their_own(name, rest):
+def test_lr_G_and_lr_D_set_separate_learning_rates(name, rest):
     lr = 2e-3 if name == "sincut" else 2e-4
     assert rates(name) == [lr, lr, *rest]
     assert rates(name, "--lr_G", "0.003") == [0.003, lr, *rest]
@@ -49,7 +49,7 @@ def test_scaling_and_schedules_follow_each_rate(capsys):
     assert "no effect" not in capsys.readouterr().out
 
 
-def test_a_rate_that_nothing_reads_is_reported(capsys):
+def test_a_learning_rate_without_effect_is_reported(capsys):
     with pytest.raises(InputError, match=r"--lr_G: --model stargan doesn't read it; it has --g_lr"):
         build("stargan", "--lr_G", "0.1")
     build("template", "--lr_G", "0.1", "--lr_D", "0.1")
@@ -66,7 +66,7 @@ def draws_of(images, seed=1):
 
 
 @pytest.mark.parametrize("kind", ALL.split(","))
-def test_a_pair_is_augmented_alike_and_each_sample_by_itself(kind):
+def test_images_of_a_pair_are_augmented_alike_and_samples_differently(kind):
     images = torch.rand(2, 3, 16, 16) - 0.5
     pair = augment.DiffAugment([kind], (3, 3)).augment(torch.cat((images, images), 1), draws_of(2))
     assert torch.equal(pair[:, :3], pair[:, 3:])
@@ -75,7 +75,7 @@ def test_a_pair_is_augmented_alike_and_each_sample_by_itself(kind):
     assert not torch.equal(same[0], same[1])
 
 
-def test_colour_leaves_label_maps_alone():
+def test_color_does_not_change_label_maps():
     images = torch.rand(2, 4, 8, 8)
     changed = augment.DiffAugment(["color"], (1, 3)).augment(images, draws_of(2))
     assert torch.equal(changed[:, :1], images[:, :1])
@@ -85,7 +85,7 @@ def test_colour_leaves_label_maps_alone():
 
 
 @pytest.mark.parametrize(("draw", "shift"), [(0.0, -2), (0.5, 0), (0.999, 2)])
-def test_translation_moves_by_an_eighth_and_fills_with_zeros(draw, shift):
+def test_translation_shifts_by_at_most_an_eighth_and_fills_with_zeros(draw, shift):
     images = torch.arange(1.0, 2 * 16 * 16 + 1).view(2, 1, 16, 16)
     moved = augment.translation(images, torch.tensor([[draw, 0.5], [0.5, draw]]))
     padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
@@ -94,21 +94,21 @@ def test_translation_moves_by_an_eighth_and_fills_with_zeros(draw, shift):
 
 
 @pytest.mark.parametrize(("draw", "rows"), [(0.0, range(0, 4)), (0.5, range(4, 12)), (0.999, range(12, 16))])
-def test_cutout_hides_half_of_each_side(draw, rows):
+def test_cutout_sets_half_of_each_side_to_zero(draw, rows):
     found = augment.cutout(torch.ones(1, 1, 16, 16), torch.tensor([[draw, 0.5]]))[0, 0]
     expected = torch.ones(16, 16)
     expected[rows.start : rows.stop, 4:12] = 0
     assert torch.equal(found, expected)
 
 
-def test_gradients_of_first_and_second_order_pass_the_augmentation():
+def test_first_and_second_derivatives_pass_the_augmentation():
     draws, change = draws_of(1), augment.DiffAugment(ALL.split(","), (3,))
     images = torch.rand(1, 3, 4, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: change.augment(x, draws), images)
     assert torch.autograd.gradgradcheck(lambda x: change.augment(x, draws).square(), images)
 
 
-def test_two_batches_draw_the_same_in_one_pass_or_two():
+def test_a_joint_pass_draws_the_same_numbers_as_two_passes():
     torch.manual_seed(3)
     one = torch.rand(6, augment.DRAWS)
     torch.manual_seed(3)
@@ -126,7 +126,7 @@ def run(model, count=2, dtype=torch.float32):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_discriminator_judges_augmented_images_only(name, monkeypatch):
+def test_every_discriminator_gets_augmented_images_only(name, monkeypatch):
     made = []
     original = augment.DiffAugment.augment
     monkeypatch.setattr(augment.DiffAugment, "augment", lambda *given: made.append(original(*given)) or made[-1])
@@ -151,7 +151,7 @@ def test_augmented_steps_are_repeatable_and_the_same_without_economies(name):
     assert not all(torch.allclose(found[key], plain[key], atol=1e-7) for key in found)
 
 
-def test_bad_words_of_diffaugment_and_models_without_a_discriminator_are_refused():
+def test_bad_values_of_diffaugment_and_models_without_a_discriminator_are_refused():
     with pytest.raises(InputError, match=r"--diffaugment colour: choose color, translation, cutout; did you mean 'col"):
         build("cut", "--diffaugment", "colour,cutout")
     with pytest.raises(InputError, match=r"--diffaugment : choose"):
@@ -175,7 +175,7 @@ def test_r1_is_the_gradient_of_the_logits_at_real_images():
     torch.testing.assert_close(net[1].weight.grad, 3 * net[1].weight.detach().sum(0).expand(3, -1))
 
 
-def test_lazy_r1_is_due_in_each_nth_step_and_resumed(monkeypatch):
+def test_lazy_r1_is_computed_in_each_nth_step_also_after_a_resume(monkeypatch):
     model, steps = build("cycle_gan", "--lambda_r1", "2", "--lazy_r1", "3"), []
     original = losses.r1_penalty
     monkeypatch.setattr(losses, "r1_penalty", lambda *given: steps.append(model._steps_begun) or original(*given))
@@ -190,7 +190,7 @@ def test_lazy_r1_is_due_in_each_nth_step_and_resumed(monkeypatch):
 
 
 @pytest.mark.parametrize("mode", ["vanilla", "lsgan"])
-def test_smoothing_changes_the_label_of_real_images_alone(mode):
+def test_smoothing_changes_the_label_of_real_images_only(mode):
     criterion, real, fake = losses.GANLoss(mode), torch.randn(2, 1, 3, 3), torch.randn(2, 1, 3, 3)
     _, plain_real, plain_fake = losses.discriminator_loss(criterion, real, fake)
     _, smooth_real, smooth_fake = losses.discriminator_loss(criterion, real, fake, 0.1)
@@ -226,7 +226,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("option", STABLE)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_step_of_each_model_with_each_option(name, option):
+def test_each_model_makes_a_step_with_each_option(name, option):
     if (name, option) in REFUSED:
         with pytest.raises(InputError, match=REFUSED[name, option]):
             build(name, *STABLE[option])
@@ -251,7 +251,7 @@ def test_options_that_do_not_fit_are_refused_or_reported(capsys):
 
 
 @pytest.mark.parametrize("more", ["--precision bf16", "--accumulate 2 --batch_size 1", "--ema 0.9"])
-def test_all_options_work_with_each_other_and_with_the_rest(more):
+def test_all_options_can_be_combined(more):
     words = [word for option in STABLE.values() for word in option]
     found = run(build("pix2pix", *words, "--lr_D", "0.001", "--diffaugment", ALL, *more.split()), 2)
     assert all(value.isfinite().all() for value in found.values())

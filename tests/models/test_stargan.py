@@ -53,13 +53,13 @@ def test_usual_targets_are_the_attributes_and_their_four_combinations():
         ("Brown_Hair+Male+Young", [0, 0, 1, 0, 1]),
     ],
 )
-def test_hair_takes_the_place_of_hair_and_the_rest_is_flipped(target, expected):
+def test_exclusive_attributes_replace_each_other_and_others_are_flipped(target, expected):
     has = torch.tensor([[1.0, 0, 0, 1, 0]])
     assert Labels(FACES, [], HAIR).condition(target, has).tolist() == [expected]
     assert has.tolist() == [[1, 0, 0, 1, 0]]
 
 
-def test_conditions_of_two_data_sets_carry_their_mask():
+def test_conditions_for_two_datasets_contain_the_mask():
     targets = Labels(["Male", "Young"], ["sad", "glad"])
     has = torch.tensor([[1.0, 0]])
     assert targets.condition("Young", has).tolist() == [[1, 1, 0, 0, 1, 0]]
@@ -78,12 +78,12 @@ def test_conditions_of_two_data_sets_carry_their_mask():
         ("sad+Male", "sad is a domain of a folder"),
     ],
 )
-def test_a_target_that_can_not_be_is_one_line(text, said):
+def test_an_impossible_target_gives_one_line(text, said):
     with pytest.raises(InputError, match=said.replace("+", r"\+")):
         Labels(FACES, ["sad"], HAIR).parse(text)
 
 
-def test_a_target_with_values_is_a_dict():
+def test_a_target_with_values_may_be_a_text_or_a_dict():
     labels = Labels(["Male", "Young"], [])
     assert labels.named("Male=1+Young=0") == {"Male=1+Young=0": {"Male": 1, "Young": 0}}
     assert labels.condition({"Male": 1, "Young": 0}, torch.zeros(2, 2)).tolist() == [[1, 0]] * 2
@@ -92,7 +92,7 @@ def test_a_target_with_values_is_a_dict():
 
 
 @pytest.mark.parametrize("names", [(["Black_Hair", "Blond_Hair", "Male"], ["x", "y"]), (["Male", "Young"], [])])
-def test_a_target_needs_the_attributes_of_an_image_where_its_condition_depends_on_them(names):
+def test_needs_attributes_tells_whether_the_condition_depends_on_the_image(names):
     labels = Labels(*names, exclusive=["Black_Hair", "Blond_Hair"])
     values = itertools.product((None, 0, 1), repeat=len(labels.attributes))
     dicts = [{name: value for name, value in zip(labels.attributes, each) if value is not None} for each in values]
@@ -112,7 +112,7 @@ def test_the_discriminator_predicts_attributes_of_images_of_another_size(tmp_pat
         assert torch.equal(model.attributes_for(small, targets), predicted)
 
 
-def test_targets_are_a_list_of_names_with_or_without_blanks():
+def test_targets_may_be_separated_by_commas_with_blanks():
     assert Labels(FACES, [], HAIR).parse("Male, Brown_Hair+Male,Male") == {
         name: name for name in ("Male", "Brown_Hair+Male")
     }
@@ -143,7 +143,7 @@ def test_defaults_are_the_originals(tmp_path):
         ("--epoch_count 3", "counts iterations"),
     ],
 )
-def test_flags_that_mean_nothing_here_are_refused(tmp_path, words, said):
+def test_flags_without_meaning_for_stargan_are_refused(tmp_path, words, said):
     with pytest.raises(InputError) as caught:
         TrainOptions(command(tmp_path, "none", "--model", "stargan", *words.split())).parse()
     assert said in str(caught.value) and "\n" not in str(caught.value)
@@ -159,7 +159,7 @@ def test_flags_that_mean_nothing_here_are_refused(tmp_path, words, said):
         ("--output_nc 1", "--output_nc 1"),
     ],
 )
-def test_sizes_that_do_not_fit_are_one_line(tmp_path, words, said):
+def test_sizes_that_do_not_fit_give_one_line(tmp_path, words, said):
     with pytest.raises(InputError, match=said):
         create_model(options_of(tmp_path, *words.split()))
 
@@ -171,7 +171,7 @@ def test_every_model_can_count_iterations_or_epochs(tmp_path):
     assert (opt.n_iters, opt.n_iters_decay, opt.n_epochs) == (0, 0, 3)
 
 
-def test_target_labels_are_those_of_the_batch_in_another_order(tmp_path):
+def test_target_labels_are_a_permutation_of_the_labels_of_the_batch(tmp_path):
     model = model_of(tmp_path)
     labels = torch.arange(12.0).view(6, 2)
     torch.manual_seed(0)
@@ -182,7 +182,7 @@ def test_target_labels_are_those_of_the_batch_in_another_order(tmp_path):
     assert alpha.shape == (7, 1, 1, 1) and alpha.min() >= 0 and alpha.max() < 1 and len(alpha.unique()) == 7
 
 
-def test_the_generator_moves_every_n_critic_iterations(tmp_path):
+def test_the_generator_is_updated_every_n_critic_iterations(tmp_path):
     model, moved = model_of(tmp_path, "--n_critic", "3"), []
     for _ in range(7):
         before = model.netG.main[0].weight.clone()
@@ -198,7 +198,7 @@ FROM_FILE = torch.tensor([[0.0, 1, 0, 0, 0, 1, 0]] * 4)
 FROM_FOLDER = torch.tensor([[0.0, 0, 0, 1, 0, 0, 1]] * 4)
 
 
-def test_with_two_data_sets_an_iteration_is_a_batch_of_each(tmp_path):
+def test_with_two_datasets_an_iteration_has_a_batch_of_each(tmp_path):
     model, moved = model_of(tmp_path, *BOTH), []
     for label in [FROM_FILE, FROM_FOLDER] * 4:
         before = model.netG.main[0].weight.clone()
@@ -211,7 +211,7 @@ def test_with_two_data_sets_an_iteration_is_a_batch_of_each(tmp_path):
 
 
 @pytest.mark.parametrize(("label", "alone"), [(FROM_FILE, 0), (FROM_FOLDER, 1)])
-def test_with_two_data_sets_each_is_classified_as_alone(tmp_path, label, alone):
+def test_with_two_datasets_the_classification_loss_is_that_of_each_alone(tmp_path, label, alone):
     model = model_of(tmp_path, *BOTH)
     model.set_input(batch(label))
     model.optimize_parameters()
@@ -227,7 +227,7 @@ def test_with_two_data_sets_each_is_classified_as_alone(tmp_path, label, alone):
     assert reported > 0
 
 
-def test_the_penalty_may_have_an_update_of_its_own(tmp_path):
+def test_separate_gp_gives_the_penalty_its_own_update(tmp_path):
     model, steps = model_of(tmp_path, "--separate_gp"), []
     step = model.step
     model.step = lambda optimizers, loss, **more: (steps.append(loss.__name__), step(optimizers, loss, **more))
@@ -240,14 +240,14 @@ def test_the_penalty_may_have_an_update_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     "label", [None, torch.ones(4, 3), torch.tensor([0, 1, 2, 3])], ids=["none", "narrow", "classes"]
 )
-def test_labels_that_do_not_go_with_the_model_are_one_line(tmp_path, label):
+def test_labels_that_do_not_fit_the_model_give_one_line(tmp_path, label):
     model = model_of(tmp_path)
     data = batch(label)
     with pytest.raises(InputError, match="label"):
         model.set_input({key: value for key, value in data.items() if value is not None})
 
 
-def test_pictures_leave_no_trace_in_the_weights_and_stay_with_the_first_batch(tmp_path):
+def test_visuals_change_no_weights_and_show_the_first_batch(tmp_path):
     model = model_of(tmp_path)
     first = batch(torch.ones(4, 5))
     for data in (first, batch(torch.zeros(4, 5))):
@@ -262,13 +262,13 @@ def test_pictures_leave_no_trace_in_the_weights_and_stay_with_the_first_batch(tm
     assert {tuple(column.shape) for column in columns.values()} == {(1, 3, 4 * 16, 16)}
 
 
-def test_eval_mode_changes_no_picture(tmp_path):
+def test_eval_changes_no_result(tmp_path):
     model = model_of(tmp_path)
     model.eval()
     assert model.netG.training and model.netD.training
 
 
-def test_biases_of_a_separate_penalty_hear_of_a_slope_of_zero(tmp_path):
+def test_biases_get_gradients_of_0_from_a_separate_penalty(tmp_path):
     model = model_of(tmp_path, "--separate_gp")
     model.set_input(batch(torch.ones(4, 5)))
     model.optimize_parameters()

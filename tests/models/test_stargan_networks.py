@@ -55,7 +55,7 @@ def test_gradient_penalty_is_the_released_one(case):
 
 
 @pytest.mark.parametrize("slope", [0.0, 1e-25, 1e-20])
-def test_a_flat_discriminator_gets_a_finite_gradient(slope):
+def test_the_gradient_of_a_constant_discriminator_is_finite(slope):
     weight = torch.full((3,), slope, requires_grad=True)
     x = torch.ones(2, 3, 4, 4, requires_grad=True)
     penalty = losses.slope_penalty((x * weight.view(1, 3, 1, 1)).sum((2, 3)), x)
@@ -64,13 +64,13 @@ def test_a_flat_discriminator_gets_a_finite_gradient(slope):
     assert weight.grad.isfinite().all()
 
 
-def test_penalty_is_zero_where_the_slope_is_one():
+def test_the_penalty_is_0_for_a_gradient_of_length_1():
     x = torch.randn(2, 3, 4, 4, requires_grad=True)
     unit = torch.full((3, 4, 4), 1 / math.sqrt(48))
     assert float(losses.slope_penalty((x * unit).sum((1, 2, 3)), x).detach()) == pytest.approx(0.0, abs=1e-10)
 
 
-def test_what_the_mask_calls_unknown_adds_nothing():
+def test_labels_masked_as_unknown_contribute_0():
     labels = Labels(["Bald", "Male", "Young"], ["sad", "glad"])
     torch.manual_seed(0)
     logits = torch.randn(2, 5)
@@ -85,7 +85,7 @@ def test_what_the_mask_calls_unknown_adds_nothing():
     assert together == pytest.approx((alone.item() + folder.item()) / 2)
 
 
-def test_condition_reaches_every_picture():
+def test_the_condition_changes_every_image():
     torch.manual_seed(0)
     net = networks.StarGANGenerator(conv_dim=4, c_dim=2, repeat_num=1)
     image = torch.randn(1, 3, 16, 20).expand(2, -1, -1, -1)
@@ -95,7 +95,7 @@ def test_condition_reaches_every_picture():
 
 
 @pytest.mark.parametrize("times", [0, 1, 2, 3])
-def test_running_statistics_count_as_often_as_told(times):
+def test_counted_updates_running_statistics_the_given_number_of_times(times):
     torch.manual_seed(0)
     net, twin = (networks.StarGANGenerator(conv_dim=4, c_dim=2, repeat_num=1) for _ in range(2))
     twin.load_state_dict(net.state_dict())
@@ -110,13 +110,13 @@ def test_running_statistics_count_as_often_as_told(times):
 
 
 @pytest.mark.parametrize(("image_size", "repeat_num", "side"), [(64, 6, 1), (96, 6, 1), (64, 4, 4), (100, 5, 3)])
-def test_discriminator_fits_its_image_size(image_size, repeat_num, side):
+def test_the_discriminator_returns_a_map_of_logits_and_a_vector_of_domains(image_size, repeat_num, side):
     net = networks.StarGANDiscriminator(image_size, conv_dim=2, c_dim=3, repeat_num=repeat_num)
     patches, domains = net(torch.zeros(2, 3, image_size, image_size))
     assert patches.shape == (2, 1, side, side) and domains.shape == (2, 3)
 
 
-def test_the_discriminator_without_second_derivative_learns_the_same_from_the_penalty():
+def test_the_penalty_has_the_same_gradients_with_torchs_leaky_relu():
     torch.manual_seed(0)
     ours = networks.StarGANDiscriminator(16, 4, 5, 3).double()
     usual = networks.StarGANDiscriminator(16, 4, 5, 3).double()

@@ -99,7 +99,7 @@ def rates_of(options, **more):
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
-def test_mended_learning_rate_reaches_zero(step):
+def test_the_default_learning_rate_decreases_to_0(step):
     options = {"num_iters": 12, "num_iters_decay": 6, "lr_update_step": step, "g_lr": 1e-4}
     rates = rates_of(options)
     assert rates[:7] == [1e-4] * 7 and rates[-1] == 0

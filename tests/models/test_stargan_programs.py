@@ -57,7 +57,7 @@ def files(page):
     return {path.relative_to(images).as_posix() for path in images.rglob("*.png")}
 
 
-def test_attributes_from_file_to_page(shapes, tmp_path, capsys):
+def test_attributes_train_and_test(shapes, tmp_path, capsys):
     run = train(tmp_path, shapes / "attributes", *SHAPES)
     printed = capsys.readouterr().out
     assert "End of epoch 2 / 2" in printed and " lr: 0 \n" in printed
@@ -87,7 +87,7 @@ def test_fixed_samples_are_translated_to_every_target_with_the_labels_of_the_dat
     assert all((run / "web" / file).is_file() for _, _, files in shown for file in files.values())
 
 
-def test_chosen_targets_and_batches_change_no_picture(shapes, tmp_path):
+def test_targets_and_batch_size_do_not_change_results(shapes, tmp_path):
     train(tmp_path, shapes / "attributes", *SHAPES)
     page = translate(tmp_path, shapes / "attributes")
     one = {name: (page / "images" / name).read_bytes() for name in files(page)}
@@ -98,7 +98,7 @@ def test_chosen_targets_and_batches_change_no_picture(shapes, tmp_path):
     assert any(name.endswith("_Red_Fill+Striped.png") for name in files(page))
 
 
-def test_folders_from_data_to_page(shapes, tmp_path):
+def test_labelled_folders_train_and_test(shapes, tmp_path):
     run = train(tmp_path, shapes / "folders", "--dataset_mode", "labelled_folders")
     stored = json.loads((run / "train_opt.json").read_text())["options"]
     assert (stored["domains"], stored["c_dim"], stored["selected_attrs"]) == (["framed", "plain", "striped"], 3, [])
@@ -109,7 +109,7 @@ def test_folders_from_data_to_page(shapes, tmp_path):
     assert {"000001_real_A.png", "000003_striped.png"} <= files(page)
 
 
-def test_images_without_labels_get_those_that_the_discriminator_recognises(shapes, tmp_path, capsys):
+def test_attributes_of_images_without_labels_are_predicted_by_the_discriminator(shapes, tmp_path, capsys):
     run = train(tmp_path, shapes / "attributes", *SHAPES)
     page = translate(tmp_path, shapes / "folders" / "test" / "plain", "--targets", "Striped")
     assert "attributes of images without labels are predicted by the discriminator" in capsys.readouterr().out
@@ -121,14 +121,14 @@ def test_images_without_labels_get_those_that_the_discriminator_recognises(shape
         translate(tmp_path, shapes / "folders" / "test" / "plain", "--targets", "Striped")
 
 
-def test_colours_alone_need_no_labels(shapes, tmp_path):
+def test_exclusive_attributes_alone_need_no_labels_and_no_discriminator(shapes, tmp_path):
     run = train(tmp_path, shapes / "attributes", "--selected_attrs", *SHAPES[2:5], *SHAPES[5:])
     (run / "latest_net_D.pth").unlink()
     page = translate(tmp_path, shapes / "folders" / "test" / "plain")
     assert len(files(page)) == 2 * 4
 
 
-def test_both_from_data_to_page(shapes, tmp_path):
+def test_both_datasets_train_and_test(shapes, tmp_path):
     where = ("--rafd_image_dir", str(shapes / "folders"))
     run = train(tmp_path, shapes / "attributes", *where, "--dataset_mode", "celeba_and_folders", *SHAPES)
     stored = json.loads((run / "train_opt.json").read_text())["options"]
@@ -137,7 +137,7 @@ def test_both_from_data_to_page(shapes, tmp_path):
     assert len(files(page)) == (2 + 6) * (1 + 4 + 3)
 
 
-def test_a_contradiction_at_test_names_both_values(shapes, tmp_path):
+def test_the_error_for_a_flag_that_contradicts_the_run_names_both_values(shapes, tmp_path):
     train(tmp_path, shapes / "folders", "--dataset_mode", "labelled_folders")
     for words in (("--g_conv_dim", "8"), ("--domains", "framed", "striped")):
         with pytest.raises(InputError, match=f"{words[0]} .*was trained with {words[0]}"):
@@ -162,7 +162,7 @@ def test_other_models_count_iterations_too(shapes, tmp_path, capsys):
     assert rates == [0.0002] * 6 + [0.00015, 0.0001, 0.00005, 0]
 
 
-def test_a_resumed_run_is_the_uninterrupted_one(shapes, tmp_path):
+def test_a_resumed_run_equals_the_uninterrupted_run(shapes, tmp_path):
     whole = train(tmp_path, shapes / "attributes", *SHAPES, "--n_critic", "2", name="whole")
     words = (*SHAPES, "--n_critic", "2", "--save_latest_freq", "4")
     program = [sys.executable, "-c", STOPS_AFTER_7, *command(tmp_path, shapes / "attributes", "--model", "stargan")]
@@ -217,7 +217,7 @@ def test_original_files_become_a_run_that_translates(shapes, tmp_path):
         import_it(tmp_path, path)
 
 
-def test_imported_folders_need_their_names(tmp_path):
+def test_an_imported_run_with_folders_needs_their_names(tmp_path):
     path, _ = released(tmp_path / "models", c_dim=3)
     with pytest.raises(InputError, match="the weights are for 3"):
         import_it(tmp_path, path)
@@ -226,7 +226,7 @@ def test_imported_folders_need_their_names(tmp_path):
     assert (opt.domains, opt.dataset_mode) == (["angry", "happy", "sad"], "labelled_folders")
 
 
-def test_what_is_no_generator_is_refused(tmp_path):
+def test_files_that_are_no_generators_are_refused(tmp_path):
     path, _ = released(tmp_path / "models")
     with pytest.raises(InputError, match="not a ResNet, a U-Net or a StarGAN"):
         import_it(tmp_path, path.replace("-G", "-D"))

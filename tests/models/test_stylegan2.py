@@ -61,7 +61,7 @@ def test_discriminator_has_the_released_number_of_parameters():
     assert len(net.state_dict()) == 50
 
 
-def test_weights_start_from_a_unit_normal_whatever_init_type_says():
+def test_weights_are_drawn_from_N_0_1_for_every_init_type():
     for net in (G(ngf=4), D()):
         for name, value in net.named_parameters():
             if name.endswith("noise.weight") or name.endswith("bias"):
@@ -70,7 +70,7 @@ def test_weights_start_from_a_unit_normal_whatever_init_type_says():
                 assert float(value.detach().std()) == pytest.approx(1, abs=0.1)
 
 
-def test_any_size_comes_back_in_its_size():
+def test_images_of_any_size_keep_their_size():
     for net, sizes in ((G(), [(32, 32), (37, 50), (1, 5)]), (G(stylegan2_G_num_downsampling=3), [(64, 40), (9, 31)])):
         for size in sizes:
             with torch.no_grad():
@@ -78,7 +78,7 @@ def test_any_size_comes_back_in_its_size():
             assert made.shape == (1, 3, *size) and made.isfinite().all()
 
 
-def test_features_ride_along_and_an_encoding_pass_stops_at_the_last():
+def test_features_are_returned_with_the_image_and_encode_only_stops_after_the_last():
     net, x = G("smallstylegan2"), image(32, 32)
     made, along = net(x, [0, 1, 3])
     assert torch.equal(made, net(x)) and torch.equal(along[0], x)
@@ -93,7 +93,7 @@ def test_features_ride_along_and_an_encoding_pass_stops_at_the_last():
         net(x, [4])
 
 
-def test_noise_belongs_to_the_step_and_small_networks_draw_none():
+def test_noise_depends_on_the_seed_of_the_step_and_smallstylegan2_has_none():
     x = image(32, 32)
     net = with_noise(G())
     seeding.seed_step(1, 7)
@@ -124,7 +124,7 @@ def test_mixed_precision_gives_about_the_same_image():
     assert float((half.float() - exact).abs().mean()) < 0.03 * float(exact.std())
 
 
-def test_doubling_keeps_a_constant_map_constant_inside():
+def test_doubling_a_constant_map_gives_a_constant_interior():
     conv = layers.ModulatedConv2d(1, 1, 3)
     nn.init.ones_(conv.weight)
     made = conv(torch.ones(1, 1, 8, 8))
@@ -132,7 +132,7 @@ def test_doubling_keeps_a_constant_map_constant_inside():
     torch.testing.assert_close(made[..., 4:-4, 4:-4], torch.full((1, 1, 8, 8), 3.0))  # 9 weights of 1/3
 
 
-def test_halving_takes_odd_sides_too():
+def test_halving_works_with_odd_sides():
     block = layers.ResBlock(2, 3, halve=True)
     assert block(torch.ones(1, 2, 9, 6)).shape == (1, 3, 4, 3)
 
@@ -150,7 +150,7 @@ def test_recomputed_blocks_have_the_same_gradients():
         torch.testing.assert_close(one.grad, other.grad)
 
 
-def test_discriminator_judges_each_image_by_itself_and_takes_one_size():
+def test_discriminator_logits_depend_on_one_image_and_one_size_is_accepted():
     net, x = D(), image(32, 32, batch=2)
     assert net(x).shape == (2, 1)
     torch.testing.assert_close(net(x)[:1], net(x[:1]))
@@ -162,7 +162,7 @@ def test_discriminator_judges_each_image_by_itself_and_takes_one_size():
         D(stylegan2_size=40)
 
 
-def test_tiles_are_judged_each_by_itself():
+def test_each_tile_has_its_own_logit():
     net, x = D("tilestylegan2", D_patch_size=16), image(32, 48, batch=2)
     logits = net(x)
     assert logits.shape == (2 * 6, 1)
@@ -173,13 +173,13 @@ def test_tiles_are_judged_each_by_itself():
 
 
 @pytest.mark.parametrize(("netD", "side"), [("patchstylegan2", 8), ("smallpatchstylegan2", 16)])
-def test_patch_discriminators_take_every_size(netD, side):
+def test_patch_discriminators_take_any_size(netD, side):
     net = D(netD)
     assert net(image(32, 32)).shape == (1, 1, side, side)
     assert net(image(50, 64)).isfinite().all()
 
 
-def test_r1_is_the_squared_slope_at_real_images():
+def test_r1_is_the_squared_gradient_at_real_images():
     slope = nn.Linear(12, 1)
     penalty = networks.r1_penalty(lambda x: slope(x.flatten(1)), image(2, 2, batch=5))
     penalty.backward()

@@ -12,7 +12,7 @@ def made(tmp_path, *words):
     )
 
 
-def test_the_loss_is_the_weighted_distance_and_falls(tmp_path):
+def test_the_loss_is_the_weighted_distance_and_decreases(tmp_path):
     model = made(tmp_path, "--lambda_regression", "2", "--no_dropout")
     model.forward()
     first = float(model.backward())
@@ -22,7 +22,7 @@ def test_the_loss_is_the_weighted_distance_and_falls(tmp_path):
     assert model.get_current_losses()["G"] < first
 
 
-def test_a_translation_is_what_forward_makes_and_leaves_the_model_as_it_was(tmp_path):
+def test_translate_gives_the_output_of_forward_and_does_not_change_the_model(tmp_path):
     model = made(tmp_path, "--no_dropout")
     model.forward()
     images = torch.rand(1, 3, 32, 32, dtype=torch.double)

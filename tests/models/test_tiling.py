@@ -84,7 +84,7 @@ def _rows(call, images, tiling):
 
 
 @pytest.mark.parametrize("words", [CYCLE_GAN, CUT, SMALL_STARGAN, (*CYCLE_GAN, "--norm", "batch")])
-def test_every_kind_of_norm_in_float32(load, words):
+def test_tiles_equal_the_whole_image_for_every_norm_in_float32(load, words):
     call = load(*words)
     images = as_tensor(picture(70, 120))
     target = {"target": "Male"} if words is SMALL_STARGAN else {}
@@ -151,7 +151,7 @@ def test_what_is_not_exact_is_said(load, words, overlap, said):
         load(*words)(picture(150, 140), tile=128, tile_overlap=overlap)
 
 
-def test_arrays_pictures_and_lists(load):
+def test_arrays_pil_images_and_lists_are_translated_in_tiles(load):
     call = load(*CYCLE_GAN)
     image = picture(70, 100)
     whole = call(image)
@@ -164,7 +164,7 @@ def test_arrays_pictures_and_lists(load):
     assert np.abs(call(deep, tile=64).astype(int) - call(deep)).max() <= 30
 
 
-def test_a_small_overlap_leaves_no_seam(load):
+def test_borders_of_tiles_with_a_small_overlap_are_smooth(load):
     """Steps at the borders of tiles are not larger than steps elsewhere."""
     call = load(*CYCLE_GAN)
     y, x = np.mgrid[:192, :256]
@@ -176,7 +176,7 @@ def test_a_small_overlap_leaves_no_seam(load):
     assert steps[borders].max() <= 1.5 * (whole[:, 1:] - whole[:, :-1]).abs().max()
 
 
-def test_statistics_of_some_tiles_are_close(load):
+def test_statistics_of_a_sample_of_tiles_are_close(load):
     call = load(*CYCLE_GAN)
     rng = np.random.default_rng(0)
     images = as_tensor(rng.integers(0, 256, (256, 256, 3), dtype=np.uint8))
@@ -186,13 +186,13 @@ def test_statistics_of_some_tiles_are_close(load):
     assert 0 < (few - whole).abs().mean() < 0.2 and few.shape == alone.shape
 
 
-def test_a_unet_is_tiled_without_a_promise(load):
+def test_a_unet_is_translated_in_tiles(load):
     call = load(*PIX2PIX)
     image = picture(300, 200)
     assert call(image, tile=128, tile_overlap=32).shape == image.shape
 
 
-def test_other_calls_are_not_disturbed(load):
+def test_calls_without_tiles_are_not_affected(load):
     import threading
 
     call = load(*CYCLE_GAN)
@@ -226,7 +226,7 @@ def test_spans_cover_an_axis_once():
         assert all(span.first % multiple == 0 for span in spans)
 
 
-def test_page_and_command_take_tiles(tmp_path):
+def test_test_py_and_translate_py_take_tiles(tmp_path):
     import test as test_program
     from scripts.translate import main
 
@@ -268,7 +268,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 @pytest.mark.slow
-def test_memory_depends_on_the_tile(tmp_path):
+def test_memory_depends_on_the_size_of_the_tile(tmp_path):
     run = make_run(tmp_path, *CYCLE_GAN)
 
     def growth(tile, side=2048):

@@ -58,7 +58,7 @@ def test_a_call_gives_the_pixels_of_the_result_page(runs, name):
         assert np.array_equal(np.asarray(result), pages[f"{i}_fake_B.png"])
 
 
-def test_dropout_draws_alike_in_a_call_and_on_the_page(runs):
+def test_dropout_is_the_same_in_a_call_and_in_a_test(runs):
     pages = pages_of(runs, "pix2pix", "pairs", "--preprocess", "resize", "--load_size", "128", "--crop_size", "128")
     call = metamer.load(runs["pix2pix"], device="cpu")
     for i in range(2):
@@ -82,7 +82,7 @@ def test_the_other_direction_uses_the_other_generator(runs):
 
 @pytest.mark.parametrize("name", ["cycle_gan", "cut", "pix2pix"])
 @pytest.mark.parametrize("size", [(32, 32), (37, 50), (1, 1), (3, 70), (129, 5)])
-def test_any_size_comes_back_at_its_size(runs, name, size):
+def test_images_of_any_size_keep_their_size(runs, name, size):
     call = metamer.load(runs[name], device="cpu")
     image = noise(*size)
     assert call(image).shape == image.shape and call(image).dtype == np.uint8
@@ -118,14 +118,14 @@ def test_several_threads_share_a_translator(runs):
         assert all(np.array_equal(a, b) for a, b in zip(wanted, found, strict=True))
 
 
-def test_a_call_leaves_no_trace_in_the_model(runs):
+def test_a_call_does_not_change_the_model(runs):
     call = metamer.load(runs["cycle_gan"], device="cpu")
     before = {name: id(value) for name, value in vars(call.model).items()}
     call(noise())
     assert {name: id(value) for name, value in vars(call.model).items()} == before
 
 
-def test_wrong_input_is_refused_with_what_was_expected(runs):
+def test_the_error_for_wrong_input_states_the_expected_types(runs):
     call = metamer.load(runs["cut"], device="cpu")
     with pytest.raises(TypeError, match="numpy array"):
         call(5)
@@ -135,7 +135,7 @@ def test_wrong_input_is_refused_with_what_was_expected(runs):
         call([noise()], batch_size=0)
 
 
-def test_a_run_that_is_not_there_is_named_beside_those_that_are(runs, tmp_path):
+def test_the_error_for_a_missing_run_lists_existing_runs(runs, tmp_path):
     with pytest.raises(InputError, match=r"there are cut, cycle_gan, pix2pix.*did you mean 'cycle_gan'"):
         metamer.load(runs["folder"] / "runs" / "cyclegan")
     with pytest.raises(InputError, match="no trained run"):

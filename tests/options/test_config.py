@@ -40,14 +40,14 @@ def write(tmp_path):
     return write
 
 
-def test_the_file_gives_what_the_command_line_leaves_open(write):
+def test_the_command_line_takes_precedence_over_the_file(write):
     pytest.importorskip("yaml")
     opt = parse(write(YAML), "--ngf", "8")
     assert (opt.dataroot, opt.model, opt.nce_layers, opt.lr, opt.no_flip) == ("photos", "cut", "0,4", 1e-4, True)
     assert opt.ngf == 8 and opt.max_dataset_size == float("inf")
 
 
-def test_json_needs_no_package_and_lists_are_lists(write, monkeypatch):
+def test_json_needs_no_package_and_may_contain_lists(write, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "yaml", None)
     words = {"dataroot": "d", "model": "stargan", "selected_attrs": ["Male", "Young"], "device": "cpu"}
     opt = parse(write(words, "run.json"))
@@ -66,16 +66,16 @@ def test_json_needs_no_package_and_lists_are_lists(write, monkeypatch):
         ("{", ["run.json: not JSON"]),
     ],
 )
-def test_what_the_file_gets_wrong_is_refused_with_its_path(write, text, parts):
+def test_errors_in_the_file_name_its_path(write, text, parts):
     message = refused(write(text, "run.json"), "--dataroot", "d", "--device", "cpu")
     assert all(part in message for part in parts), message
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_missing_file_gives_one_line(tmp_path):
     assert "nowhere.yaml: can't be read (No such file or directory)" in refused(tmp_path / "nowhere.yaml")
 
 
-def test_yaml_that_is_none(write):
+def test_invalid_yaml_gives_one_line(write):
     pytest.importorskip("yaml")
     assert "run.yaml: not YAML" in refused(write("a: [1"))
     assert "expected flags with values" in refused(write("just words"))
@@ -94,7 +94,7 @@ def test_the_options_of_a_run_start_another_run(tmp_path):
     assert (opt.dataroot, opt.checkpoints_dir) == (str(tmp_path), "./checkpoints")
 
 
-def test_a_test_takes_flags_from_a_file_too(write, tmp_path):
+def test_a_test_reads_a_config_file(write, tmp_path):
     places = ["--dataroot", str(tmp_path), "--device", "cpu", "--checkpoints_dir", str(tmp_path)]
     first = TrainOptions([*places, "--name", "first", "--ngf", "8"])
     first.parse()

@@ -54,7 +54,7 @@ try_out(TestOptions, "--dataroot", folder, "--checkpoints_dir", folder, "--name"
 """
 
 
-def test_help_and_refusals_come_without_torch(tmp_path):
+def test_help_and_errors_do_not_import_torch(tmp_path):
     (tmp_path / "domain").mkdir()
     (tmp_path / "domain" / "1.png").touch()  # labelled_folders looks for domains while it is parsed
     (tmp_path / "run").mkdir()
@@ -121,7 +121,7 @@ def test_help_all_shows_every_flag_with_its_default(options, model):
             assert "default:" in entry or "none given" in " ".join(entry.split()), entry
 
 
-def test_help_is_the_same_from_both_words_of_a_tool_and_of_a_program_without_topics():
+def test_the_help_of_a_parser_without_topics_lists_all_flags():
     parser = OptionParser(["--help_all"])
     parser.add_argument("--size", type=int, default=3, help="in 100 % of cases".replace("%", "%%"))
     assert parser.wants_help()
@@ -130,12 +130,12 @@ def test_help_is_the_same_from_both_words_of_a_tool_and_of_a_program_without_top
     assert "common flags" not in parser.format_help()
 
 
-def test_a_plug_in_flag_stands_under_the_choice():
+def test_flags_of_a_plug_in_are_listed_under_its_model():
     text = help_of(TrainOptions, "--model", "template", "-h")
     assert text.index("--model template:") < text.index("--lambda_regression") < text.index(f"{flags.NETWORKS}:")
 
 
-def test_the_flags_for_plug_ins_are_those_that_our_code_does_not_read():
+def test_flags_for_plug_ins_are_not_read_by_built_in_code():
     files = [ROOT / "train.py", ROOT / "test.py"]
     files += [path for folder in ("models", "data", "util", "options") for path in (ROOT / folder).rglob("*.py")]
     source = "\n".join(path.read_text(encoding="utf-8") for path in files)

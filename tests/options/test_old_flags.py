@@ -43,7 +43,7 @@ TRAINING = [
 
 
 @pytest.mark.parametrize(("words", "says"), TRAINING, ids=[words for words, _ in TRAINING])
-def test_training(words, says, tmp_path):
+def test_old_flags_of_training_name_the_flag_to_use(words, says, tmp_path):
     with pytest.raises(InputError) as error:
         TrainOptions(["--dataroot", str(tmp_path), *words.split()]).parse()
     assert says in str(error.value)
@@ -58,13 +58,13 @@ TESTS = [
 
 
 @pytest.mark.parametrize(("words", "says"), TESTS, ids=[words for words, _ in TESTS])
-def test_testing(words, says, tmp_path):
+def test_old_flags_of_a_test_name_the_flag_to_use(words, says, tmp_path):
     with pytest.raises(InputError) as error:
         TestOptions(["--dataroot", str(tmp_path), *words.split()]).parse()
     assert says in str(error.value)
 
 
-def test_no_row_of_the_table_is_dead_and_every_flag_that_it_names_exists():
+def test_every_row_of_the_table_is_used_and_names_existing_flags():
     ours = hints.flags_of(True) | hints.flags_of(False)
     setters = [setter for table in hints.CHOICES.values() for setter in table.values()]
     added = set().union(*(hints.flags_of(True, setter) for setter in setters))

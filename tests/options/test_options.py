@@ -92,32 +92,32 @@ def test_names_and_defaults_are_the_originals(monkeypatch):
     assert {name: getattr(opt, name) for name in FROZEN} == FROZEN
 
 
-def test_data_workers_are_no_more_than_the_cores_unless_they_are_asked_for(monkeypatch):
+def test_the_default_number_of_data_workers_is_at_most_the_number_of_cores(monkeypatch):
     monkeypatch.setattr(base_options, "cores", lambda: 1)
     assert train().num_threads == 1
     assert train("--num_threads", "6").num_threads == 6
 
 
-def test_pix2pix_changes_the_defaults_it_always_changed():
+def test_pix2pix_has_the_defaults_of_the_original():
     opt = train("--model", "pix2pix")
     assert (opt.netG, opt.norm, opt.dataset_mode) == ("unet_256", "batch", "aligned")
     assert (opt.gan_mode, opt.pool_size, opt.lambda_L1, opt.no_dropout) == ("vanilla", 0, 100.0, False)
 
 
-def test_the_command_line_wins_over_model_and_data_set():
+def test_the_command_line_takes_precedence_over_model_and_dataset():
     opt = train("--model", "colorization", "--gan_mode", "lsgan", "--norm", "instance")
     assert (opt.gan_mode, opt.norm, opt.normG) == ("lsgan", "instance", "instance")
     assert (opt.input_nc, opt.output_nc) == (1, 2)  # from the data set
 
 
-def test_cmd_line_is_a_string_or_a_list_and_parse_is_reentrant():
+def test_cmd_line_may_be_a_string_or_a_list_and_parse_may_be_called_again():
     options = TrainOptions("--dataroot d --device cpu --lr 0.1")
     assert options.parse().lr == 0.1
     assert options.parse().lr == 0.1
     assert TrainOptions(["--dataroot", "with blank", "--device", "cpu"]).parse().dataroot == "with blank"
 
 
-def test_switches_stand_alone_or_take_yes_and_no():
+def test_switches_work_alone_and_with_yes_or_no():
     assert train("--no_antialias", "false").no_antialias is False
     assert train("--no_flip").no_flip is True
     assert "yes or no" in refused("--no_flip", "maybe")
@@ -173,7 +173,7 @@ def test_a_seed_is_drawn_when_none_is_given():
         (["--model", "test"], ["--model test", "test.py"]),
     ],
 )
-def test_bad_values_get_one_line_that_names_flag_and_mend(words, must_say, tmp_path, monkeypatch):
+def test_errors_for_bad_values_name_the_flag_and_the_correction(words, must_say, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     message = refused(*words)
     for part in must_say:
@@ -192,7 +192,7 @@ def test_dataroot_is_required_but_not_for_help(capsys):
     assert "--dataroot" in printed
 
 
-def test_a_suffix_is_filled_with_options():
+def test_suffix_is_formatted_with_options():
     assert train("--name", "n", "--suffix", "{model}_{netG}_s{load_size}").name == "n_cycle_gan_resnet_9blocks_s286"
     assert train("--name", "n", "--suffix", "{lr:.1e}").name == "n_2.0e-04"
 
@@ -228,7 +228,7 @@ def test_options_are_saved_as_text_and_json(tmp_path):
     assert text.endswith("----------------- End -------------------\n")
 
 
-def test_a_test_takes_over_what_the_networks_and_the_data_need(tmp_path):
+def test_a_test_restores_the_options_of_networks_and_data(tmp_path):
     trained_run(
         tmp_path,
         *("--netG", "resnet_6blocks", "--ngf", "8", "--norm", "batch", "--no_dropout", "false", "--direction", "BtoA"),
@@ -248,7 +248,7 @@ def test_a_test_takes_over_what_the_networks_and_the_data_need(tmp_path):
     assert (opt.serial_batches, opt.no_flip, opt.isTrain, opt.display_id) == (True, True, False, -1)
 
 
-def test_an_explicit_flag_that_contradicts_the_networks_names_both_values(tmp_path):
+def test_the_error_for_a_flag_that_contradicts_the_run_names_both_values(tmp_path):
     trained_run(tmp_path, "--netG", "resnet_6blocks")
     with pytest.raises(InputError, match=r"--netG resnet_9blocks.*resnet_6blocks"):
         options_of_a_test(tmp_path, "--netG", "resnet_9blocks")
@@ -289,14 +289,14 @@ def test_a_test_never_overwrites_the_trainings_options(tmp_path):
     assert (folder / "test_opt.txt").exists()
 
 
-def test_without_saved_options_the_flags_count(tmp_path):
+def test_without_saved_options_the_flags_are_used(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "latest_net_G.pth").touch()
     opt = options_of_a_test(tmp_path, "--model", "cycle_gan", "--netG", "resnet_6blocks", "--norm", "batch")
     assert (opt.netG, opt.normG) == ("resnet_6blocks", "batch")
 
 
-def test_a_damaged_options_file_is_named(tmp_path):
+def test_the_error_names_a_damaged_options_file(tmp_path):
     folder = trained_run(tmp_path)
     (folder / "train_opt.json").write_text("{")
     with pytest.raises(InputError, match="train_opt.json"):
@@ -310,7 +310,7 @@ def test_training_flags_are_unknown_to_a_test(tmp_path):
         options_of_a_test(tmp_path, "--suffix", "x")
 
 
-def test_stylegan2_networks_keep_the_size_that_their_channels_are_for():
+def test_the_size_of_stylegan2_networks_is_stored_with_the_run():
     assert train().stylegan2_size is None
     assert train("--netG", "stylegan2").stylegan2_size == 256
     assert train("--netD", "patchstylegan2", "--load_size", "100", "--crop_size", "96").stylegan2_size == 128
@@ -318,7 +318,7 @@ def test_stylegan2_networks_keep_the_size_that_their_channels_are_for():
     assert train("--netG", "stylegan2", "--stylegan2_size", "512").stylegan2_size == 512
 
 
-def test_flags_without_effect_on_the_chosen_network_are_named(capsys):
+def test_flags_without_effect_on_the_network_are_reported(capsys):
     train("--netG", "stylegan2", "--norm", "batch", "--no_dropout")
     printed = capsys.readouterr().out
     assert "--norm: has no effect on --netG stylegan2\n" in printed

@@ -33,14 +33,16 @@ test.__test__ = False  # the program, not a test
         (["--compile", "reduce_overhead"], ["--compile reduce_overhead", "did you mean 'reduce-overhead'"]),
     ],
 )
-def test_other_words_are_refused_with_the_nearest(options, words, must_say):
+def test_the_error_for_an_unknown_precision_names_the_nearest(options, words, must_say):
     with pytest.raises(InputError) as caught:
         options([*RUN, "--device", "cpu", *words]).parse()
     assert all(part in str(caught.value) for part in must_say)
 
 
 @pytest.mark.parametrize(("kind", "training", "testing"), [("cpu", "fp32", "fp32"), ("cuda", "tf32", "fp32")])
-def test_none_given_is_the_devices_own_in_training_and_exact_in_a_test(kind, training, testing, tmp_path, monkeypatch):
+def test_the_default_precision_is_that_of_the_device_in_training_and_fp32_in_a_test(
+    kind, training, testing, tmp_path, monkeypatch
+):
     monkeypatch.setattr(device, "resolve", lambda *flags: (torch.device(kind), []))
     options, opt = train(tmp_path)
     options.save()
@@ -49,7 +51,7 @@ def test_none_given_is_the_devices_own_in_training_and_exact_in_a_test(kind, tra
     assert train(tmp_path)[1].compile == test(tmp_path).compile == "none"
 
 
-def test_a_continued_run_keeps_them_and_a_test_does_not(tmp_path):
+def test_a_continued_run_restores_the_flags_and_a_test_does_not(tmp_path):
     options, opt = train(tmp_path, "--precision", "bf16", "--compile", "default")
     options.save()
     assert (opt.precision, opt.compile) == ("bf16", "default")
@@ -60,7 +62,7 @@ def test_a_continued_run_keeps_them_and_a_test_does_not(tmp_path):
     assert test(tmp_path, "--precision", "bf16").precision == "bf16"
 
 
-def test_the_words_are_those_that_are_understood():
+def test_every_value_of_precision_and_compile_is_implemented():
     assert set(precision.HALVES) < set(checks.PRECISIONS)
     assert set(compiling.REPLAYING) < set(checks.COMPILING)
     for word in checks.COMPILING[1:]:

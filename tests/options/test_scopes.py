@@ -72,7 +72,7 @@ def test_every_built_in_flag_declares_its_scope(options, monkeypatch):
     assert {name for own in undeclared for name in own} <= {"--lambda_regression", "--new_dataset_option"}  # templates
 
 
-def test_a_test_restores_what_it_always_restored():
+def test_the_flags_that_a_test_restores_are_frozen():
     """From the flags of training, since the stored options are those of a trained run."""
     trained = set().union(*(parser.names() for parser in parsers(TrainOptions)))
     for parser in parsers(TestOptions):
@@ -80,18 +80,18 @@ def test_a_test_restores_what_it_always_restored():
         assert restored & trained == (parser.names() & trained) - NOT_RESTORED
 
 
-def test_a_continued_run_takes_over_what_it_always_took():
+def test_the_flags_that_a_continued_run_restores_are_frozen():
     for parser in parsers(TrainOptions):
         assert set(parser.names_with(TrainOptions([]).takes_over)) == parser.names() - NOT_RESUMED
 
 
 @pytest.mark.parametrize("options", [TrainOptions, TestOptions])
-def test_the_flags_that_a_test_must_repeat_are_the_same(options):
+def test_the_flags_that_a_test_must_repeat_are_frozen(options):
     for parser in parsers(options):
         assert set(parser.names_with(lambda flag: flag.scope == "network")) == parser.names() & NETWORK
 
 
-def test_the_flags_that_may_differ_between_processes_are_the_same():
+def test_the_flags_that_may_differ_between_processes_are_frozen():
     for parser in parsers(TrainOptions):
         assert parser.may_differ() == parser.names() & MAY_DIFFER
 
@@ -118,7 +118,7 @@ def test_a_flag_that_is_defined_again_keeps_its_scope():
     assert "checkpoints_dir" in parser.may_differ()
 
 
-def test_exceptions_from_a_scope_stand_at_the_flag():
+def test_exceptions_from_a_scope_are_declared_at_the_flag():
     own = declaration("data", restore=False)
     assert (own.restored, own.resumed, own.shared) == (False, *SCOPES["data"][1:])
     assert declaration("machine", resume=True).resumed

@@ -56,7 +56,7 @@ def _no_images(folder, names):
     return [name for name in names if name == "__pycache__" or (folder.endswith("datasets") and "." not in name)]
 
 
-def test_the_wheel_has_one_package_with_all_of_the_program(wheel):
+def test_the_wheel_has_one_package_with_all_files(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name.split("/")[0].split("-")[0] for name in names} == {"metamer"}
     tracked = subprocess.run(["git", "ls-files", *FOLDERS], cwd=ROOT, capture_output=True, text=True).stdout.split()

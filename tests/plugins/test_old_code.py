@@ -135,7 +135,7 @@ def test_the_data_set_of_a_plug_in_is_never_replaced_in_a_test(plugin, photos, t
     (["trainA/x.png", "trainB/x.png"], "unaligned"), (["a.png", "valA/x.png"], "unaligned"),
     (["a.png", "test_old/x.png"], "unaligned"), (["sub/a.png"], "unaligned"), ([], "unaligned"),
 ])  # fmt: skip
-def test_single_images_take_the_place_of_a_built_in_data_set_only_in_a_plain_folder(files, mode, photos, tmp_path):
+def test_single_replaces_a_built_in_dataset_only_in_a_plain_folder(files, mode, photos, tmp_path):
     options = TrainOptions(command(photos, tmp_path, "--model", "cycle_gan"))
     options.parse()
     options.save()
@@ -151,7 +151,7 @@ def test_single_images_take_the_place_of_a_built_in_data_set_only_in_a_plain_fol
             data.create_dataset(opt)
 
 
-def test_pairs_without_a_test_folder_are_not_squeezed(tmp_path):
+def test_pairs_without_a_test_folder_are_not_read_as_single_images(tmp_path):
     pairs = tmp_path / "pairs"
     image(pairs / "train" / "a.png")
     options = TrainOptions(command(pairs, tmp_path, "--model", "pix2pix", "--netG", "resnet_4blocks"))
@@ -162,7 +162,7 @@ def test_pairs_without_a_test_folder_are_not_squeezed(tmp_path):
         data.create_dataset(opt)
 
 
-def test_defaults_of_a_plug_in_for_tests_win_over_what_the_run_stored(plugin, photos, tmp_path):
+def test_test_defaults_of_a_plug_in_take_precedence_over_the_run(plugin, photos, tmp_path):
     sets = """
     @staticmethod
     def modify_commandline_options(parser, is_train):
@@ -260,7 +260,7 @@ def modify_commandline_options(parser, is_train=True):
     ("cut", ["CUT_mode"], "lsgan", "PatchNCELoss"), ("dclgan", ["DCL_mode"], "hinge", "CosinePatchNCELoss"),
     ("mine", ["lambda_IDT"], "hinge", "CosinePatchNCELoss"),
 ])  # fmt: skip
-def test_a_file_of_the_contrastive_programs_has_their_defaults_whatever_its_name(
+def test_a_file_of_the_contrastive_programs_has_their_defaults_under_any_name(
     name, flags, gan_mode, loss, plugin, photos, tmp_path
 ):
     kind = {"cut": "CUTModel", "dclgan": "DCLGANModel", "mine": "MineModel"}[name]
@@ -275,7 +275,7 @@ def test_a_file_of_the_contrastive_programs_has_their_defaults_whatever_its_name
     assert type(PatchNCELoss(opt)).__name__ == loss and type(PatchNCELoss2(opt)).__name__ == "PatchNCELoss"
 
 
-def test_a_file_in_the_place_of_a_built_in_model_without_the_hook_has_the_usual_defaults(plugin, photos, tmp_path):
+def test_a_file_that_replaces_a_built_in_model_has_CycleGANs_defaults_without_the_hook(plugin, photos, tmp_path):
     plugin("cut_model", MINE.replace("MineModel", "CUTModel"))
     opt = options_of(photos, tmp_path, "--model", "cut")
     assert (opt.init_type, opt.n_epochs) == ("normal", 100)
@@ -284,7 +284,7 @@ def test_a_file_in_the_place_of_a_built_in_model_without_the_hook_has_the_usual_
 # --- a loop of one's own ---------------------------------------------------------------------------------------------
 
 
-def test_setup_loads_in_a_training_loop_of_a_users_own(plugin, photos, tmp_path, capsys):
+def test_setup_loads_weights_in_a_users_training_loop(plugin, photos, tmp_path, capsys):
     plugin("mine_model", MINE)
     run = train(photos, tmp_path, "--model", "mine")
     trained = torch.load(run / "latest_net_G.pth", weights_only=True)
@@ -301,7 +301,7 @@ def test_setup_loads_in_a_training_loop_of_a_users_own(plugin, photos, tmp_path,
         model.setup(opt)
 
 
-def test_an_optimizer_beside_the_list_is_named(plugin, photos, tmp_path, capsys):
+def test_an_optimizer_that_is_not_in_the_list_is_reported(plugin, photos, tmp_path, capsys):
     plugin("mine_model", MINE.replace("self.optimizers.append(self.optimizer_G)", "pass"))
     model, opt = made(photos, tmp_path, "--model", "mine")
     model.setup(opt)
@@ -332,7 +332,7 @@ def test_files_of_2018_with_initialize_run(plugin, photos, tmp_path):
 # --- StarGAN ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_image_folder_of_stargan_stands_for_the_data_root(tmp_path):
+def test_celeba_image_dir_replaces_dataroot(tmp_path):
     images = tmp_path / "celeba" / "images"
     for number in range(12):
         image(images / f"{number}.png")

@@ -48,12 +48,12 @@ def test_a_model_of_each_style_trains_and_tests(style, networks, photos, tmp_pat
     assert len([name for name in images if name.endswith("fake_B.png")]) == 3
 
 
-def test_a_data_set_of_the_old_style_trains_the_built_in_model(photos, tmp_path):
+def test_a_dataset_in_the_old_style_trains_a_built_in_model(photos, tmp_path):
     run = train(photos, tmp_path, "--model", "cycle_gan", "--dataset_mode", "k_style", "--brightness", "0.5")
     assert "(epoch: 2, iters: 3," in (run / "loss_log.txt").read_text()
 
 
-def test_the_first_batch_comes_before_setup_and_contrastive_defaults_hold(photos, tmp_path):
+def test_the_first_batch_precedes_setup_and_contrastive_defaults_apply(photos, tmp_path):
     from options.train_options import TrainOptions
 
     opt = TrainOptions(command(photos, tmp_path, "--model", "c_style", "--ngf", "4", "--C_mode", "fast")).parse()
@@ -81,22 +81,22 @@ def test_a_flag_redefined_by_a_plug_in_has_the_plug_ins_default(photos, tmp_path
     assert TrainOptions(command(photos, tmp_path, "--model", "k_style")).parse().pool_size == 3
 
 
-def test_an_import_error_inside_a_plug_in_shows_as_itself():
+def test_an_ImportError_inside_a_plug_in_is_raised():
     with pytest.raises(ModuleNotFoundError, match="a_package_that_is_not_there"):
         models.find_model_using_name("broken_import")
 
 
-def test_a_file_without_the_class_says_which_class_was_expected():
+def test_the_error_for_a_missing_class_names_the_expected_class():
     with pytest.raises(InputError, match=r"wrong_class_model\.py has no class WrongClassModel"):
         models.find_model_using_name("wrong_class")
 
 
-def test_an_unknown_name_lists_what_exists():
+def test_the_error_for_an_unknown_name_lists_existing_names():
     with pytest.raises(InputError, match=r"k_stile_model\.py.*k_style.*did you mean 'k_style'"):
         models.find_model_using_name("k_stile")
 
 
-def test_the_addresses_that_plug_ins_import():
+def test_modules_that_plug_ins_import_exist():
     from data import CustomDatasetDataLoader, create_dataset, find_dataset_using_name  # noqa: F401
     from data.base_dataset import BaseDataset, get_params, get_transform  # noqa: F401
     from data.image_folder import IMG_EXTENSIONS, ImageFolder, default_loader, is_image_file, make_dataset  # noqa: F401
@@ -136,11 +136,11 @@ def test_a_model_of_each_style_trains_in_bf16(style, photos, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("style", ["k_style", "cut_style"])
-def test_a_plug_in_that_makes_its_own_steps_is_refused_in_fp16(style, photos, tmp_path):
+def test_a_plug_in_with_its_own_optimizer_step_is_refused_in_fp16(style, photos, tmp_path):
     with pytest.raises(InputError, match=f"--precision fp16: --model {style} makes its steps by itself.*bf16"):
         train(photos, tmp_path, "--model", style, "--precision", "fp16")
 
 
-def test_a_plug_in_that_makes_its_own_steps_takes_its_batch_as_a_whole(photos, tmp_path):
+def test_a_plug_in_with_its_own_optimizer_step_refuses_accumulate(photos, tmp_path):
     with pytest.raises(InputError, match="--accumulate 2: --model k_style takes its batch as a whole"):
         train(photos, tmp_path, "--model", "k_style", "--accumulate", "2")

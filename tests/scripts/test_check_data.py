@@ -41,7 +41,7 @@ def names(found, problem):
     return [Path(case["path"]).name for case in found["problems"][problem]]
 
 
-def test_a_good_folder_is_clean(folder, capsys):
+def test_a_good_folder_has_no_problems(folder, capsys):
     found = findings(folder, capsys, code=0)
     assert found["images"] == 6
     assert found["sizes"] == {"40x40": 6}
@@ -81,20 +81,20 @@ def test_without_a_crop_no_image_is_too_small(folder, capsys):
     assert findings(folder, capsys, *words, code=0)["images"] == 6
 
 
-def test_a_run_of_the_default_name_is_no_matter(folder, capsys, monkeypatch):
+def test_a_run_of_the_default_name_is_not_read(folder, capsys, monkeypatch):
     (folder / "checkpoints" / "experiment_name").mkdir(parents=True)
     (folder / "checkpoints" / "experiment_name" / "latest_net_G.pth").write_bytes(b"")
     monkeypatch.chdir(folder)
     findings(folder, capsys, code=0)
 
 
-def test_another_layout_is_an_error_with_the_mend(folder, tmp_path):
+def test_the_error_for_another_layout_states_the_correction(folder, tmp_path):
     (tmp_path / "deeper").mkdir()
     with pytest.raises(InputError, match="Give --dataroot|Put the images"):
         check_data.main(["--dataroot", str(folder), "--dataset_mode", "colorization", "--device", "cpu"])
 
 
-def test_a_person_reads_a_list_and_a_sum(folder):
+def test_the_report_is_a_list_with_a_sum(folder):
     (folder / "trainA" / "text.png").write_text("hello")
     words = ["--dataroot", folder, "--device", "cpu", "--load_size", "36", "--crop_size", "32"]
     command = [sys.executable, ROOT / "scripts" / "check_data.py", *words]

@@ -57,7 +57,7 @@ def test_pairs_are_means_over_images_with_intervals_and_provenance(folders, caps
     assert "psnr" in shown and "[" in shown and "samples 3" in shown
 
 
-def test_a_folder_with_itself(folders):
+def test_scores_of_a_folder_with_itself_are_perfect(folders):
     _, found = run(folders, "--real {}/real --fake {}/real --paired --metrics l1,psnr,ssim,edges")
     assert found["metrics"]["psnr"]["value"] == "inf" and found["images"]["a"]["psnr"] == "inf"
     assert found["metrics"]["psnr"]["interval"] == ["inf", "inf"]
@@ -66,7 +66,7 @@ def test_a_folder_with_itself(folders):
     assert found["metrics"]["edges"]["value"] == pytest.approx(1)
 
 
-def test_the_same_call_gives_the_same_file_and_the_seed_moves_only_the_intervals(folders):
+def test_the_same_call_gives_the_same_file_and_the_seed_changes_only_intervals(folders):
     words = "--real {}/real --fake {}/fake --paired --metrics psnr,ssim"
     _, found = run(folders, words)
     assert run(folders, words)[1] == found
@@ -76,14 +76,14 @@ def test_the_same_call_gives_the_same_file_and_the_seed_moves_only_the_intervals
     assert other["metrics"]["psnr"]["interval"] != found["metrics"]["psnr"]["interval"]
 
 
-def test_no_interval_of_a_single_image_or_without_resamples(folders):
+def test_a_single_image_and_no_resamples_give_no_interval(folders):
     words = "--real {}/real/sub --fake {}/fake/sub --paired --metrics l1"
     assert run(folders, words)[1]["metrics"]["l1"]["interval"] is None
     words = "--real {}/real --fake {}/fake --paired --metrics l1 --resamples 0"
     assert run(folders, words)[1]["metrics"]["l1"]["interval"] is None
 
 
-def test_what_can_not_be_computed_is_skipped_with_its_reason(folders, capsys):
+def test_metrics_that_can_not_be_computed_are_skipped_with_a_reason(folders, capsys):
     code, found = run(folders, "--real {}/real --fake {}/fake --paired --metrics fid,kid,lpips,ms_ssim,l1")
     assert code == 1
     assert list(found["metrics"]) == ["l1"]
@@ -95,7 +95,7 @@ def test_what_can_not_be_computed_is_skipped_with_its_reason(folders, capsys):
     assert "skipped" in capsys.readouterr().out
 
 
-def test_a_package_that_is_missing_skips_its_metrics(folders, monkeypatch):
+def test_a_missing_package_skips_its_metrics(folders, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchmetrics.functional.image", None)
     code, found = run(folders, "--real {}/real --fake {}/fake --paired --metrics ssim,l1")
     assert code == 1 and "pip install torchmetrics" in found["skipped"]["ssim"]
@@ -109,7 +109,7 @@ def test_edges_are_compared_with_the_inputs(folders):
     assert found["metrics"]["edges"]["value"] > 0.9
 
 
-def test_label_images(folders):
+def test_label_images_are_scored(folders):
     for name, true, predicted in (("a", [[0, 0, 1, 255]], [[0, 1, 1, 0]]), ("b", [[2, 2, 2, 2]], [[2, 2, 2, 2]])):
         for folder, labels in (("labels", true), ("predicted", predicted)):
             (folders / folder).mkdir(exist_ok=True)
@@ -141,14 +141,14 @@ def test_label_images(folders):
         ("--fake {}/fake --metrics l1 --paired", "--real"),
     ],
 )
-def test_bad_input_is_one_line_and_nothing_is_written(folders, words, message):
+def test_bad_input_gives_one_line_and_no_file(folders, words, message):
     with pytest.raises(InputError) as caught:
         run(folders, words)
     assert message in str(caught.value) and "\n" not in str(caught.value)
     assert not (folders / "out.json").exists()
 
 
-def test_pairs_that_do_not_match_are_named(folders):
+def test_errors_name_pairs_that_do_not_match(folders):
     for index in range(5):
         paint(folders / f"fake/more{index}.png", 0)
     (folders / "fake/a.bmp").unlink()
@@ -167,7 +167,7 @@ def test_unequal_sizes_and_two_files_of_one_name_are_errors(folders):
         run(folders, "--real {}/real --fake {}/fake --paired --metrics l1")
 
 
-def test_the_program_exits_with_2_and_helps(folders):
+def test_the_program_exits_with_2_for_bad_input_and_has_help(folders):
     program = [sys.executable, str(Path(evaluate.__file__))]
     words = ["--real", str(folders), "--fake", "nowhere", "--metrics", "l1", "--paired", "--output", "x.json"]
     answer = subprocess.run([*program, *words], capture_output=True, text=True, timeout=60, cwd=folders)
@@ -192,7 +192,7 @@ def train(folder, output, *words):
     return folder / output
 
 
-def test_a_judge_tells_the_domains_apart_and_is_deterministic(domains, capsys):
+def test_a_judge_distinguishes_the_domains_and_is_deterministic(domains, capsys):
     judge = train(domains, "judge.pth")
     assert "accuracy 1.000 on 3 + 3 images" in capsys.readouterr().out
     state = torch.load(judge, weights_only=True)["state"]
@@ -212,7 +212,7 @@ def test_a_judge_tells_the_domains_apart_and_is_deterministic(domains, capsys):
     assert record["trained"]["held_out_accuracy"] == 1 and record["trained"]["seed"] == 0
 
 
-def test_a_judge_needs_images_and_a_file_of_its_own(domains):
+def test_a_judge_needs_images_and_a_file_of_train_judge(domains):
     with pytest.raises(InputError, match=r"--domain_a.*at least 5"):
         (domains / "few").mkdir()
         train_judge.main(["--domain_a", str(domains / "few"), "--domain_b", "x", "--output", str(domains / "j.pth")])

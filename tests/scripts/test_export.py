@@ -37,7 +37,7 @@ UNET = ("--model", "pix2pix", "--netG", "unet_128", "--norm", "batch", "--no_dro
     [CUT, pytest.param(UNET, marks=pytest.mark.slow), pytest.param(CYCLE_GAN, marks=pytest.mark.slow)],
     ids=["cut", "unet", "cycle_gan"],
 )
-def test_a_torch_program_takes_and_gives_what_the_call_does(tmp_path, words, capsys):
+def test_a_torch_export_program_gives_the_results_of_the_call(tmp_path, words, capsys):
     run = make_run(tmp_path, *words)
     file = tmp_path / "made" / "run.pt2"
     export.main([str(run), "--format", "torch_export", "--output", str(file)])
@@ -65,7 +65,7 @@ def onnx_session(run, path, *words):
     return lambda values: session.run(None, {"images": values})[0]
 
 
-def test_with_processing_a_program_maps_pictures_to_pictures(tmp_path):
+def test_with_processing_a_program_takes_and_returns_uint8_images(tmp_path):
     run = make_run(tmp_path, *CYCLE_GAN)
     program = onnx_session(run, tmp_path / "b.onnx", "--with_processing", "--direction", "BtoA")
     pixels = np.random.default_rng(0).integers(0, 256, (2, 30, 41, 3), dtype=np.uint8)
@@ -74,7 +74,7 @@ def test_with_processing_a_program_maps_pictures_to_pictures(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_other_direction_of_a_two_sided_run(tmp_path):
+def test_direction_exports_the_other_generator(tmp_path):
     run = make_run(tmp_path, *CYCLE_GAN)
     export.main([str(run), "--format", "torch_export", "--direction", "BtoA", "--output", str(tmp_path / "b.pt2")])
     program = torch.export.load(tmp_path / "b.pt2").module()
@@ -83,7 +83,7 @@ def test_the_other_direction_of_a_two_sided_run(tmp_path):
     assert not torch.allclose(back, there, atol=1e-2)
 
 
-def test_averaged_weights_are_exported_where_the_run_has_them(tmp_path):
+def test_averaged_weights_are_exported_if_the_run_has_them(tmp_path):
     safetensors = pytest.importorskip("safetensors.torch")
     run = make_run(tmp_path, *CUT)
     averaged = {key: value * 1.5 for key, value in torch.load(run / "latest_net_G.pth").items()}
@@ -93,7 +93,7 @@ def test_averaged_weights_are_exported_where_the_run_has_them(tmp_path):
     assert all(torch.equal(tensors[f"G.{key}"], value) for key, value in averaged.items())
 
 
-def test_weights_alone(tmp_path):
+def test_weights_are_exported_as_safetensors(tmp_path):
     safetensors = pytest.importorskip("safetensors.torch")
     run = make_run(tmp_path, *CUT)
     export.main([str(run), "--format", "safetensors", "--output", str(tmp_path / "run.safetensors")])
@@ -104,7 +104,7 @@ def test_weights_alone(tmp_path):
 
 
 @pytest.mark.slow
-def test_batch_norm_takes_the_statistics_of_each_image_and_dropout_is_off(tmp_path, capsys):
+def test_batch_norm_uses_statistics_of_each_image_and_dropout_is_off(tmp_path, capsys):
     run = make_run(tmp_path, *RESNET_BATCH_NORM)
     export.main([str(run), "--format", "torch_export", "--output", str(tmp_path / "run.pt2")])
     assert "dropout is off" in capsys.readouterr().err
@@ -171,7 +171,7 @@ def test_the_card_names_data_options_metrics_and_limits_and_keeps_a_licence(tmp_
     )
 
 
-def test_results_that_differ_keep_no_file(tmp_path, monkeypatch):
+def test_no_file_is_kept_if_results_differ(tmp_path, monkeypatch):
     run = make_run(tmp_path, *CUT)
     monkeypatch.setattr(export, "write_torch_export", lambda program, path, names: lambda images: images * 0)
     with pytest.raises(InputError, match="no file was kept"):
@@ -182,14 +182,14 @@ def test_results_that_differ_keep_no_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"), [(["--format", "tf"], "choose onnx"), ([], "--output"), (["--epoch", "7"], "7_net_G.pth")]
 )
-def test_wrong_words(tmp_path, words, said):
+def test_wrong_arguments_are_refused(tmp_path, words, said):
     run = make_run(tmp_path, *CUT)
     output = ["--output", str(tmp_path / "x")] if "--epoch" in words else []
     with pytest.raises(InputError, match=said):
         export.main([str(run), *words, *output])
 
 
-def test_a_missing_package_is_named_before_anything_is_written(tmp_path, monkeypatch):
+def test_the_error_for_a_missing_package_precedes_any_file(tmp_path, monkeypatch):
     monkeypatch.setitem(export.NEEDS, "onnx", ("no_such_package",))
     with pytest.raises(InputError, match="pip install no_such_package"):
         export.main(["nowhere", "--output", str(tmp_path / "x.onnx")])

@@ -30,14 +30,14 @@ def test_the_architecture_is_read_from_the_weights(netG, norm):
         assert generator_flags(net.state_dict()) == wanted
 
 
-def test_statistics_that_old_instance_norms_kept_do_not_make_them_batch_norms():
+def test_instance_norm_statistics_of_old_files_are_not_read_as_batch_norm():
     state = networks.define_G(3, 3, 4, "resnet_9blocks", "instance").state_dict()
     state |= {"model.2.running_mean": torch.zeros(4), "model.2.running_var": torch.ones(4)}
     assert generator_flags(state)["normG"] == "instance"
 
 
 @pytest.mark.parametrize("netG", ["resnet_6blocks", "unet_128"])
-def test_an_imported_file_translates_as_its_network(tmp_path, netG):
+def test_an_imported_file_translates_like_its_network(tmp_path, netG):
     torch.manual_seed(0)
     net = networks.define_G(3, 3, 4, netG, "instance", use_dropout=False)
     torch.save(net.state_dict(), tmp_path / "net.pth")
@@ -47,7 +47,7 @@ def test_an_imported_file_translates_as_its_network(tmp_path, netG):
         assert torch.allclose(load(tmp_path / "theirs", device="cpu")(image), net(image), atol=1e-6)
 
 
-def test_two_files_are_both_directions(tmp_path):
+def test_two_files_become_a_two_sided_run(tmp_path):
     nets = {side: networks.define_G(3, 3, 4, "resnet_6blocks", "instance") for side in "AB"}
     files = [str(tmp_path / f"latest_net_G_{side}.pth") for side in nets]
     for net, path in zip(nets.values(), files, strict=True):
@@ -67,7 +67,7 @@ def originals(folder, **nets):
     return folder
 
 
-def test_a_folder_of_cut_becomes_a_run_that_is_tested_called_and_trained_on(tmp_path, monkeypatch):
+def test_a_folder_of_cut_becomes_a_run_for_test_call_and_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     G = networks.define_G(3, 3, 4, "resnet_4blocks", "instance", no_antialias=False, no_antialias_up=False)
@@ -99,7 +99,7 @@ def test_a_folder_of_cut_becomes_a_run_that_is_tested_called_and_trained_on(tmp_
         assert all(torch.equal(value, mine.state_dict()[key]) for key, value in theirs.state_dict().items())
 
 
-def test_two_antialiased_generators_are_a_dclgan(tmp_path):
+def test_two_antialiased_generators_become_a_dclgan(tmp_path):
     make = functools.partial(networks.define_G, 3, 3, 4, "resnet_4blocks", "instance", no_antialias=False)
     folder = originals(tmp_path / "cats", G_A=make(no_antialias_up=False), G_B=make(no_antialias_up=False))
     main([str(folder), "--name", "dcl", "--checkpoints_dir", str(tmp_path)])

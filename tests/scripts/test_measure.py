@@ -29,24 +29,24 @@ def run(tmp_path, *words):
     return json.loads((tmp_path / "out.json").read_text())
 
 
-def test_values_are_in_minus_one_to_one():
+def test_pixel_values_are_scaled_to_minus_1_to_1():
     assert values(Image.new("RGB", (2, 2), (0, 255, 51)))[0, 0].tolist() == pytest.approx([-1, 1, -0.6])
 
 
-def test_l1_and_psnr_by_hand():
+def test_l1_and_psnr_equal_values_computed_by_hand():
     black, gray = -np.ones((2, 2, 3)), np.full((2, 2, 3), -0.5)
     assert l1(black, gray) == 0.5
     assert psnr(black, gray) == pytest.approx(10 * math.log10(4 / 0.25))
     assert psnr(gray, gray) == math.inf
 
 
-def test_mean_image_resizes():
+def test_the_mean_image_is_computed_at_the_result_size():
     images = [Image.new("RGB", (4, 4), "black"), Image.new("RGB", (8, 8), "white")]
     assert mean_image(images, (2, 3)).tolist() == np.zeros((3, 2, 3)).tolist()
     assert resized(images[0], (4, 4)) is images[0]
 
 
-def test_answers_and_rivals(tmp_path):
+def test_results_are_compared_with_both_baselines(tmp_path):
     for name, answer in (("a", 51), ("b", 0)):
         paint(tmp_path / f"res/images/{name}_fake_B.png", answer)
         paint(tmp_path / f"res/images/{name}_real_A.png", 7)
@@ -67,7 +67,7 @@ def test_answers_and_rivals(tmp_path):
 
 @pytest.mark.parametrize("results", ["res", "res/images"])
 @pytest.mark.parametrize("file", ["{}_fake_A.png", "fake_A/{}.png", "testB/{}_fake_A.png", "fake_A/testB/{}.png"])
-def test_both_layouts_and_sub_folders_are_found(tmp_path, results, file):
+def test_results_are_found_in_both_layouts_and_in_sub_folders(tmp_path, results, file):
     paint(tmp_path / "res/images" / file.format("one_two"), 0)
     paint(tmp_path / "truth/one_two.jpg", 0)
     found = run(tmp_path, "--results", tmp_path / results, "--truth", tmp_path / "truth", "--label", "fake_A")
@@ -75,7 +75,7 @@ def test_both_layouts_and_sub_folders_are_found(tmp_path, results, file):
     assert found["mean"]["fake_A"]["l1"] == pytest.approx(0, abs=0.02)
 
 
-def test_equal_names_in_sub_folders_stay_apart(tmp_path):
+def test_equal_names_in_sub_folders_are_distinguished(tmp_path):
     for folder, level in (("x", 0), ("y", 255)):
         paint(tmp_path / f"res/{folder}/1_fake_B.png", level)
         paint(tmp_path / f"truth/{folder}/1.png", level)
@@ -85,7 +85,7 @@ def test_equal_names_in_sub_folders_stay_apart(tmp_path):
     assert found["without_truth"] == ["z/1"]
 
 
-def test_what_has_no_partner_is_counted_and_named(tmp_path, capsys):
+def test_images_without_a_partner_are_counted_and_named(tmp_path, capsys):
     for name in ("a", "b", "c"):
         paint(tmp_path / f"res/{name}_fake_B.png", 0)
     for name in ("a", "x", "y"):
@@ -97,7 +97,7 @@ def test_what_has_no_partner_is_counted_and_named(tmp_path, capsys):
     assert "2 true images without a result (x, y)" in said
 
 
-def test_another_size_is_resized_and_said(tmp_path, capsys):
+def test_true_images_of_another_size_are_resized_and_counted(tmp_path, capsys):
     paint(tmp_path / "res/a_fake_B.png", 0, 255, size=(4, 4))
     paint(tmp_path / "truth/a.png", 0, 255, size=(16, 16))
     found = run(tmp_path, "--results", tmp_path / "res", "--truth", tmp_path / "truth")
@@ -107,7 +107,7 @@ def test_another_size_is_resized_and_said(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("direction", "error", "mean"), [("AtoB", 0.0, 0.8), ("BtoA", 2.0, 1.6)])
-def test_aligned_halves(tmp_path, direction, error, mean):
+def test_aligned_images_are_split_by_direction(tmp_path, direction, error, mean):
     paint(tmp_path / "res/a_fake_B.png", 0)
     paint(tmp_path / "test/a.png", 255, 0, size=(8, 4))
     paint(tmp_path / "train/t.png", 51, 102, size=(8, 4))
@@ -127,7 +127,7 @@ def scene(tmp_path):
     return tmp_path
 
 
-def test_every_label_has_its_own_truth(tmp_path, capsys):
+def test_truths_has_a_folder_of_true_images_for_each_label(tmp_path, capsys):
     for stem, level in (("a", 0), ("b", 255)):
         paint(tmp_path / f"in/{stem}.png", 255)
         for label in ("Male", "Young"):
@@ -163,7 +163,7 @@ def test_every_label_has_its_own_truth(tmp_path, capsys):
         ("--results {}/res --thruth {}/truth", "--truth"),
     ],
 )
-def test_what_does_not_fit_is_one_line(scene, words, said):
+def test_bad_input_gives_one_line(scene, words, said):
     with pytest.raises(InputError) as caught:
         measure.main(words.replace("{}", str(scene)).split())
     assert said in str(caught.value)

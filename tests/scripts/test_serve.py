@@ -91,7 +91,7 @@ def pixels_of(content):
     return np.asarray(Image.open(io.BytesIO(content)))
 
 
-def test_the_page_in_a_browser(server, runs, chromium, tmp_path):  # noqa: F811
+def test_the_page_translates_an_image_in_a_browser(server, runs, chromium, tmp_path):  # noqa: F811
     pixels, content = png()
     (tmp_path / "holiday.png").write_bytes(content)
     allowed = (server.address, "blob:", "data:")
@@ -119,7 +119,7 @@ def test_the_page_in_a_browser(server, runs, chromium, tmp_path):  # noqa: F811
         assert violations(page) == []
 
 
-def test_a_bad_upload_gets_a_line_on_the_page(server, chromium, tmp_path):  # noqa: F811
+def test_a_bad_upload_shows_one_line_on_the_page(server, chromium, tmp_path):  # noqa: F811
     (tmp_path / "bad.png").write_text("no image")
     (tmp_path / "large.png").write_bytes(b"0" * 200_000)
     page = chromium.new_page()
@@ -152,18 +152,18 @@ def test_a_request_gives_the_pixels_of_the_call(server, runs):
         ("run=faces&epoch=latest&target=Old", png()[1], 400, b"has not learnt 'Old'"),
     ],
 )
-def test_a_bad_request_gets_a_line(server, query, content, status, line):
+def test_a_bad_request_returns_one_line(server, query, content, status, line):
     got, body = server.ask(f"translate?{query}", content)
     assert got == status and line in body and b"\n" not in body and b"Traceback" not in body
 
 
-def test_pages_of_others_are_refused(server):
+def test_requests_from_other_origins_are_refused(server):
     assert server.ask("runs", Host="evil.example")[0] == 403
     assert server.ask("translate?run=horses&epoch=latest", png()[1], Origin="http://evil.example")[0] == 403
     assert server.ask("..%2fserve.py")[0] == 404
 
 
-def test_other_machines_need_the_token_and_a_rate_is_kept(runs):
+def test_other_machines_need_the_token_and_the_rate_is_limited(runs):
     with Server(runs[0], "--host", "0.0.0.0", "--max_per_minute", "2") as running:
         assert "?token=" in running.address and running.ask("runs")[0] == 200
         token, running.address = running.address, running.address.split("?")[0]
@@ -174,7 +174,7 @@ def test_other_machines_need_the_token_and_a_rate_is_kept(runs):
         assert [status for status, _ in found] == [200, 200, 429] and b"wait" in found[2][1]
 
 
-def test_what_can_not_be_served_is_one_line(runs, tmp_path):
+def test_runs_that_can_not_be_served_give_one_line(runs, tmp_path):
     for words, said in (([tmp_path], "no trained run"), ([runs[0], tmp_path / "horses"], "another run has the name")):
         with pytest.raises(InputError, match=said):
             serve.make_app(serve.read_options([str(word) for word in words]))

@@ -112,12 +112,12 @@ def test_every_model_has_its_scripts():
 
 
 @pytest.mark.parametrize("script", [*TRAINING, ROOT / "scripts/test_single.sh"], ids=lambda path: path.stem)
-def test_added_flags_come_last_so_that_they_win(script, tmp_path):
+def test_added_flags_come_last_and_take_precedence(script, tmp_path):
     assert words_of(script, tmp_path, "--name", "my run")[-2:] == ["--name", "my run"]
 
 
 @pytest.mark.parametrize("script", DOORS, ids=lambda path: path.stem)
-def test_doors_lead_to_the_downloader(script, tmp_path):
+def test_download_scripts_call_download_py(script, tmp_path):
     program, *words = words_of(script, tmp_path, "facades" if "model" not in script.stem else "sat2map", "--dry_run")
     assert Path(program).resolve() == ROOT / "datasets/download.py"
     options = download_options(words)
@@ -133,7 +133,7 @@ def test_every_script_is_bash(script):
     assert subprocess.run(["bash", "-n", str(script)], timeout=20).returncode == 0
 
 
-def test_a_wrong_name_reaches_the_user_as_one_line(tmp_path):
+def test_a_wrong_name_gives_one_line(tmp_path):
     answer = subprocess.run(
         ["bash", str(ROOT / "datasets/download_cut_dataset.sh"), "grumpifycats"], cwd=tmp_path, text=True,
         env={"PATH": "/usr/bin:/bin", "PYTHON": sys.executable}, capture_output=True, timeout=60,

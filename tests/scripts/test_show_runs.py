@@ -71,7 +71,7 @@ def test_wrong_runs_and_folders_are_refused(runs, tmp_path):
     assert not (tmp_path / "page").exists()
 
 
-def test_labels_come_in_the_order_of_the_translation():
+def test_labels_are_in_the_order_input_output_truth():
     assert in_order(["fake_A", "idt", "real_B", "fake_B", "real_A"]) == ["real_A", "fake_B", "real_B", "fake_A", "idt"]
 
 
@@ -93,7 +93,7 @@ def test_an_mp4_is_written_with_imageio(runs, tmp_path):
     assert output.read_bytes()[4:8] == b"ftyp"
 
 
-def test_what_a_video_cannot_be_made_of_is_one_line(runs, tmp_path, monkeypatch):
+def test_wrong_arguments_of_make_video_give_one_line(runs, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="--sample 3"):
         make_video.main([str(runs[0]), "--sample", "3"])
     with pytest.raises(InputError, match=r"\.gif or \.mp4"):
@@ -105,14 +105,14 @@ def test_what_a_video_cannot_be_made_of_is_one_line(runs, tmp_path, monkeypatch)
         make_video.main([str(runs[0]), "--output", str(tmp_path / "x.mp4")])
 
 
-def test_the_newest_pictures_of_a_run(runs):
+def test_the_newest_images_of_a_run_are_found(runs):
     pictures, fixed = newest_pictures(str(runs[0]))
     assert list(pictures) == ["fake_B"] and pictures["fake_B"][0, 0, 0] == 120
     assert set(fixed) == {f"{label} {n}" for label in ("real_A", "real_B", "fake_B") for n in (1, 2)}
     assert newest_pictures(str(Path(runs[0]) / "web")) == (None, None)
 
 
-def test_replaying_without_a_log_or_a_server_is_one_line(runs, tmp_path, monkeypatch):
+def test_replay_without_a_log_or_a_server_gives_one_line(runs, tmp_path, monkeypatch):
     pytest.importorskip("visdom", reason="visdom is not installed")
     with pytest.raises(InputError, match=r"no loss_log\.jsonl"):
         replay_visdom.main([str(tmp_path)])

@@ -94,7 +94,7 @@ def value_of(words, flag):
     return words[words.index(flag) + 1]
 
 
-def test_it_is_bash_and_its_first_lines_are_for_sbatch():
+def test_the_script_is_bash_and_begins_with_sbatch_lines():
     assert subprocess.run(["bash", "-n", SCRIPT], timeout=20).returncode == 0
     lines = SCRIPT.read_text().splitlines()
     settings = [line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH ")]
@@ -102,7 +102,7 @@ def test_it_is_bash_and_its_first_lines_are_for_sbatch():
     assert {"--requeue", "--signal=B:USR1@120", "--ntasks-per-node=1", "--open-mode=append"} <= set(settings)
 
 
-def test_one_torchrun_on_each_machine_and_they_meet_on_the_first(job):
+def test_there_is_one_torchrun_per_machine_with_the_endpoint_on_the_first(job):
     assert job.run("--name", "my horses", "--dataroot", "./data") == 0
     launcher, words = job.launched()
     assert words == ["--name", "my horses", "--dataroot", "./data"]
@@ -118,7 +118,7 @@ def test_one_torchrun_on_each_machine_and_they_meet_on_the_first(job):
     assert not job.requeued()
 
 
-def test_torchrun_knows_its_words_and_train_the_others(job):
+def test_torchrun_and_train_py_accept_their_flags(job):
     from torch.distributed.run import get_args_parser
 
     assert job.run("--name", "horses", "--dataroot", "./data", PROCESSES=4, RESTARTS=2) == 0
@@ -130,12 +130,12 @@ def test_torchrun_knows_its_words_and_train_the_others(job):
 
 
 @pytest.mark.parametrize("code", [0, 3])
-def test_it_returns_what_the_step_returns(code, job):
+def test_the_script_returns_the_exit_code_of_the_step(code, job):
     assert job.run("--name", "horses", CODE=code) == code
     assert not job.requeued()
 
 
-def test_a_run_with_a_state_goes_on(job):
+def test_a_run_with_a_state_is_continued(job):
     job.state()
     job.run("--name", "horses")
     assert job.launched()[1] == ["--name", "horses", "--continue_train"]
@@ -145,7 +145,7 @@ def test_a_run_with_a_state_goes_on(job):
     assert job.launched()[1] == ["--name=zebras"]
 
 
-def test_a_state_is_looked_for_where_the_flags_say(job):
+def test_the_state_is_looked_for_in_the_folder_of_the_flags(job):
     job.state("experiment_name")
     job.state("b", "other runs")
     job.run()
@@ -156,7 +156,7 @@ def test_a_state_is_looked_for_where_the_flags_say(job):
     assert "--continue_train" not in job.launched()[1]
 
 
-def test_overwriting_is_for_the_first_start_alone(job):
+def test_overwrite_applies_to_the_first_start_only(job):
     job.state()
     job.run("--name", "horses", "--overwrite")
     assert job.launched()[1] == ["--name", "horses", "--overwrite"]
@@ -167,7 +167,7 @@ def test_overwriting_is_for_the_first_start_alone(job):
 
 
 @pytest.mark.parametrize("code, state, requeued", [(1, True, True), (1, False, False), (0, True, False)])
-def test_a_signal_reaches_the_step_and_what_is_unfinished_goes_back_into_the_queue(code, state, requeued, job):
+def test_a_signal_is_forwarded_and_an_unfinished_run_is_requeued(code, state, requeued, job):
     process = job.start("--name", "horses", LONG=1, AFTER_SIGNAL=code)
     end = time.monotonic() + 20
     while not (job.folder / "started").exists():
@@ -183,7 +183,7 @@ def test_a_signal_reaches_the_step_and_what_is_unfinished_goes_back_into_the_que
     assert process.returncode == (0 if requeued else code)
 
 
-def test_what_it_cannot_do_it_says(job):
+def test_unsupported_use_gives_one_line(job):
     assert job.run("--name", "horses", "--suffix", "{model}") == 2
     assert "--name" in job.said
     (job.folder / "train.py").unlink()
@@ -193,7 +193,7 @@ def test_what_it_cannot_do_it_says(job):
 
 
 @pytest.mark.slow
-def test_told_that_its_time_is_over_a_run_is_saved_and_goes_on_when_it_starts_again(job):
+def test_a_run_is_saved_before_the_time_limit_and_continued_by_the_next_job(job):
     """With torchrun and train.py themselves, on one machine."""
     make_shapes.make(job.folder / "data", "unpaired", size=40, train=8, test=1)
     (job.programs / "srun").write_text(REAL_SRUN)

@@ -44,14 +44,14 @@ def test_a_folder_keeps_its_names_sizes_and_sub_folders(run, tmp_path):
     assert np.array_equal(np.asarray(made["a.png"]), np.asarray(load(run, device="cpu")(first)))
 
 
-def test_files_and_patterns(run, tmp_path):
+def test_files_and_patterns_are_translated(run, tmp_path):
     for name in ("a1.png", "a2.png", "b.png"):
         picture(tmp_path / name)
     assert translate(run, tmp_path / "a*.png", tmp_path / "b.png", "--output", tmp_path / "out") == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a1.png", "a2.png", "b.png"]
 
 
-def test_what_could_not_be_read_is_listed_and_the_rest_is_made(run, tmp_path, capsys):
+def test_unreadable_files_are_listed_and_the_others_are_translated(run, tmp_path, capsys):
     picture(tmp_path / "in" / "good.png")
     (tmp_path / "in" / "bad.png").write_text("no image")
     assert translate(run, tmp_path / "in", "--output", tmp_path / "out", "--batch_size", "2") == 1
@@ -83,7 +83,7 @@ def test_colour_profile_and_exif_data_are_kept(run, tmp_path):
     assert made.getexif()[0x010F] == "Camera" and made.info["icc_profile"] == b"a profile"
 
 
-def test_one_file_of_weights_stands_for_a_run(run, tmp_path):
+def test_weights_replaces_the_run(run, tmp_path):
     source = picture(tmp_path / "a.png")
     words = [str(source), "--weights", str(run / "latest_net_G.pth"), "--output", str(tmp_path / "out")]
     assert main([*words, "--device", "cpu"]) == 0
@@ -94,7 +94,7 @@ def test_one_file_of_weights_stands_for_a_run(run, tmp_path):
         main([*words, "--epoch", "3"])
 
 
-def test_another_format_of_the_outputs(run, tmp_path):
+def test_output_format_changes_the_format(run, tmp_path):
     picture(tmp_path / "in" / "a.jpg")
     assert translate(run, tmp_path / "in", "--output", tmp_path / "out", "--output_format", "tif") == 0
     made = Image.open(tmp_path / "out" / "a.tif")
@@ -168,7 +168,7 @@ def test_a_video_keeps_size_rate_and_sound(run, tmp_path, capsys, monkeypatch, s
         (["in", "--output", "out", "--epoch", "9"], "9_net_G.pth"),
     ],
 )
-def test_wrong_words_write_nothing(run, tmp_path, monkeypatch, words, said):
+def test_wrong_arguments_write_no_file(run, tmp_path, monkeypatch, words, said):
     monkeypatch.chdir(tmp_path)
     picture(tmp_path / "in" / "a.png")
     picture(tmp_path / "in" / "sub" / "a.png")

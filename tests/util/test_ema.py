@@ -31,7 +31,7 @@ def test_the_average_follows_the_formula_with_its_warm_up():
     assert (1 + 19) / (10 + 19) > 0.5 > (1 + 1) / (10 + 1)  # both branches of the minimum were met
 
 
-def test_without_a_warm_up_it_is_pytorchs_average():
+def test_without_warm_up_the_average_is_that_of_pytorch():
     net = network()
     ema = WeightAverages({"G": net}, decay=0.3)
     ema.updates = 1000
@@ -44,7 +44,7 @@ def test_without_a_warm_up_it_is_pytorchs_average():
     assert torch.allclose(ema.averages["G"]["0.weight"], theirs.module[0].weight, atol=1e-6)
 
 
-def test_a_step_that_was_left_out_changes_nothing():
+def test_a_skipped_step_changes_nothing():
     net = network()
     ema = WeightAverages({"G": net}, decay=0.9)
     move(net, 1)
@@ -68,7 +68,7 @@ def test_running_statistics_are_those_of_the_network():
     assert ema.averages["G"]["1.num_batches_tracked"] == 1
 
 
-def test_networks_have_the_averages_within_the_block_only():
+def test_networks_have_the_averages_inside_the_context_only():
     net = network()
     ema = WeightAverages({"G": net}, decay=0.9)
     move(net, 1)

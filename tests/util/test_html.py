@@ -56,7 +56,7 @@ def add_epoch(page, epoch, labels=("real_A", "fake_B")):
     page.add_section(f"epoch [{epoch}]", names, list(labels), names, width=256, key=f"epoch{epoch}")
 
 
-def test_the_originals_way_of_using_it(tmp_path):
+def test_the_interface_of_the_originals_works(tmp_path):
     page = HTML(str(tmp_path / "web"), "Experiment = a, Phase = test, Epoch = 5", refresh=3)
     name = picture(page, "a_fake_B.png")
     page.add_header("a")
@@ -75,7 +75,7 @@ def test_the_originals_way_of_using_it(tmp_path):
     assert (image["width"], image["height"]) == ("100", "50")
 
 
-def test_what_a_plugin_puts_into_the_document_is_written_in_order(tmp_path):
+def test_additions_of_a_plug_in_are_written_in_order(tmp_path):
     page = HTML(str(tmp_path), "t")
     page.add_header("first")
     with page.doc:
@@ -94,7 +94,7 @@ def test_no_refresh_and_no_script_unless_asked(tmp_path):
     assert "script" not in reader.source and "<style" not in reader.source and "style=" not in reader.source
 
 
-def test_everything_it_refers_to_lies_beside_it(tmp_path):
+def test_the_page_refers_only_to_files_in_its_folder(tmp_path):
     page = HTML(str(tmp_path), "t")
     style = Reader(page).all("link")[0]["href"]
     css = (tmp_path / style).read_text()
@@ -102,7 +102,7 @@ def test_everything_it_refers_to_lies_beside_it(tmp_path):
     assert "url(" not in css and "@import" not in css
 
 
-def test_the_page_is_whole_after_every_addition(tmp_path):
+def test_the_page_is_complete_after_every_addition(tmp_path):
     page = HTML(str(tmp_path), "t")
     for number in range(5):
         add_epoch(page, number)
@@ -127,7 +127,7 @@ def test_an_update_costs_the_same_however_long_the_page_is(tmp_path, monkeypatch
     assert len(page.doc.main.children) == 0  # and nothing piles up in memory
 
 
-def test_what_was_written_before_is_never_touched(tmp_path):
+def test_earlier_content_is_not_rewritten(tmp_path):
     page = HTML(str(tmp_path), "t")
     add_epoch(page, 1)
     with open(page.path, "rb") as file:
@@ -137,7 +137,7 @@ def test_what_was_written_before_is_never_touched(tmp_path):
         assert file.read().startswith(before)
 
 
-def test_an_epoch_is_listed_once_and_its_newest_labels_count(tmp_path):
+def test_an_epoch_is_listed_once_with_its_newest_labels(tmp_path):
     page = HTML(str(tmp_path), "t", newest_first=True)
     add_epoch(page, 1)
     add_epoch(page, 2)
@@ -153,7 +153,7 @@ def test_an_epoch_is_listed_once_and_its_newest_labels_count(tmp_path):
     assert len(Reader(page).all("img")) == 2 + 1
 
 
-def test_a_section_that_something_follows_is_not_overwritten(tmp_path):
+def test_a_section_before_other_content_is_not_overwritten(tmp_path):
     page = HTML(str(tmp_path), "t")
     add_epoch(page, 1)
     page.add_header("a note")
@@ -161,13 +161,13 @@ def test_a_section_that_something_follows_is_not_overwritten(tmp_path):
     assert Reader(page).headings() == ["epoch [1]", "a note"]
 
 
-def test_newest_first_is_said_to_the_style(tmp_path):
+def test_newest_first_is_done_by_the_style_sheet(tmp_path):
     assert Reader(HTML(str(tmp_path / "a"), "t", newest_first=True)).all("main") == [{"class": "newest-first"}]
     assert Reader(HTML(str(tmp_path / "b"), "t")).all("main") == [{}]
     assert "column-reverse" in (tmp_path / "a" / "page.css").read_text()
 
 
-def test_a_kept_page_goes_on_and_another_starts_afresh(tmp_path):
+def test_a_kept_page_is_continued_and_another_is_replaced(tmp_path):
     add_epoch(HTML(str(tmp_path), "t", keep=True), 1)
     kept = HTML(str(tmp_path), "t", keep=True)
     add_epoch(kept, 1, ("real_A", "fake_B", "new"))
@@ -179,7 +179,7 @@ def test_a_kept_page_goes_on_and_another_starts_afresh(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [1, 10, len(FOOTER), len(FOOTER) + 30, len(FOOTER) + 200])
-def test_a_page_torn_by_a_crash_is_mended_when_kept(tmp_path, cut):
+def test_a_page_damaged_by_a_crash_is_repaired_when_kept(tmp_path, cut):
     page = HTML(str(tmp_path), "t")
     for epoch in (1, 2, 3):
         add_epoch(page, epoch)
@@ -192,7 +192,7 @@ def test_a_page_torn_by_a_crash_is_mended_when_kept(tmp_path, cut):
     assert Reader(mended).headings() == survived + ["epoch [4]"]
 
 
-def test_a_page_of_another_program_is_not_taken_over(tmp_path):
+def test_a_page_of_another_program_is_replaced(tmp_path):
     (tmp_path / "index.html").write_text("<!DOCTYPE html><html><body><h3>epoch [1]</h3></body></html>")
     page = HTML(str(tmp_path), "t", keep=True)
     add_epoch(page, 2)
@@ -218,14 +218,14 @@ def test_names_are_escaped_in_text_and_encoded_in_addresses(tmp_path, name):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file names are text on this system")
-def test_a_file_name_that_is_not_utf8_is_linked_all_the_same(tmp_path):
+def test_a_file_name_that_is_not_utf8_is_linked(tmp_path):
     page = HTML(str(tmp_path), "t")
     name = os.fsdecode(b"\xff.png")
     page.add_section(name, [name], ["x"], [name])
     assert Reader(page).all("a")[0]["href"] == "images/%FF.png"
 
 
-def test_a_picture_that_is_not_there_has_no_height(tmp_path):
+def test_a_missing_image_has_no_height(tmp_path):
     page = HTML(str(tmp_path), "t")
     page.add_images(["gone.png"], ["gone"], ["gone.png"])
     assert "height" not in Reader(page).all("img")[0]

@@ -17,7 +17,7 @@ def constant(values, shape=(1, 2, 2)):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"size{case['pool_size']}_seed{case['python_random_seed']}")
-def test_answers_and_content_equal_the_originals(case):
+def test_results_and_content_equal_those_of_the_original(case):
     if case["python_random_seed"] is not None:
         random.seed(case["python_random_seed"])
     pool = ImagePool(case["pool_size"])
@@ -29,7 +29,7 @@ def test_answers_and_content_equal_the_originals(case):
         assert [image[0, 0, 0, 0].item() for image in pool.images] == query["stored_after"]
 
 
-def test_an_answer_has_no_gradient_and_the_shape_of_the_question():
+def test_results_have_no_gradient_and_the_shape_of_the_input():
     images = torch.ones(3, 2, 4, 5, requires_grad=True)
     answer = ImagePool(2).query(images * 2)
     assert answer.shape == images.shape
@@ -40,7 +40,7 @@ def test_size_zero_keeps_the_gradient():
     assert ImagePool(0).query(torch.ones(1, 1, 2, 2, requires_grad=True)).requires_grad
 
 
-def test_what_is_stored_does_not_change_with_the_batch_it_came_from():
+def test_stored_images_are_copies():
     pool, images = ImagePool(1), constant([1.0])
     pool.query(images)
     images.fill_(9)
@@ -52,14 +52,14 @@ def test_a_negative_size_is_refused():
         ImagePool(-1)
 
 
-def test_images_of_many_sizes_are_exchanged_one_by_one():
+def test_single_images_of_many_sizes_are_exchanged():
     random.seed(0)
     pool = ImagePool(2)
     sizes = {pool.query(torch.zeros(1, 3, side, side + 1)).shape[2:] for side in range(4, 40)}
     assert len(sizes) > 5
 
 
-def test_in_a_batch_only_images_of_its_own_size_come_back():
+def test_a_batch_gets_only_images_of_its_size():
     random.seed(0)
     pool = ImagePool(2)
     pool.query(torch.zeros(2, 3, 4, 4))
@@ -67,7 +67,7 @@ def test_in_a_batch_only_images_of_its_own_size_come_back():
         assert pool.query(torch.zeros(2, 3, 8, 8)).shape == (2, 3, 8, 8)
 
 
-def test_a_restored_pool_goes_on_as_the_first_would_have(tmp_path):
+def test_a_restored_pool_continues_like_the_original(tmp_path):
     first, second = ImagePool(3), ImagePool(3)
     first.query(constant([1.0, 2.0, 3.0]))
     torch.save(first.state_dict(), tmp_path / "pool.pth")
@@ -79,7 +79,7 @@ def test_a_restored_pool_goes_on_as_the_first_would_have(tmp_path):
     assert torch.equal(*answers)
 
 
-def test_a_smaller_pool_takes_what_fits():
+def test_a_smaller_pool_restores_the_first_images():
     full, small = ImagePool(3), ImagePool(2)
     full.query(constant([1.0, 2.0, 3.0]))
     small.load_state_dict(full.state_dict())

@@ -34,7 +34,7 @@ def test_values_are_clamped_and_rounded():
     assert picture[0, :, 0].tolist() == [0, 0, 128, 254, 255, 255]
 
 
-def test_every_8_bit_value_survives_the_way_through_a_tensor():
+def test_every_8_bit_value_survives_the_conversion():
     values = torch.arange(256.0)
     assert tensor2im((values / 255 * 2 - 1).reshape(1, 1, 16, 16))[..., 0].ravel().tolist() == values.tolist()
 
@@ -43,7 +43,7 @@ def test_every_8_bit_value_survives_the_way_through_a_tensor():
     ("channels", "expected"),
     [([1.0], [255] * 3), ([1.0, 1.0], [255, 255, 0]), ([1.0, -1.0, 1.0], [255, 0, 255]), ([1.0] * 4, [255] * 3)],
 )
-def test_pictures_have_three_channels(channels, expected):
+def test_images_have_three_channels(channels, expected):
     assert tensor2im(pixel(*channels))[0, 0].tolist() == expected
 
 
@@ -55,22 +55,22 @@ def test_a_single_image_without_batch_works():
     assert tensor2im(torch.zeros(3, 4, 5)).shape == (4, 5, 3)
 
 
-def test_half_precision_and_gradients_are_no_obstacle():
+def test_tensors_in_half_precision_and_with_gradients_are_converted():
     assert tensor2im(torch.ones(1, 3, 2, 2, dtype=torch.bfloat16, requires_grad=True)).max() == 255
 
 
-def test_not_a_number_is_black():
+def test_nan_becomes_black():
     assert tensor2im(pixel(float("nan"), float("inf"), float("-inf")))[0, 0].tolist() == [0, 255, 0]
 
 
-def test_numpy_passes_through_with_the_type_asked_for():
+def test_numpy_arrays_are_converted_to_the_given_type():
     picture = np.array([[[254.7, 300.0, -3.0]]])
     assert tensor2im(picture).tolist() == [[[255, 255, 0]]]
     same = np.zeros((2, 2, 3), np.uint8)
     assert tensor2im(same) is same
 
 
-def test_anything_else_is_returned_as_it_came():
+def test_other_objects_are_returned_unchanged():
     assert tensor2im("text") == "text"
 
 
@@ -99,12 +99,12 @@ def test_folders_are_made_with_their_parents_and_may_exist(tmp_path):
 
 
 @pytest.mark.parametrize(("word", "value"), [("Yes", True), ("t", True), ("1", True), ("NO", False), ("0", False)])
-def test_words_for_true_and_false(word, value):
+def test_str2bool_reads_words_for_true_and_false(word, value):
     assert str2bool(word) is value
     assert str2bool(value) is value
 
 
-def test_another_word_is_a_usage_error():
+def test_other_words_are_a_usage_error():
     parser = argparse.ArgumentParser()
     parser.add_argument("--nce_idt", type=str2bool)
     with pytest.raises(SystemExit) as error:
@@ -112,20 +112,20 @@ def test_another_word_is_a_usage_error():
     assert error.value.code == 2
 
 
-def test_copyconf_leaves_the_original_alone():
+def test_copyconf_does_not_change_the_original():
     opt = argparse.Namespace(phase="train", lr=0.1)
     assert copyconf(opt, phase="test") == argparse.Namespace(phase="test", lr=0.1)
     assert opt.phase == "train"
 
 
-def test_a_class_is_found_whatever_the_case_and_underscores():
+def test_class_names_ignore_case_and_underscores():
     module = types.ModuleType("plugin")
     module.CycleGANModel = type("CycleGANModel", (), {})
     module.cycleganmodel = "not a class"
     assert find_class_in_module("cycle_gan_model", module) is module.CycleGANModel
 
 
-def test_a_missing_class_names_module_and_nearest():
+def test_the_error_for_a_missing_class_names_module_and_nearest_class():
     module = types.ModuleType("plugin")
     module.MyModel = type("MyModel", (), {})
     with pytest.raises(InputError, match=r"plugin: no class MyModle.*MyModel"):
@@ -141,7 +141,7 @@ def test_resizing_a_batch_keeps_channels_and_range(channels):
     assert torch.allclose(resized.mean((2, 3)), images.mean((2, 3)), atol=0.02)
 
 
-def test_resizing_labels_invents_none():
+def test_resizing_a_label_map_adds_no_label():
     labels = torch.tensor([[0.0, 7.0], [3.0, 200.0]])[None, None]
     resized = correct_resize_label(labels, (6, 4))
     assert resized.shape == (1, 1, 4, 6)

@@ -85,7 +85,7 @@ def page(run_dir):
     return (run_dir / "web" / "plain.html").read_text()
 
 
-def test_the_line_and_the_log_are_those_people_know(make, run_dir, capsys):
+def test_the_loss_line_and_the_log_have_the_format_of_the_originals(make, run_dir, capsys):
     visualizer = make()
     capsys.readouterr()
     visualizer.print_current_losses(3, 200, LOSSES, 0.1, 0.0062)
@@ -132,7 +132,7 @@ def test_losses_that_are_not_finite_keep_the_json_valid(make, run_dir):
     assert math.isnan(float(losses["a"])) and float(losses["c"]) == -math.inf
 
 
-def test_a_resumed_run_continues_the_records_and_a_fresh_one_puts_them_aside(make, run_dir):
+def test_a_resumed_run_continues_the_records_and_a_new_run_renames_them(make, run_dir):
     make().print_current_losses(1, 1, LOSSES, 0, 0)
     make(continue_train=True).print_current_losses(2, 1, LOSSES, 0, 0)
     assert [record["epoch"] for record in records(run_dir)] == [1, 2]
@@ -141,7 +141,7 @@ def test_a_resumed_run_continues_the_records_and_a_fresh_one_puts_them_aside(mak
     assert len((run_dir / "loss_log.previous.jsonl").read_text().splitlines()) == 2
 
 
-def test_a_record_cut_short_by_a_crash_spoils_only_itself(make, run_dir):
+def test_a_truncated_record_does_not_affect_others(make, run_dir):
     make().print_current_losses(1, 1, LOSSES, 0, 0)
     with open(run_dir / "loss_log.jsonl", "a") as file:
         file.write('{"epoch": 1, "it')
@@ -150,7 +150,7 @@ def test_a_record_cut_short_by_a_crash_spoils_only_itself(make, run_dir):
     assert len(lines) == 3 and json.loads(lines[2])["epoch"] == 2
 
 
-def test_printing_leaves_a_progress_bar_whole(make, capsys):
+def test_printing_does_not_break_a_progress_bar(make, capsys):
     visualizer = make()
     capsys.readouterr()
     bar = tqdm(total=10, ncols=60)
@@ -189,7 +189,7 @@ def test_the_page_lists_only_pictures_that_exist(make, run_dir):
     assert sorted(listed) == pictures(run_dir) == ["epoch003_real_A.png", "epoch007_fake_B.png", "epoch007_real_A.png"]
 
 
-def test_a_resumed_run_keeps_the_page_and_a_fresh_one_starts_it_anew(make, run_dir):
+def test_a_resumed_run_keeps_the_page_and_a_new_run_replaces_it(make, run_dir):
     make().display_current_results(visuals(), 1, True)
     make(continue_train=True).display_current_results(visuals(), 1, True)
     make(continue_train=True).display_current_results(visuals(), 2, True)
@@ -198,7 +198,7 @@ def test_a_resumed_run_keeps_the_page_and_a_fresh_one_starts_it_anew(make, run_d
     assert "epoch [" not in page(run_dir)
 
 
-def test_no_page_when_it_is_not_wanted(make, run_dir):
+def test_no_html_writes_no_page(make, run_dir):
     visualizer = make(no_html=True)
     visualizer.display_current_results(visuals(), 1, True)
     assert not (run_dir / "web").exists()
@@ -210,7 +210,7 @@ def test_labels_can_not_leave_the_folder(make, run_dir):
     assert "<b>" not in page(run_dir)
 
 
-def test_both_ways_to_display(make, sink):
+def test_both_signatures_of_display_current_results_work(make, sink):
     visualizer = make()
     visualizer.display_current_results(visuals(), 1, 400, True)
     visualizer.display_current_results(visuals(), 1, 800)
@@ -230,7 +230,7 @@ def test_a_number_of_images_is_not_taken_for_save_result(make, run_dir):
     assert (run_dir / "web/images/epoch001_fake_B.png").read_bytes() == before
 
 
-def test_both_ways_to_plot(make, sink):
+def test_both_signatures_of_plot_current_losses_work(make, sink):
     visualizer = make()
     visualizer.set_dataset_size(200)
     visualizer.plot_current_losses(3, 0.25, LOSSES)
@@ -241,7 +241,7 @@ def test_both_ways_to_plot(make, sink):
     ]  # fmt: skip
 
 
-def test_images_told_when_printing_are_the_step_of_the_plot(make, sink):
+def test_the_number_of_images_when_printing_is_the_step_of_the_plot(make, sink):
     visualizer = make()
     visualizer.print_current_losses(2, 100, LOSSES, 0, 0, images=300)
     visualizer.plot_current_losses(2, 0.5, LOSSES)
@@ -261,7 +261,7 @@ def test_outside_training_nothing_is_opened(make, run_dir):
     assert not run_dir.exists()
 
 
-def test_names_that_old_code_reads_are_there(make):
+def test_attributes_of_the_originals_exist(make):
     visualizer = make(display_id=10, display_port=8097, display_ncols=3, use_wandb=False)
     visualizer.create_visdom_connections()
     assert (visualizer.display_id, visualizer.port, visualizer.ncols, visualizer.win_size) == (10, 8097, 3, 256)
@@ -273,7 +273,7 @@ def failing(*args, **kwargs):
     raise OSError(28, "No space left on device")
 
 
-def test_a_full_disk_costs_one_warning_and_not_the_run(make, monkeypatch, capsys, run_dir):
+def test_a_full_disk_gives_one_warning_and_does_not_end_the_run(make, monkeypatch, capsys, run_dir):
     visualizer = make()
     capsys.readouterr()
     monkeypatch.setattr("util.show.training_page.save_image", failing)
@@ -290,7 +290,7 @@ def test_a_full_disk_costs_one_warning_and_not_the_run(make, monkeypatch, capsys
     assert "<section" not in page(run_dir)
 
 
-def test_a_page_that_vanished_costs_one_warning(make, capsys, run_dir):
+def test_a_missing_page_gives_one_warning(make, capsys, run_dir):
     visualizer = make()
     Path(run_dir / "web" / "plain.html").unlink()
     for epoch in (1, 2):
@@ -299,7 +299,7 @@ def test_a_page_that_vanished_costs_one_warning(make, capsys, run_dir):
     assert len(pictures(run_dir)) == 4
 
 
-def test_a_disk_that_recovered_is_warned_of_again(make, monkeypatch, capsys):
+def test_a_second_failure_after_a_success_is_reported_again(make, monkeypatch, capsys):
     visualizer = make()
     with monkeypatch.context() as patch:
         patch.setattr("util.show.training_page.save_image", failing)

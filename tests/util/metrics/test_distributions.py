@@ -47,7 +47,7 @@ def tiny_features(images, batch_size=5):
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader")  # four workers, whatever the machine has
-def test_both_are_those_of_torch_fidelity(tmp_path):
+def test_fid_and_kid_are_those_of_torch_fidelity(tmp_path):
     sets = {"real": pictures(0, 14), "fake": pictures(1, 14, level=100)}
     for name, images in sets.items():
         (tmp_path / name).mkdir()
@@ -97,7 +97,7 @@ def test_kid_by_its_definition(monkeypatch):
     assert kid(real, fake) == pytest.approx(own(real) + own(fake) - 2 * cross)
 
 
-def test_a_set_with_itself():
+def test_fid_and_kid_of_equal_distributions_are_about_0():
     values = tiny_features(pictures(0, 20))
     assert fid(values, values) == pytest.approx(0, abs=1e-9)
     assert fid(values, values[::-1]) == pytest.approx(0, abs=1e-9)
@@ -105,7 +105,7 @@ def test_a_set_with_itself():
     assert abs(kid(halves[:200], halves[200:])) < 0.05
 
 
-def test_order_and_batch_size_do_not_matter():
+def test_order_and_batch_size_change_no_value():
     images, others = pictures(0, 11), tiny_features(pictures(1, 9))
     values = tiny_features(images, 11)
     assert np.allclose(values, tiny_features(images, 1), atol=1e-6)
@@ -115,12 +115,12 @@ def test_order_and_batch_size_do_not_matter():
     assert kid(values, others) == pytest.approx(kid(backwards, others), rel=1e-5)
 
 
-def test_images_of_different_sizes_share_no_batch():
+def test_images_of_different_sizes_are_in_different_batches():
     images = [np.full((size, size, 3), 9, np.uint8) for size in (16, 16, 24, 16)]
     assert np.allclose(tiny_features(images), tiny_features(images[:1]), atol=1e-6)
 
 
-def test_intervals_hold_the_value_and_repeat():
+def test_intervals_contain_the_value_and_are_repeatable():
     real, fake = tiny_features(pictures(0, 30)), tiny_features(pictures(1, 30, level=110))
     for distance, interval in ((fid, fid_interval), (kid, kid_interval)):
         low, high = interval(real, fake, 100, 7)
@@ -130,7 +130,7 @@ def test_intervals_hold_the_value_and_repeat():
         assert interval(real, fake, 0, 7) is None
 
 
-def test_intervals_of_kid_are_not_moved_by_repeated_images():
+def test_intervals_of_kid_of_equal_distributions_contain_0():
     generator = np.random.default_rng(0)
     low, high = kid_interval(generator.normal(0, 1, (60, 8)), generator.normal(0, 1, (60, 8)), 300, 0)
     assert low < 0 < high
@@ -143,7 +143,7 @@ def test_two_images_are_needed():
     assert distributions.compare("kid", values[:2], values[1:], 50, 0, {})["interval"] is not None
 
 
-def test_inception_takes_its_weights_from_the_folder(tmp_path, monkeypatch):
+def test_inception_reads_its_weights_from_metric_weights(tmp_path, monkeypatch):
     from torch_fidelity import feature_extractor_inceptionv3 as module
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "cache"))

@@ -44,7 +44,7 @@ def scores(*shares, batch_size=3):
     return combine(NAMES, merged([measured(share, settings) for share in shares]), settings)
 
 
-def test_shares_orders_and_batches_do_not_matter():
+def test_shares_of_ranks_order_and_batches_change_no_value():
     whole = scores(SAMPLES)
     assert list(whole["metrics"]) == NAMES and whole["skipped"] == {}
     assert whole["metrics"]["kid"]["provenance"]["samples"] == {"real": 7, "fake": 7}
@@ -53,7 +53,7 @@ def test_shares_orders_and_batches_do_not_matter():
     assert scores(SAMPLES, batch_size=1) == whole
 
 
-def test_a_real_image_counts_once_and_stays_for_the_next_evaluation():
+def test_a_real_image_counts_once_and_is_kept_for_the_next_evaluation():
     gauge = Meter(["kid"], Settings(resamples=0))
     for number in range(3):
         gauge.add(Sample(str(number), image(number)))
@@ -67,7 +67,7 @@ def test_a_real_image_counts_once_and_stays_for_the_next_evaluation():
     assert second["features"]["inception"]["real"].keys() == first["features"]["inception"]["real"].keys()
 
 
-def test_what_one_process_can_not_score_is_skipped_by_all():
+def test_a_metric_that_one_process_can_not_compute_is_skipped_by_all():
     settings = Settings(resamples=0)
     gauges = [Meter(["ssim", "l1"], settings) for _ in range(2)]
     gauges[0].add(Sample("large", image(0), image(1)))
@@ -77,7 +77,7 @@ def test_what_one_process_can_not_score_is_skipped_by_all():
     assert "ssim" not in found["images"]["large"]
 
 
-def test_missing_weights_skip_the_sets_alone(monkeypatch):
+def test_missing_weights_skip_only_metrics_of_sets(monkeypatch):
     def missing(settings):
         raise Unavailable("the weights are missing")
 
@@ -100,7 +100,7 @@ def test_every_metric_has_an_implementation():
 @pytest.mark.parametrize(
     ("text", "message"), [("", "names joined"), ("l1,sim", "sim: no such metric"), ("mean_iou", "label")]
 )
-def test_names_that_are_none(text, message):
+def test_unknown_metrics_are_refused(text, message):
     with pytest.raises(InputError, match=message):
         table.parse(text, "--metrics", table.OF_PHOTOS)
     assert table.parse(" l1, kid,l1", "--metrics") == ["l1", "kid"]

@@ -40,7 +40,7 @@ def test_ssim_is_that_of_scikit_image():
     assert pairs.ssim(Settings()).measure(first, second) == pytest.approx(expected, abs=1e-6)
 
 
-def test_an_image_against_itself():
+def test_metrics_of_an_image_with_itself_are_perfect():
     image = picture(0, 180)
     best = {"l1": 0, "psnr": math.inf, "ssim": 1, "ms_ssim": 1}
     for name, value in best.items():
@@ -48,7 +48,7 @@ def test_an_image_against_itself():
     assert pairs.edge_correlation(image, image) == pytest.approx(1)
 
 
-def test_ms_ssim_falls_with_noise():
+def test_ms_ssim_decreases_with_noise():
     image, measure = picture(0, 180), pairs.ms_ssim(Settings()).measure
     noise = np.random.default_rng(0).normal(0, 1, image.shape)
     values = [measure(np.clip(image + s * noise, 0, 255).astype(np.uint8), image) for s in (5, 40)]
@@ -56,7 +56,7 @@ def test_ms_ssim_falls_with_noise():
 
 
 @pytest.mark.parametrize(("name", "side"), [("ssim", 11), ("ms_ssim", 176)])
-def test_the_smallest_image_that_has_a_value(name, side):
+def test_the_smallest_image_size_of_each_metric(name, side):
     measure = getattr(pairs, name)(Settings()).measure
     enough, little = np.zeros((side, side, 3), np.uint8), np.zeros((side - 1, side, 3), np.uint8)
     assert measure(enough, enough) == pytest.approx(1)
@@ -64,7 +64,7 @@ def test_the_smallest_image_that_has_a_value(name, side):
         measure(little, little)
 
 
-def test_edges_survive_inverted_contrast_and_not_another_image():
+def test_edges_is_high_for_inverted_contrast_and_low_for_another_image():
     image = picture(0)
     assert pairs.edge_correlation(255 - image, image) == pytest.approx(1)
     assert pairs.edge_correlation(np.random.default_rng(5).permutation(image), image) < 0.5
@@ -81,7 +81,7 @@ def alexnet(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # the package calls torchvision in a deprecated way
-def test_lpips_uses_the_weights_that_are_given(alexnet):
+def test_lpips_uses_the_given_weights(alexnet):
     metric = pairs.lpips(Settings(metric_weights=str(alexnet)))
     first, second = picture(0, 64), picture(1, 64)
     assert metric.measure(first, first) == 0
@@ -102,7 +102,7 @@ def test_lpips_uses_the_weights_that_are_given(alexnet):
         assert metric.measure(first, second) == pytest.approx(float(reference(*tensors)), rel=1e-5)
 
 
-def test_weights_that_are_missing_or_wrong(tmp_path, monkeypatch):
+def test_missing_or_wrong_weights_give_a_reason(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "cache"))
     with pytest.raises(Unavailable) as caught:
         pairs.lpips(Settings())
@@ -115,7 +115,7 @@ def test_weights_that_are_missing_or_wrong(tmp_path, monkeypatch):
         pairs.lpips(Settings(metric_weights=str(tmp_path)))
 
 
-def test_weights_are_found_in_the_cache_and_by_their_own_path(tmp_path, monkeypatch):
+def test_weights_are_found_in_the_cache_and_by_path(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     path = tmp_path / "checkpoints" / provenance.FILES["vgg16"].file
     path.parent.mkdir()

@@ -11,14 +11,14 @@ TRUE = np.array([[0, 0, 0, 0], [1, 1, 2, 255]])
 PREDICTED = np.array([[0, 0, 0, 1], [1, 2, 2, 0]])
 
 
-def test_by_hand():
+def test_metrics_equal_values_computed_by_hand():
     found = scores(tally(PREDICTED, TRUE))
     assert found["pixel_accuracy"] == pytest.approx(5 / 7)
     assert found["class_accuracy"] == pytest.approx((3 / 4 + 1 / 2 + 1) / 3)
     assert found["mean_iou"] == pytest.approx((3 / 4 + 1 / 3 + 1 / 2) / 3)
 
 
-def test_perfect_and_absent_classes():
+def test_perfect_predictions_and_absent_classes():
     labels = np.array([[0, 7]])
     assert scores(tally(labels, labels)) == dict.fromkeys(NAMES, 1.0)
     wrong = scores(tally(np.array([[0, 3]]), labels))  # class 3 is in no label: it counts for the IoU only
@@ -30,7 +30,7 @@ def test_a_prediction_of_the_ignored_label_is_wrong():
     assert found == {"pixel_accuracy": 0.5, "class_accuracy": 0.5, "mean_iou": 0.5}
 
 
-def test_images_are_pooled_before_they_are_scored():
+def test_pixels_of_all_images_are_counted_together():
     first, second = tally(np.array([[0, 0, 0]]), np.array([[0, 0, 1]])), tally(np.array([[2]]), np.array([[2]]))
     assert pooled([first, second]).shape == (2, 3, 3)
     found = compare([first, second], list(NAMES), 200, 0, 255)
@@ -40,12 +40,12 @@ def test_images_are_pooled_before_they_are_scored():
     assert (low, high) == (2 / 3, 1)
 
 
-def test_only_ignored_pixels_are_refused():
+def test_images_with_only_ignored_pixels_are_refused():
     with pytest.raises(InputError, match="every pixel"):
         compare([tally(np.array([[0]]), np.array([[255]]))], ["mean_iou"], 10, 0, 255)
 
 
-def test_palettes_and_gray_are_indices_and_colours_are_refused(tmp_path):
+def test_palette_and_gray_images_hold_indices_and_rgb_is_refused(tmp_path):
     image = Image.fromarray(TRUE.astype(np.uint8))
     image.save(tmp_path / "gray.png")
     palette = Image.fromarray(TRUE.astype(np.uint8), mode="L").convert("P")

@@ -83,7 +83,7 @@ def example(name, images=2):
 
 @pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", NETS)
-def test_every_network_is_one_graph_with_the_same_numbers(name, precision, tracing):
+def test_every_network_compiles_to_one_graph_with_the_same_numbers(name, precision, tracing):
     net, inputs = example(name)
     Precision(precision, CPU).use_autocast(net)
     plain = copy.deepcopy(net)
@@ -95,11 +95,11 @@ def test_every_network_is_one_graph_with_the_same_numbers(name, precision, traci
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
-def test_none_changes_nothing():
+def test_with_none_nothing_is_compiled():
     assert "forward" not in vars(compiled(Scale(), mode="none"))
 
 
-def test_keys_stay_and_a_deepcopy_uses_its_own_weights(tracing):
+def test_keys_are_kept_and_a_deepcopy_uses_its_own_weights(tracing):
     net = compiled(Scale())
     assert list(net.state_dict()) == ["weight"]
     net(torch.ones(3))
@@ -110,7 +110,7 @@ def test_keys_stay_and_a_deepcopy_uses_its_own_weights(tracing):
     assert len(tracing) == 1
 
 
-def test_twice_is_once_and_a_replaced_forward_stays(tracing):
+def test_compiling_again_changes_nothing_and_keeps_a_replaced_forward(tracing):
     net = compiled(compiled(Scale()))
     assert net(torch.ones(3)).tolist() == [2, 2, 2]
     assert len(tracing) == 1
@@ -118,7 +118,7 @@ def test_twice_is_once_and_a_replaced_forward_stays(tracing):
     assert compiled(net)(torch.ones(3)) == "mine"
 
 
-def test_networks_of_one_class_have_room_for_variants_each(tracing):
+def test_networks_of_one_class_have_separate_limits_of_variants(tracing):
     """With and without gradients, frozen or not, four shapes: nobody runs into torch's limit for the others."""
     nets = [compiled(Scale()) for _ in range(4)]
     for net in nets:
@@ -129,7 +129,7 @@ def test_networks_of_one_class_have_room_for_variants_each(tracing):
     assert len(tracing) == 16
 
 
-def test_a_second_shape_is_compiled_for_when_it_comes_often(tracing):
+def test_a_second_shape_is_compiled_if_it_occurs_often(tracing):
     net = compiled(Scale())
     for _ in range(OFTEN):
         assert net(torch.ones(4)).tolist() == [2, 2, 2, 2]
@@ -137,7 +137,7 @@ def test_a_second_shape_is_compiled_for_when_it_comes_often(tracing):
     assert len(tracing) == 2
 
 
-def test_a_short_last_batch_runs_as_it_is(tracing):
+def test_a_short_last_batch_runs_uncompiled(tracing):
     net = compiled(Scale())
     for _ in range(3 * OFTEN):
         for size in [4] * OFTEN + [3]:
@@ -145,7 +145,7 @@ def test_a_short_last_batch_runs_as_it_is(tracing):
     assert len(tracing) == 1
 
 
-def test_images_of_all_sizes_run_as_they_are(tracing):
+def test_images_of_many_sizes_run_uncompiled(tracing):
     net = compiled(Scale())
     for _ in range(3 * OFTEN):
         for size in range(1, 3 * OFTEN):
@@ -153,7 +153,7 @@ def test_images_of_all_sizes_run_as_they_are(tracing):
     assert len(tracing) == 1
 
 
-def test_no_more_than_a_few_shapes_are_compiled_for(tracing):
+def test_the_number_of_compiled_shapes_is_limited(tracing):
     net = compiled(Scale())
     for size in range(1, 3 * MOST_SHAPES):
         for _ in range(10 * OFTEN):
@@ -176,7 +176,7 @@ def test_gradient_penalties_run_uncompiled(tracing):
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
-def test_an_error_of_the_networks_own_is_what_it_is(monkeypatch):
+def test_an_error_in_the_network_itself_is_raised(monkeypatch):
     monkeypatch.setattr(compiling, "why_not", lambda kind: None)
     monkeypatch.setattr(compiling, "settings", lambda mode, device: {"backend": "eager"})
     net = compiled(networks.define_G(3, 3, 2, "resnet_4blocks"))
@@ -184,7 +184,7 @@ def test_an_error_of_the_networks_own_is_what_it_is(monkeypatch):
         net(torch.rand(1, 3, 16, 16), [99])
 
 
-def test_where_nothing_can_be_compiled_one_line_says_so(monkeypatch, capsys):
+def test_without_a_compiler_one_line_is_printed(monkeypatch, capsys):
     monkeypatch.setattr(compiling, "why_not", lambda kind: "no compiler on this machine")
     net = compiled(Scale())
     assert "forward" not in vars(net)
@@ -194,7 +194,7 @@ def test_where_nothing_can_be_compiled_one_line_says_so(monkeypatch, capsys):
     )
 
 
-def test_the_trial_finds_a_broken_compiler(monkeypatch):
+def test_a_broken_compiler_is_found_by_a_trial(monkeypatch):
     def broken(function):
         def run(x):
             raise RuntimeError("g++ not found\nmany more lines")
@@ -205,7 +205,7 @@ def test_the_trial_finds_a_broken_compiler(monkeypatch):
     assert compiling.why_not.__wrapped__("cpu") == "g++ not found"
 
 
-def test_a_network_that_no_compiler_takes_runs_as_it_is_and_one_line_names_it(tracing, monkeypatch, capsys):
+def test_a_network_that_can_not_be_compiled_runs_uncompiled_and_is_named(tracing, monkeypatch, capsys):
     def refuse(graph, inputs):
         raise ValueError("such a graph")
 
@@ -217,7 +217,7 @@ def test_a_network_that_no_compiler_takes_runs_as_it_is_and_one_line_names_it(tr
     assert "G can't be compiled" in line and "such a graph" in line
 
 
-def test_a_backward_pass_that_no_compiler_takes_does_not_end_the_run(monkeypatch, capsys):
+def test_a_backward_pass_that_can_not_be_compiled_does_not_end_the_run(monkeypatch, capsys):
     from torch._dynamo.backends.common import aot_autograd
 
     def refuse(graph, inputs):
@@ -232,7 +232,7 @@ def test_a_backward_pass_that_no_compiler_takes_does_not_end_the_run(monkeypatch
     assert "such a gradient" in capsys.readouterr().out
 
 
-def test_what_a_replay_would_overwrite_is_copied(monkeypatch):
+def test_outputs_that_a_replay_would_overwrite_are_copied(monkeypatch):
     """A stand-in for a CUDA graph: it answers in the same memory every time."""
     net, memory = compiled_for_replay(monkeypatch)
     first = net(torch.ones(2))
@@ -258,7 +258,7 @@ def compiled_for_replay(monkeypatch):
     return net, memory
 
 
-def test_random_draws_of_a_projector_stay_outside(tracing):
+def test_random_numbers_of_a_projector_are_drawn_outside_the_compiled_code(tracing):
     """Dynamo can't follow random generators: without `with_draws` such a network is left as it is."""
 
     class Draws(Scale):

@@ -19,7 +19,7 @@ def switches():
     )
 
 
-def test_operations_are_repeatable_and_memory_is_not_filled_while_the_block_runs(capsys):
+def test_deterministic_settings_hold_inside_the_context_and_are_restored(capsys):
     before = switches()
     with pytest.raises(KeyError), repeatable(True, CPU):
         assert switches() == (True, False, True, False)
@@ -35,7 +35,7 @@ def test_without_the_flag_nothing_changes(capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_operations_without_a_repeatable_form_are_named(capsys):
+def test_operations_without_a_deterministic_version_are_named(capsys):
     with repeatable(True, torch.device("cuda")):
         pass
     assert "adaptive pooling" in capsys.readouterr().out
@@ -44,7 +44,7 @@ def test_operations_without_a_repeatable_form_are_named(capsys):
 SHORT = ("--seed", "5", "--n_epochs_decay", "0", "--save_latest_freq", "1")
 
 
-def test_asking_for_repeatable_operations_is_undone_afterwards(capsys):
+def test_deterministic_algorithms_are_switched_off_after_the_context(capsys):
     with seeding.repeatable(True, torch.device("cuda", 0)):
         assert torch.are_deterministic_algorithms_enabled()
         assert not torch.backends.cudnn.benchmark

@@ -7,14 +7,14 @@ from util.numerics import finite
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e30])
-def test_one_bad_number_anywhere_is_found(value):
+def test_a_single_bad_number_in_any_tensor_is_found(value):
     tensors = [torch.ones(3, 4), torch.ones(5), torch.ones(())]
     assert finite.not_finite(tensors) == 0
     tensors[1][2] = value
     assert finite.not_finite(tensors) == 1
 
 
-def test_the_kernel_that_skips_on_the_device_changes_nothing_and_goes_on_after_it():
+def test_a_step_skipped_on_the_device_changes_nothing_and_later_steps_work():
     """The way of CUDA, on the CPU, whose fused Adam reads the same flag."""
     torch.manual_seed(0)
     nets = [torch.nn.Linear(4, 3), torch.nn.Linear(4, 3)]

@@ -43,7 +43,7 @@ def line_for(error, **changes):
     return str(caught.value)
 
 
-def test_a_tensor_too_large_for_this_machine_becomes_one_line():
+def test_a_tensor_too_large_for_the_machine_gives_one_line():
     with pytest.raises(InputError) as caught, memory.explaining_out_of_memory(options()):
         torch.empty(2**52, dtype=torch.uint8)
     message = str(caught.value)
@@ -66,7 +66,7 @@ def test_building_a_model_is_explained_too(monkeypatch):
 
 
 @pytest.mark.parametrize(("text", "asked"), [(CUDA, 1.5 * 2**30), (WINDOWS, 64), (MPS, 2**28)])
-def test_every_allocators_words_are_understood(text, asked):
+def test_messages_of_every_allocator_are_recognised(text, asked):
     assert memory.asked_for(RuntimeError(text)) == asked
     assert "out of memory" in line_for(torch.OutOfMemoryError(text))
 
@@ -74,20 +74,20 @@ def test_every_allocators_words_are_understood(text, asked):
 @pytest.mark.parametrize(
     "text", ["cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when"]
 )
-def test_libraries_that_name_no_size_count_too(text):
+def test_messages_without_a_size_are_recognised(text):
     assert "asked for" not in line_for(RuntimeError(text))
 
 
 @pytest.mark.parametrize(
     "error", [RuntimeError("shapes (3) and (4) differ"), KeyError("memory"), InputError("--lr: no")]
 )
-def test_other_errors_stay_what_they_are(error):
+def test_other_errors_are_not_changed(error):
     with pytest.raises(type(error)) as caught, memory.explaining_out_of_memory(options()):
         raise error
     assert caught.value is error
 
 
-def test_the_flags_come_in_order_with_numbers():
+def test_the_advice_lists_flags_in_order_with_values():
     assert memory.next_flags(options()) == [
         "--batch_size 2 --accumulate 2 (the same step in parts)",
         "--grad_checkpoint (slower)",
@@ -108,7 +108,7 @@ def test_the_flags_come_in_order_with_numbers():
         ({"isTrain": False, "batch_size": 1, "precision": "fp16", "crop_size": 32}, ["another --device"]),
     ],
 )
-def test_what_is_used_already_is_not_advised(changes, advice):
+def test_flags_already_given_are_not_advised(changes, advice):
     found = memory.next_flags(options(**changes))
     assert len(found) == len(advice)
     assert all(one.startswith(other) for one, other in zip(found, advice))
@@ -118,18 +118,18 @@ def test_what_is_used_already_is_not_advised(changes, advice):
     ("changes", "flag"),
     [({"preprocess": "resize"}, "--load_size 140"), ({"image_size": 128}, "--image_size 64"), ({}, "--crop_size 128")],
 )
-def test_the_size_is_that_of_the_flag_in_use(changes, flag):
+def test_the_advice_names_the_size_flag_of_the_model(changes, flag):
     assert memory.next_flags(options(**changes))[-1] == flag
 
 
-def test_numbers_that_nobody_knows_are_left_out():
+def test_unknown_numbers_are_omitted():
     text = memory.explain(options(), None, None, None)
     assert text.startswith("cpu: out of memory, with --batch_size 4")
     text = memory.explain(options(), 3 * 2**20, 2**30, 2**33)
     assert "(3 MiB more were asked for, 1.00 GiB of 8.00 GiB are free)" in text
 
 
-def test_the_peak_is_said_where_somebody_counts_it():
+def test_the_peak_is_printed_if_it_can_be_measured():
     assert memory.peak(torch.device("cpu")).startswith("peak memory on cpu: ")
     assert memory.peak(torch.device("mps")) is None
 
@@ -156,13 +156,13 @@ def page_faults(word, root):
     return int(done.stdout)
 
 
-def test_freed_memory_is_taken_again(request):
+def test_freed_memory_is_reused(request):
     root = str(request.config.rootpath)
     assert page_faults("keep", root) < 0.2 * page_faults("leave", root)
 
 
 @pytest.mark.parametrize("error", [OSError, TypeError, AttributeError])
-def test_another_c_library_is_left_alone(monkeypatch, error):
+def test_other_c_libraries_are_not_configured(monkeypatch, error):
     def missing(name):
         raise error
 

@@ -55,7 +55,7 @@ def under_autocast(word, **arguments):
 
 
 @pytest.mark.parametrize("word", HALVES)
-def test_a_network_calculates_in_half_precision_and_answers_in_float32(word):
+def test_a_network_computes_in_half_precision_and_returns_float32(word):
     net = under_autocast(word)
     result = net(torch.ones(1, 4))
     assert (net.seen, result.dtype) == (HALVES[word], torch.float32)
@@ -64,31 +64,31 @@ def test_a_network_calculates_in_half_precision_and_answers_in_float32(word):
 
 
 @pytest.mark.parametrize("word", ["fp32", "tf32"])
-def test_float32_leaves_the_forward_alone(word):
+def test_with_float32_the_forward_is_not_changed(word):
     assert "forward" not in vars(under_autocast(word))
 
 
-def test_float64_is_not_touched():
+def test_float64_results_stay_float64():
     net = under_autocast("bf16").double()
     assert net(torch.ones(1, 4, dtype=torch.float64)).dtype == torch.float64
     assert at_least_float32(torch.ones(1, dtype=torch.float64)).dtype == torch.float64
 
 
-def test_tensors_are_found_where_networks_put_them():
+def test_tensors_in_nested_outputs_are_converted():
     net = under_autocast("bf16", outputs=lambda y: (y, [y, [y]], {"name": y}, "word"))
     image, features, named, word = net(torch.ones(1, 4))
     assert {image.dtype, features[0].dtype, features[1][0].dtype, named["name"].dtype} == {torch.float32}
     assert word == "word"
 
 
-def test_features_for_other_networks_stay_half():
+def test_features_in_lists_stay_in_half_precision():
     net = under_autocast("bf16", outputs=lambda y: (y, [y]))
     net.returns_half_features = True
     image, features = net(torch.ones(1, 4))
     assert (image.dtype, features[0].dtype) == (torch.float32, torch.bfloat16)
 
 
-def test_a_network_may_stay_as_it_is():
+def test_a_network_with_keeps_float32_stays_in_float32():
     net = Net()
     net.keeps_float32 = True
     Precision("bf16", CPU).use_autocast(net)
@@ -96,7 +96,7 @@ def test_a_network_may_stay_as_it_is():
     assert net.seen == torch.float32
 
 
-def test_keys_stay_and_twice_is_once():
+def test_keys_are_kept_and_a_second_call_changes_nothing():
     net, plain = under_autocast("bf16"), Net()
     Precision("bf16", CPU).use_autocast(net)
     assert list(net.state_dict()) == list(plain.state_dict())
@@ -142,7 +142,7 @@ def test_a_gradient_penalty_in_full_precision_is_that_of_float32():
 
 
 @pytest.mark.parametrize("reentrant", [False, True])
-def test_a_part_that_is_computed_again_is_so_in_the_same_numbers(reentrant):
+def test_recomputed_activations_are_the_same_under_autocast(reentrant):
     seen = []
 
     def part(y):
@@ -163,7 +163,7 @@ def switches():
 
 
 @pytest.mark.parametrize(("word", "allowed"), [("fp32", False), ("tf32", True), ("bf16", True), ("fp16", True)])
-def test_tf32_is_off_for_fp32_alone_and_is_given_back(word, allowed, recwarn):
+def test_tf32_is_off_for_fp32_only_and_the_setting_is_restored(word, allowed, recwarn):
     before = switches()
     with pytest.raises(KeyError), backend_precision(word):
         assert switches() == (allowed, allowed)
@@ -188,7 +188,7 @@ assert [each.fp32_precision for each in names] == before
 """
 
 
-def test_the_newer_switches_of_a_caller_do_not_matter_and_are_given_back():
+def test_newer_tf32_settings_of_a_caller_are_restored():
     result = subprocess.run([sys.executable, "-W", "ignore", "-c", NEWER], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
 
@@ -232,7 +232,7 @@ def test_the_step_is_that_of_the_unscaled_gradient():
     assert (run.scale, plain.precision.state_dict()) == (65536, {})
 
 
-def test_an_overflow_leaves_the_step_out_halves_the_scale_and_is_no_fault():
+def test_an_overflow_skips_the_step_halves_the_scale_and_is_not_reported():
     run = Run()
     assert run.step(OVERFLOW) == 0
     assert run.weight.item() == 1
@@ -257,7 +257,7 @@ def test_gradients_that_overflow_at_a_small_scale_are_reported():
     assert run.step(1.0) == 0
 
 
-def test_a_step_left_out_though_no_gradient_overflowed_is_reported():
+def test_a_skipped_step_without_overflow_is_reported():
     """Where the check of all is stricter than the scaler's, the scale would never fall, and nobody would know."""
     run = Run()
     run.step(1.0)
@@ -279,7 +279,7 @@ def test_the_scale_grows_after_many_good_steps():
     assert run.scale == 131072
 
 
-def test_phases_have_scales_of_their_own():
+def test_phases_have_separate_loss_scales():
     precision = Precision("fp16", CPU)
     one, other = Run(precision, "0"), Run(precision, "1+2")
     one.step(OVERFLOW)
@@ -287,7 +287,7 @@ def test_phases_have_scales_of_their_own():
     assert (one.scale, other.scale) == (32768, 65536)
 
 
-def test_the_state_is_plain_and_goes_on_where_it_was():
+def test_the_state_has_plain_types_and_restores_the_scales():
     run, resumed = Run(), Run()
     for factor in (OVERFLOW, 1.0, OVERFLOW):
         run.step(factor)
@@ -300,7 +300,7 @@ def test_the_state_is_plain_and_goes_on_where_it_was():
     assert resumed.precision.state_dict() == run.precision.state_dict()
 
 
-def test_scales_of_another_precision_are_passed_over():
+def test_scales_of_another_precision_are_ignored():
     run = Run()
     run.step(1.0)
     other = Precision("bf16", CPU)
@@ -308,7 +308,7 @@ def test_scales_of_another_precision_are_passed_over():
     assert other.state_dict() == {}
 
 
-def test_an_optimizer_without_gradients_is_no_obstacle():
+def test_an_optimizer_without_gradients_is_skipped():
     run = Run()
     idle = torch.optim.Adam([nn.Parameter(torch.ones(1))])
     run.precision.scale("0", torch.ones((), requires_grad=True) * 1.0).backward()
@@ -320,11 +320,11 @@ def test_an_optimizer_without_gradients_is_no_obstacle():
 
 
 @pytest.mark.parametrize(("kind", "word"), [("cuda", "tf32"), ("cpu", "fp32"), ("mps", "fp32")])
-def test_the_default_belongs_to_the_device(kind, word):
+def test_the_default_depends_on_the_device(kind, word):
     assert settle(None, torch.device(kind)) == word
 
 
-def test_what_a_device_makes_of_a_word_is_said(capsys):
+def test_a_precision_without_effect_on_the_device_is_reported(capsys):
     assert settle("tf32", CPU) == "tf32"
     assert "only CUDA devices have it" in capsys.readouterr().out
     assert settle("fp16", CPU) == "fp16"
@@ -333,13 +333,13 @@ def test_what_a_device_makes_of_a_word_is_said(capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_device_without_it_is_refused_with_the_mend(monkeypatch):
+def test_the_error_for_a_device_without_the_precision_states_the_correction(monkeypatch):
     monkeypatch.setattr(torch.amp, "is_autocast_available", lambda kind: False)
     with pytest.raises(InputError, match="--precision bf16.*use --precision fp32"):
         settle("bf16", CPU)
 
 
-def test_a_gpu_without_bfloat16_is_refused_with_the_mend(monkeypatch):
+def test_the_error_for_a_gpu_without_bfloat16_states_the_correction(monkeypatch):
     without = types.SimpleNamespace(is_bf16_supported=lambda including_emulation: False, get_device_name=str)
     monkeypatch.setattr(module.torch, "cuda", without)
     with pytest.raises(InputError, match="--precision bf16.*use --precision fp16"):
@@ -353,7 +353,7 @@ def test_a_gpu_without_bfloat16_is_refused_with_the_mend(monkeypatch):
         *[(sizes_differ, False, False) for sizes_differ in ("none", "scale_width", "scale_shortside")],
     ],
 )
-def test_cudnn_searches_kernels_for_images_of_one_size_while_the_block_runs(preprocess, exact, expected):
+def test_cudnn_benchmark_is_on_for_images_of_one_size_inside_the_context(preprocess, exact, expected):
     before = torch.backends.cudnn.benchmark
     with pytest.raises(KeyError), backend_tuning(types.SimpleNamespace(preprocess=preprocess, deterministic=exact)):
         assert torch.backends.cudnn.benchmark is expected

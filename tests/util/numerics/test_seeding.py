@@ -12,20 +12,20 @@ def draws(rank, part=0, images_seen=7):
     return torch.rand(3).tolist(), torch.rand(3, generator=seeding.shared("cpu")).tolist()
 
 
-def test_processes_draw_differently_for_images_and_alike_for_the_step():
+def test_ranks_draw_different_numbers_for_images_and_the_same_for_the_step():
     own, shared = draws(0)
     other, other_shared = draws(1)
     assert own != other and shared == other_shared != own
 
 
-def test_parts_draw_differently_for_images_and_alike_for_the_step():
+def test_micro_batches_draw_different_numbers_for_images_and_the_same_for_the_step():
     own, shared = draws(0)
     other, other_shared = draws(0, part=1)
     assert own != other and shared == other_shared
     assert draws(0, part=1) == (other, other_shared)
 
 
-def test_the_shared_draws_go_on_within_a_step_and_change_from_step_to_step():
+def test_shared_random_numbers_differ_within_a_step_and_between_steps():
     _, first = draws(0)
     assert torch.rand(3, generator=seeding.shared("cpu")).tolist() != first
     assert draws(0)[1] == first != draws(0, images_seen=8)[1]

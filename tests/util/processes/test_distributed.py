@@ -13,7 +13,7 @@ from util.numerics import device
 from util.processes import agreement, distributed, gradients, session
 
 
-def test_one_process_agrees_with_itself():
+def test_collectives_of_one_process_return_its_own_values():
     assert (distributed.world_size(), distributed.rank(), distributed.step_weight()) == (1, 0, 1.0)
     assert (
         distributed.on_rank0(lambda: 3) == distributed.run_on_all_ranks(lambda: 3) == distributed.value_of_rank0(3) == 3
@@ -29,12 +29,12 @@ def test_one_process_agrees_with_itself():
     assert gradients.Averagings().of([object()]) is None
 
 
-def test_it_comes_without_torch():
+def test_importing_it_does_not_import_torch():
     program = "import sys; from util.processes.distributed import gather; gather(1); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
-def test_an_absent_object_takes_every_call():
+def test_an_absent_object_accepts_every_call():
     absent = distributed.Absent()
     assert absent.plot(1, x=2) is None
     with pytest.raises(TypeError):
@@ -44,7 +44,7 @@ def test_an_absent_object_takes_every_call():
 @pytest.mark.parametrize(
     ("count", "turn", "gpu_ids", "expected"), [(2, 1, None, 1), (4, 0, "2,3", 2), (4, 1, "2,3", 3)]
 )
-def test_each_process_has_the_gpu_of_its_turn(count, turn, gpu_ids, expected, monkeypatch):
+def test_each_rank_uses_the_gpu_of_its_local_rank(count, turn, gpu_ids, expected, monkeypatch):
     pretend_gpus(monkeypatch, count, turn)
     assert device.resolve(None, gpu_ids) == (torch.device("cuda", expected), [expected])
 
@@ -56,7 +56,7 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     assert device.resolve("cpu", None) == (torch.device("cpu"), [])
 
 
-def test_several_gpus_without_a_launcher_come_back_to_be_launched(monkeypatch):
+def test_several_gpu_ids_are_returned_and_invalid_ones_refused(monkeypatch):
     pretend_gpus(monkeypatch, 4)
     assert device.resolve(None, "1,3")[1] == [1, 3]
     for wrong in ("1,1", "0,9", "a"):
@@ -75,7 +75,7 @@ def pretend_gpus(monkeypatch, count, turn=None):
 
 
 @pytest.mark.parametrize(("word", "factor"), [("none", 1), ("linear", 6), ("sqrt", 6**0.5)])
-def test_rates_grow_with_the_images_of_a_step(word, factor, monkeypatch, tmp_path, capsys):
+def test_scale_lr_multiplies_the_rates_by_the_global_batch(word, factor, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(session, "_size", 3)
     options = parsed(tmp_path, monkeypatch, "--scale_lr", word, "--accumulate", "2")
     assert options.opt.lr == pytest.approx(0.0002 * factor)
@@ -89,7 +89,7 @@ def test_rates_grow_with_the_images_of_a_step(word, factor, monkeypatch, tmp_pat
     )
 
 
-def test_a_wrong_word_of_scale_lr_is_refused(tmp_path, monkeypatch):
+def test_an_unknown_value_of_scale_lr_is_refused(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="--scale_lr linaer: choose none, linear, sqrt; did you mean 'linear'"):
         parsed(tmp_path, monkeypatch, "--scale_lr", "linaer")
 
@@ -123,6 +123,6 @@ def test_a_lost_connection_is_explained(text):
         raise RuntimeError(text)
 
 
-def test_other_errors_of_a_collective_call_stay_what_they_are():
+def test_other_errors_of_a_collective_call_are_not_changed():
     with pytest.raises(RuntimeError, match="Tensors must be"), distributed.explaining_lost_connections():
         raise RuntimeError("Tensors must be contiguous")

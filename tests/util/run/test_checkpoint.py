@@ -168,7 +168,7 @@ class Counted:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.parametrize("tags", [("latest",), pytest.param(("latest", "1"), marks=pytest.mark.slow)], ids="-".join)
-def test_a_kill_at_every_point_of_a_save_leaves_the_old_state_or_the_new_one(tags, tmp_path, monkeypatch, capsys):
+def test_a_kill_at_any_point_of_a_save_leaves_the_old_or_the_new_state(tags, tmp_path, monkeypatch, capsys):
     old = Run(tmp_path / "before").step(3).save("latest").bits()
     new = Run(tmp_path / "new").step(5).bits()
     seen, kills = [], 0
@@ -205,7 +205,7 @@ def as_it_was(tmp_path):
     return Run(tmp_path / "run").step(3)
 
 
-def test_a_save_that_fails_half_way_leaves_every_file_as_it_was(tmp_path, monkeypatch):
+def test_a_failed_save_changes_no_file(tmp_path, monkeypatch):
     run = Run(tmp_path / "run").step().save("latest")
     before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     run.step()
@@ -226,7 +226,7 @@ def test_a_save_that_fails_half_way_leaves_every_file_as_it_was(tmp_path, monkey
     assert failures == 3
 
 
-def test_a_plug_in_that_saves_in_its_own_way_fails_as_well(tmp_path, capsys):
+def test_a_failed_save_by_the_save_networks_of_a_plug_in_changes_no_file(tmp_path, capsys):
     class Own(Model):
         def save_networks(self, tag):
             for name, net in self.networks_by_name().items():
@@ -253,7 +253,7 @@ def harms(data):
     yield b"\0" * len(data)
 
 
-def test_every_file_of_a_checkpoint_damaged_in_many_ways_loses_nothing(tmp_path, capsys):
+def test_with_a_damaged_file_the_newest_undamaged_state_is_resumed(tmp_path, capsys):
     """A damaged state is passed over for the one before; exports and manifests are never needed for it."""
     folder = tmp_path / "run"
     run = Run(folder).step(2).save("latest", "1")
@@ -292,7 +292,7 @@ def assert_named_or_whole(path, model):
         assert all(torch.equal(state[key], wanted[key]) for key in wanted)
 
 
-def test_an_export_that_was_replaced_is_used_and_said(tmp_path, capsys):
+def test_a_replaced_export_is_used_and_reported(tmp_path, capsys):
     run = Run(tmp_path / "run").step().save("latest")
     weights.save_weights(torch.nn.Linear(3, 3), tmp_path / "run" / "latest_net_G_A.pth")
     run.model.load_networks("latest")
@@ -300,7 +300,7 @@ def test_an_export_that_was_replaced_is_used_and_said(tmp_path, capsys):
     assert "latest_net_G_A.pth: whole, but not what latest_manifest.json lists" in printed and "G_B" not in printed
 
 
-def test_a_state_that_vanished_is_written_anew_not_copied(tmp_path):
+def test_a_missing_state_is_written_instead_of_copied(tmp_path):
     run = Run(tmp_path / "run").step().save("latest")
     (tmp_path / "run" / "latest_state.pth").write_bytes(b"bent since")
     run.save("1")
@@ -321,7 +321,7 @@ def test_taking_a_run_back_to_an_earlier_epoch_is_not_undone_by_the_next_resume(
     assert (folder / "2_state.pth").exists() and (folder / "2_net_G_A.pth").exists()
 
 
-def test_an_epoch_whose_state_was_pruned_continues_from_its_weights_not_from_new_ones(tmp_path, capsys):
+def test_an_epoch_without_state_continues_from_its_exported_weights(tmp_path, capsys):
     folder = tmp_path / "run"
     early = Run(folder).step(2).save("latest", "1")
     wanted = {key: value.clone() for key, value in early.model.netG_A.state_dict().items()}
@@ -334,7 +334,7 @@ def test_an_epoch_whose_state_was_pruned_continues_from_its_weights_not_from_new
     assert "weights alone" in capsys.readouterr().out
 
 
-def test_states_by_iteration_do_not_pile_up(tmp_path):
+def test_only_the_newest_state_by_iteration_is_kept(tmp_path):
     run = Run(tmp_path / "run")
     for images in (1, 2, 3):
         run.step().save(f"iter_{images}")
@@ -343,7 +343,7 @@ def test_states_by_iteration_do_not_pile_up(tmp_path):
     assert resumed(tmp_path / "run").bits() == run.bits()
 
 
-def test_checkpoints_that_came_while_the_program_was_starting_stay(tmp_path):
+def test_checkpoints_written_during_the_start_are_kept(tmp_path):
     Run(tmp_path / "run").step().save("latest")
     with pytest.raises(InputError, match="--continue_train"):
         run = Run(tmp_path / "run", continue_train=False)
@@ -384,7 +384,7 @@ STRANGE = [
 ]
 
 
-def test_states_of_other_programs_are_one_line(tmp_path):
+def test_states_of_other_programs_give_one_line(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     for strange in STRANGE:
@@ -421,7 +421,7 @@ def one_run(tmp_path_factory):
 
 @settings(max_examples=200, deadline=None)
 @given(content=(anything | nearly | of_files).map(json.dumps).map(str.encode) | st.binary(max_size=60))
-def test_any_manifest_is_read_or_passed_over(one_run, content):
+def test_any_manifest_is_read_or_ignored(one_run, content):
     (one_run / "latest_manifest.json").write_bytes(content)
     known = run_folder.read_manifest(str(one_run), "latest")
     assert known is None or isinstance(known, dict)
@@ -434,14 +434,14 @@ def test_any_manifest_is_read_or_passed_over(one_run, content):
 
 @settings(max_examples=100, deadline=None)
 @given(content=st.binary(max_size=200))
-def test_any_state_is_whole_or_named(one_run, content):
+def test_any_other_content_of_a_state_file_is_recognised_as_damage(one_run, content):
     path = one_run / "1_state.pth"
     path.write_bytes(content)
     assert checkpoint.damage(str(one_run), checkpoint.Found("1", str(path), 0))
     path.unlink()
 
 
-def test_a_manifest_of_many_brackets_is_no_crash(one_run):
+def test_a_deeply_nested_manifest_is_ignored(one_run):
     for content in ("[" * 100_000, '{"a":' * 100_000, "9" * 10_000, "NaN", "\ufeff{}"):
         (one_run / "latest_manifest.json").write_text(content, encoding="utf-8")
         assert run_folder.read_manifest(str(one_run), "latest") is None

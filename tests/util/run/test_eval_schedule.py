@@ -43,12 +43,12 @@ def test_the_best_is_saved_in_the_direction_of_the_metric():
         assert run.saved == [("best", images) for images in kept]
 
 
-def test_not_a_number_is_never_the_best():
+def test_nan_is_never_the_best_value():
     nan = float("nan")
     assert not better("psnr", nan, None) and better("psnr", 1.0, nan) and not better("l1", 1.0, 1.0)
 
 
-def test_the_rate_follows_evaluations_of_its_own_epoch_only():
+def test_plateau_uses_evaluations_of_the_current_epoch_only():
     run = Run([0.2, 0.4], freq=3)
     assert run.model.metric is None
     run.step(1)
@@ -60,7 +60,7 @@ def test_the_rate_follows_evaluations_of_its_own_epoch_only():
     assert run.model.metric is None
 
 
-def test_a_resumed_run_knows_the_best_value_and_the_metric_of_the_epoch():
+def test_a_resumed_run_restores_the_best_value_and_the_metric_of_the_epoch():
     first = Run([0.5])
     first.step(1)
     first.step(1)
@@ -78,7 +78,7 @@ def test_a_resumed_run_knows_the_best_value_and_the_metric_of_the_epoch():
 
 
 @pytest.mark.parametrize(("metric", "better_value", "worse"), [("psnr", 21.0, 19.0), ("l1", 0.1, 0.3)])
-def test_plateau_waits_for_the_better_direction(metric, better_value, worse):
+def test_plateau_uses_the_direction_of_the_metric(metric, better_value, worse):
     opt = SimpleNamespace(lr_policy="plateau", best_metric=metric, eval_metrics=metric)
     opt.plateau_mode = plateau_mode(opt)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)

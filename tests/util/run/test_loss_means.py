@@ -18,7 +18,7 @@ class Model(BaseModel):
     def optimize_parameters(self): ...
 
 
-def test_means_count_by_images():
+def test_means_are_weighted_by_images():
     model = Model()
     averages = Averages(model)
     for value, images in ((1.0, 1), (4.0, 2)):
@@ -29,7 +29,7 @@ def test_means_count_by_images():
     assert averages.take()["G"] == 4.0, "it starts anew after every point"
 
 
-def test_one_step_gives_the_very_loss():
+def test_the_mean_of_one_step_is_its_loss():
     model, value = Model(), torch.tensor(0.1)
     model.loss_G, model.loss_D_real, model.loss_idt = value, value, 0.0
     averages = Averages(model)
@@ -37,7 +37,7 @@ def test_one_step_gives_the_very_loss():
     assert averages.take()["G"] == float(value)
 
 
-def test_a_term_that_comes_later_counts_from_there():
+def test_a_term_that_appears_later_is_averaged_from_then_on():
     model = Model()
     averages = Averages(model)
     model.loss_names = ["G"]
@@ -48,7 +48,7 @@ def test_a_term_that_comes_later_counts_from_there():
     assert averages.take() == {"G": 1.0, "idt": 8.0}
 
 
-def test_a_loss_that_is_nowhere_is_named():
+def test_the_error_names_a_missing_loss():
     model = Model()
     model.loss_G = torch.tensor(1.0)
     averages = Averages(model)
@@ -57,7 +57,7 @@ def test_a_loss_that_is_nowhere_is_named():
         averages.take()
 
 
-def test_a_term_that_lies_elsewhere_than_the_model_is_read_as_a_number():
+def test_a_loss_on_another_device_is_read_as_a_number():
     model = Model()
     model.device = torch.device("meta")
     model.loss_names, model.loss_G = ["G"], torch.tensor(2.0)
@@ -66,7 +66,7 @@ def test_a_term_that_lies_elsewhere_than_the_model_is_read_as_a_number():
     assert averages.take() == {"G": 2.0}
 
 
-def test_a_model_with_its_own_way_is_asked_in_it():
+def test_an_overridden_get_current_losses_is_used():
     class Own(Model):
         def get_current_losses(self):
             return {"mine": 7.0}
@@ -76,7 +76,7 @@ def test_a_model_with_its_own_way_is_asked_in_it():
     assert averages.take() == {"mine": 7.0}
 
 
-def test_the_half_way_sums_can_be_saved():
+def test_unfinished_sums_can_be_saved():
     model = Model()
     model.loss_G, model.loss_D_real, model.loss_idt = torch.tensor(0.1), torch.tensor(0.3), 0.7
     straight, broken = Averages(model), Averages(model)
@@ -89,7 +89,7 @@ def test_the_half_way_sums_can_be_saved():
     assert straight.take() == resumed.take()
 
 
-def test_a_number_that_is_not_finite_shows():
+def test_a_non_finite_loss_makes_the_mean_non_finite():
     model = Model()
     model.loss_G, model.loss_D_real, model.loss_idt = torch.tensor(float("nan")), torch.tensor(1.0), 0
     averages = Averages(model)

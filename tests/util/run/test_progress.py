@@ -19,18 +19,18 @@ def image_batches(*sizes):
     return [{"A": torch.zeros(n, 1, 2, 2), "A_paths": ["p"] * n} for n in sizes]
 
 
-def test_images_are_counted_not_batches_times_batch_size():
+def test_images_are_counted_also_in_short_batches():
     assert [progress.total_iters for progress, _ in run(image_batches(2, 2, 1), 5)] == [2, 4, 5]
 
 
-def test_frequencies_mean_at_least_every_so_many_images():
+def test_frequencies_mean_at_least_every_N_images():
     fired = [progress.total_iters for progress, _ in run(image_batches(*[3] * 100), 300) if progress.every(100)]
     assert fired == [102, 201, 300]
     fired = [progress.total_iters for progress, _ in run(image_batches(*[6] * 500), 3000) if progress.every(400)]
     assert len(fired) == 7
 
 
-def test_a_step_draws_the_same_numbers_wherever_the_run_began():
+def test_random_numbers_of_a_step_do_not_depend_on_the_start_of_the_run():
     draws = [float(torch.rand(1)) for _ in run(image_batches(1, 1, 1, 1), 4)]
     again = [float(torch.rand(1)) for _ in run(image_batches(1, 1, 1, 1), 4)]
     other = [float(torch.rand(1)) for _ in run(image_batches(1, 1, 1, 1), 4, seed=4)]
@@ -45,7 +45,7 @@ def test_epochs_start_at_epoch_count_and_end_with_the_schedule(capsys):
     assert "End of epoch 5 / 5 \t Time Taken:" in capsys.readouterr().out
 
 
-def test_a_batch_in_parts_keeps_values_that_are_not_per_image():
+def test_a_split_batch_keeps_values_that_are_not_per_image():
     data = {"A": torch.arange(3.0), "A_paths": ["a", "b", "c"], "note": "same for all"}
     parts = split_batch(data, 1)
     assert [part["A_paths"] for part in parts] == [["a"], ["b"], ["c"]]
@@ -72,7 +72,7 @@ def test_a_run_of_iterations_ends_inside_an_epoch():
     assert {last for *_, last in counted(6)} == {2} and {last for *_, last in counted(7)} == {3}
 
 
-def test_a_run_of_epochs_updates_no_rate_in_between():
+def test_a_run_of_epochs_changes_no_rate_inside_an_epoch():
     assert not any(progress.rate_is_due() for progress, _ in run(image_batches(2, 2), 4))
 
 
@@ -89,12 +89,12 @@ def shown(images, frequency, epochs=2):
     return printed, pictures
 
 
-def test_a_small_epoch_has_a_line_and_a_picture_and_a_run_begins_and_ends_with_a_picture():
+def test_every_epoch_has_a_line_and_an_image_and_so_have_the_first_and_last_step():
     assert shown(3, 100, epochs=3) == ([3, 6, 9], [1, 3, 6, 9])
     assert shown(3, 4, epochs=3) == ([3, 4, 8, 9], [1, 3, 4, 8, 9])
 
 
-def test_a_large_epoch_has_no_further_lines_before_the_end_of_the_run():
+def test_a_large_epoch_has_no_additional_lines():
     assert shown(10, 4) == ([4, 8, 12, 16, 20], [1, 4, 8, 12, 16, 20])
     assert shown(10, 3) == ([3, 6, 9, 12, 15, 18, 20], [1, 3, 6, 9, 12, 15, 18, 20])
 

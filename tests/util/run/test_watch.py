@@ -36,7 +36,7 @@ def all_finite(run, names=("G_A", "G_B", "D_A", "D_B")):
     return all(value.isfinite().all() for name in names for value in weights(run, name).values())
 
 
-def test_stop_names_network_loss_images_and_place_and_keeps_the_last_checkpoint(unpaired, tmp_path, monkeypatch):  # noqa: F811
+def test_stop_names_network_loss_images_and_step_and_keeps_the_last_checkpoint(unpaired, tmp_path, monkeypatch):  # noqa: F811
     spoil(monkeypatch, 3)
     with pytest.raises(InputError) as caught:
         train(unpaired, tmp_path, *CYCLE_GAN, *SHORT)
@@ -49,7 +49,7 @@ def test_stop_names_network_loss_images_and_place_and_keeps_the_last_checkpoint(
     assert all_finite(run)
 
 
-def test_a_stopped_run_continues_as_if_nothing_had_been(unpaired, tmp_path, monkeypatch):  # noqa: F811
+def test_a_stopped_run_continues_from_the_last_checkpoint(unpaired, tmp_path, monkeypatch):  # noqa: F811
     straight = weights(train(unpaired, tmp_path, *CYCLE_GAN, *SHORT, name="straight"))
     with monkeypatch.context() as patched:
         spoil(patched, 3)
@@ -59,7 +59,7 @@ def test_a_stopped_run_continues_as_if_nothing_had_been(unpaired, tmp_path, monk
     assert all(torch.equal(straight[key], after[key]) for key in straight)
 
 
-def test_skip_leaves_the_update_out_and_goes_on(unpaired, tmp_path, monkeypatch, capsys):  # noqa: F811
+def test_skip_discards_the_update_and_continues(unpaired, tmp_path, monkeypatch, capsys):  # noqa: F811
     spoil(monkeypatch, 2, 3)
     run = train(unpaired, tmp_path, *CYCLE_GAN, *SHORT, "--on_nan", "skip")
     assert all_finite(run)
@@ -71,20 +71,20 @@ def test_skip_leaves_the_update_out_and_goes_on(unpaired, tmp_path, monkeypatch,
     assert "--on_nan skip" in (run / "loss_log.txt").read_text()
 
 
-def test_skip_speaks_at_most_every_print_freq(unpaired, tmp_path, monkeypatch, capsys):  # noqa: F811
+def test_skip_prints_at_most_every_print_freq(unpaired, tmp_path, monkeypatch, capsys):  # noqa: F811
     spoil(monkeypatch, 1, 2, 3)
     train(unpaired, tmp_path, *CYCLE_GAN, *SHORT, "--on_nan", "skip", "--print_freq", "100")
     assert capsys.readouterr().out.count("--on_nan skip:") == 1
 
 
-def test_skip_gives_up_where_nothing_else_happens(unpaired, tmp_path, monkeypatch):  # noqa: F811
+def test_skip_stops_after_several_skipped_batches_in_a_row(unpaired, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setattr("util.run.watch.MOST_SKIPS_IN_A_ROW", 3)
     spoil(monkeypatch, *range(1, 9))
     with pytest.raises(InputError, match="3 batches in a row"):
         train(unpaired, tmp_path, *CYCLE_GAN, *SHORT, "--on_nan", "skip")
 
 
-def test_rollback_takes_the_newest_state_and_goes_on_with_the_next_batches(unpaired, tmp_path, monkeypatch, capsys):  # noqa: F811
+def test_rollback_restores_the_newest_state_and_continues(unpaired, tmp_path, monkeypatch, capsys):  # noqa: F811
     spoil(monkeypatch, 3)
     words = (*CYCLE_GAN, *SHORT, "--n_epochs", "2", "--on_nan", "rollback")
     run = train(unpaired, tmp_path, *words)
@@ -97,20 +97,20 @@ def test_rollback_takes_the_newest_state_and_goes_on_with_the_next_batches(unpai
     assert all_finite(run)
 
 
-def test_rollback_gives_up_after_three(unpaired, tmp_path, monkeypatch, capsys):  # noqa: F811
+def test_rollback_stops_after_three_times(unpaired, tmp_path, monkeypatch, capsys):  # noqa: F811
     spoil(monkeypatch, *range(2, 9))
     with pytest.raises(InputError, match="after 3 rollbacks"):
         train(unpaired, tmp_path, *CYCLE_GAN, *SHORT, "--n_epochs", "2", "--on_nan", "rollback")
     assert capsys.readouterr().out.count("--on_nan rollback:") == 3
 
 
-def test_rollback_without_a_checkpoint_says_so(unpaired, tmp_path, monkeypatch):  # noqa: F811
+def test_rollback_without_a_checkpoint_gives_one_line(unpaired, tmp_path, monkeypatch):  # noqa: F811
     spoil(monkeypatch, 1)
     with pytest.raises(InputError, match="no checkpoint to go back to"):
         train(unpaired, tmp_path, *CYCLE_GAN, *SHORT, "--on_nan", "rollback")
 
 
-def test_a_model_with_a_backward_of_its_own_is_judged_before_it_is_saved(unpaired, tmp_path, monkeypatch):  # noqa: F811
+def test_a_model_with_its_own_backward_is_checked_before_a_save(unpaired, tmp_path, monkeypatch):  # noqa: F811
     def own_step(self, optimizers, loss_function, frozen=()):
         loss = loss_of(loss_function)
         for optimizer in optimizers:
@@ -126,7 +126,7 @@ def test_a_model_with_a_backward_of_its_own_is_judged_before_it_is_saved(unpaire
     assert all_finite(tmp_path / "runs" / "run")
 
 
-def test_a_mistyped_policy_is_refused(unpaired, tmp_path):  # noqa: F811
+def test_an_unknown_policy_is_refused(unpaired, tmp_path):  # noqa: F811
     with pytest.raises(InputError, match=r"--on_nan skp: choose stop, skip, rollback; did you mean 'skip'"):
         train(unpaired, tmp_path, *CYCLE_GAN, "--on_nan", "skp")
 
@@ -139,7 +139,7 @@ def on_the_device(monkeypatch):
     monkeypatch.setattr(Watch, "_report", lambda self, made: report(self, made)._replace(arrived=late))
 
 
-def test_decided_on_the_device_a_bad_last_batch_is_known_before_it_is_saved(unpaired, tmp_path, monkeypatch):  # noqa: F811
+def test_with_the_decision_on_the_device_a_bad_last_batch_is_found_before_a_save(unpaired, tmp_path, monkeypatch):  # noqa: F811
     on_the_device(monkeypatch)
     spoil(monkeypatch, 4)
     with pytest.raises(InputError, match="epoch 1, 4 images seen"):
@@ -149,7 +149,7 @@ def test_decided_on_the_device_a_bad_last_batch_is_known_before_it_is_saved(unpa
 
 
 @pytest.mark.parametrize("policy", ["skip", "rollback"])
-def test_decided_on_the_device_the_run_goes_on_also_from_a_state_of_the_host(policy, unpaired, tmp_path, monkeypatch):  # noqa: F811
+def test_with_the_decision_on_the_device_a_state_saved_on_the_cpu_is_resumed(policy, unpaired, tmp_path, monkeypatch):  # noqa: F811
     train(unpaired, tmp_path, *CYCLE_GAN, *SHORT)
     on_the_device(monkeypatch)
     spoil(monkeypatch, 2)
@@ -162,7 +162,7 @@ def test_decided_on_the_device_the_run_goes_on_also_from_a_state_of_the_host(pol
     assert [float(own["state"][0]["step"]) for own in steps] == expected
 
 
-def test_a_skipped_batch_leaves_no_trace_in_pools_and_statistics():
+def test_a_skipped_batch_changes_no_pool_and_no_running_statistics():
     from util.image_pool import ImagePool
     from util.run.watch import mend
 

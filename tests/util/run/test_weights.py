@@ -21,7 +21,7 @@ def same(a, b):
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
-def test_saved_weights_come_back(tmp_path):
+def test_saved_weights_are_loaded_again(tmp_path):
     path = str(tmp_path / "latest_net_G.pth")
     net = generator(norm="batch")
     weights.save_weights(net, path)
@@ -46,7 +46,7 @@ def test_wrapped_networks_save_bare_keys(tmp_path):
     assert set(torch.load(tmp_path / "w.pth")) == set(net.state_dict())
 
 
-def test_instance_norm_statistics_of_old_files_are_passed_over(tmp_path):
+def test_instance_norm_statistics_of_old_files_are_ignored(tmp_path):
     net, other = generator(), generator(seed=1)
     state = dict(net.state_dict())
     for leftover in ("running_mean", "running_var", "num_batches_tracked"):
@@ -57,7 +57,7 @@ def test_instance_norm_statistics_of_old_files_are_passed_over(tmp_path):
     assert same(net, other)
 
 
-def test_instance_norms_that_keep_statistics_get_them(tmp_path):
+def test_instance_norms_with_running_statistics_load_them(tmp_path):
     net = torch.nn.Sequential(torch.nn.InstanceNorm2d(2, track_running_stats=True))
     net[0].running_mean.fill_(3)
     weights.save_weights(net, tmp_path / "w.pth")
@@ -66,7 +66,7 @@ def test_instance_norms_that_keep_statistics_get_them(tmp_path):
     assert torch.equal(other[0].running_mean, net[0].running_mean)
 
 
-def test_batch_norms_of_before_their_counter_load(tmp_path):
+def test_batch_norms_without_num_batches_tracked_are_loaded(tmp_path):
     net = generator(norm="batch")
     torch.save({k: v for k, v in net.state_dict().items() if "num_batches" not in k}, tmp_path / "w.pth")
     other = generator(norm="batch", seed=1)
@@ -82,13 +82,13 @@ def test_batch_norms_of_before_their_counter_load(tmp_path):
         (dict(no_antialias=False), dict(), "--no_antialias"),
     ],
 )
-def test_a_mismatch_names_the_flag_that_probably_differs(saved, built, flag, tmp_path):
+def test_the_error_for_a_mismatch_names_the_likely_flag(saved, built, flag, tmp_path):
     weights.save_weights(generator(**saved), tmp_path / "w.pth")
     with pytest.raises(InputError, match=flag):
         weights.load_weights(generator(**built), tmp_path / "w.pth")
 
 
-def test_another_width_names_ngf(tmp_path):
+def test_the_error_for_another_width_names_ngf(tmp_path):
     weights.save_weights(networks.define_G(3, 3, 8, "resnet_4blocks", norm="instance"), tmp_path / "w.pth")
     with pytest.raises(InputError, match="--ngf"):
         weights.load_weights(generator(), tmp_path / "w.pth")
@@ -109,7 +109,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path, monk
     assert not (tmp_path / "ran").exists()
 
 
-def test_missing_torn_and_foreign_files_are_named(tmp_path):
+def test_errors_name_missing_damaged_and_foreign_files(tmp_path):
     with pytest.raises(InputError, match="no run folder"):
         weights.read_tensors(str(tmp_path / "nowhere" / "latest_net_G.pth"))
     weights.save_weights(generator(), tmp_path / "5_net_G.pth")
@@ -124,7 +124,7 @@ def test_missing_torn_and_foreign_files_are_named(tmp_path):
         weights.read_tensors(str(tmp_path / "list.pth"))
 
 
-def test_a_failed_write_keeps_the_old_file_and_leaves_no_litter(tmp_path):
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_temporary_file(tmp_path):
     path = tmp_path / "notes.txt"
     files.write_text(path, "old")
     with pytest.raises(RuntimeError), files.replacing(path) as file:
@@ -134,7 +134,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_litter(tmp_path):
     assert os.listdir(tmp_path) == ["notes.txt"]
 
 
-def test_a_full_disk_is_one_line_that_names_the_path(tmp_path):
+def test_the_error_for_a_full_disk_names_the_path(tmp_path):
     import resource
     import signal
 

@@ -29,7 +29,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_file_gets_a_line_within_a_minute_and_then_ever_fewer(clock, capsys):
+def test_a_log_file_gets_a_line_within_a_minute_and_fewer_later(clock, capsys):
     times = []
     with Bar(100_000, "images") as bar:
         for second in range(3600):
@@ -42,14 +42,14 @@ def test_a_file_gets_a_line_within_a_minute_and_then_ever_fewer(clock, capsys):
     assert last == "progress: 6,660 of 100,000 images (7 %), 2 images/s, 12 h 58 min left\n"
 
 
-def test_a_resumed_run_counts_its_rate_from_where_it_began(clock):
+def test_the_rate_of_a_resumed_run_counts_from_its_start(clock):
     bar = Bar(1000, "images", done=900)
     clock.now += 10
     bar.update(10)
     assert bar.line() == "progress: 910 of 1,000 images (91 %), 1 images/s, 90 s left"
 
 
-def test_other_ranks_are_silent(clock, capsys):
+def test_other_ranks_print_nothing(clock, capsys):
     bar = Bar(10, "images", silent=True)
     clock.now += 1000
     bar.update(5)
@@ -103,5 +103,5 @@ def test_without_a_total_what_is_done_is_counted(clock, monkeypatch):
     ("seconds", "words"),
     [(45, "45 s"), (200, "3 min"), (12_000, "3 h 20 min"), (187_000, "2 d 3 h"), (3590, "1 h 0 min")],
 )
-def test_times_are_those_of_people(seconds, words):
+def test_durations_are_printed_in_readable_units(seconds, words):
     assert duration(seconds) == words

@@ -23,7 +23,7 @@ def test_a_discriminator_that_has_won_is_reported_once():
     assert "D_A" in said[0]
 
 
-def test_a_discriminator_that_comes_back_is_not_reported():
+def test_a_discriminator_whose_loss_recovers_is_not_reported():
     watcher, said = health(D=("D_real", "D_fake"))
     for i in range(200):
         watcher.losses({"D_real": 0.5 if i % 20 == 0 else 0.0, "D_fake": 0.0})
@@ -37,7 +37,7 @@ def test_the_declared_losses_of_a_discriminator_are_averaged_by_size():
     assert mean_sizes(losses, {}) == {}
 
 
-def test_a_flat_picture_is_named():
+def test_an_input_of_one_colour_is_named():
     watcher, said = health()
     flat = {"real_A": torch.full((1, 3, 8, 8), 0.5), "fake_B": torch.rand(1, 3, 8, 8)}
     for _ in range(3):
@@ -47,7 +47,7 @@ def test_a_flat_picture_is_named():
     assert "white.png" in said[0]
 
 
-def test_one_answer_for_all_inputs_is_said_and_a_repeated_input_is_not():
+def test_the_same_output_for_all_inputs_is_reported_but_not_for_a_repeated_input():
     watcher, said = health()
     answer, photo = torch.rand(1, 3, 40, 40), torch.rand(1, 3, 40, 40)
     for _ in range(20):
@@ -59,7 +59,7 @@ def test_one_answer_for_all_inputs_is_said_and_a_repeated_input_is_not():
     assert "fake_B" in said[0]
 
 
-def test_the_declaration_tells_which_images_are_compared():
+def test_scored_visuals_select_the_images_that_are_compared():
     watcher, said = health({"output": ("data_A", None)})
     answer = torch.rand(1, 3, 40, 40)
     for _ in range(20):

@@ -149,7 +149,7 @@ def test_zoom_and_move_all_pictures_together(page):
     assert page.evaluate("document.querySelector('.zoomed').style.transform").endswith("scale(1)")
 
 
-def test_everything_is_reached_by_keys(page):
+def test_every_control_can_be_used_by_keyboard(page):
     page.locator(".card button >> nth=0").focus()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -210,7 +210,7 @@ def test_real_results_with_hostile_names(chromium, tmp_path):  # noqa: F811
         assert page.locator("img").count() == 3 * len(HOSTILE)
 
 
-def test_printing_lists_the_images(page):
+def test_a_print_of_the_page_lists_the_images(page):
     page.fill("#filter", "photo_5")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator(".card").count() == 111

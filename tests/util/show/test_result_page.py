@@ -40,7 +40,7 @@ def test_a_second_test_replaces_the_first_as_a_whole(tmp_path):
     assert os.listdir(os.path.dirname(folder)) == ["test_latest"]
 
 
-def test_the_options_of_the_test_lie_beside_its_page(tmp_path):
+def test_the_options_of_the_test_are_written_beside_the_page(tmp_path):
     folder = write_results(options(tmp_path), ["a"])
     stored = json.loads(Path(folder, "test_opt.json").read_text())
     assert stored["options"]["name"] == "run" and stored["options"]["num_test"] == "inf"
@@ -87,7 +87,7 @@ def test_a_test_that_was_stopped_leaves_the_former_results(tmp_path):
     assert os.listdir(os.path.dirname(folder)) == ["test_latest"]  # what was left unfinished is gone
 
 
-def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+def test_an_unwritable_folder_gives_one_line(tmp_path):
     (tmp_path / "results").write_text("a file where the folder should be")
     with pytest.raises(InputError, match="can't be written"):
         ResultPage(options(tmp_path), 1, [])

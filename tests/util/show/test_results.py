@@ -63,24 +63,24 @@ def test_subfolders_of_the_data_stay_apart(page):
     assert files(page) == ["a_fake_B.png", "x/a_fake_B.png", "y/a_fake_B.png"]
 
 
-def test_without_a_root_the_bare_name_counts_and_nothing_is_overwritten(page):
+def test_without_a_root_file_names_are_used_and_nothing_is_overwritten(page):
     save(page, "x/a.jpg", "y/a.jpg", "z/a.jpg", root=None)
     assert files(page) == ["a_2_fake_B.png", "a_fake_B.png", "a_jpg_fake_B.png"]
 
 
-def test_the_deepest_root_counts(page):
+def test_the_deepest_root_is_used(page):
     roots = [DATA, *(os.path.join(DATA, folder) for folder in ("test", "testA", "valB"))]
     save(page, "testA/1.jpg", "valB/2.jpg", "test/s/3.jpg", "other/4.jpg", root=roots)
     assert files(page) == ["1_fake_B.png", "2_fake_B.png", "other/4_fake_B.png", "s/3_fake_B.png"]
 
 
-def test_a_file_outside_every_root_gives_its_bare_name(page):
+def test_a_file_outside_every_root_gives_its_file_name(page):
     save(page, "a.jpg", root=[DATA + "2", os.path.join(DATA, "deeper")])
     assert files(page) == ["a_fake_B.png"]
 
 
 @pytest.mark.parametrize("layout", ["flat", "folders"])
-def test_equal_stems_are_told_apart_by_their_ending(page, layout):
+def test_equal_stems_are_distinguished_by_their_extension(page, layout):
     written = save(page, "a.jpg", "a.png", layout=layout, visuals={"fake_B": batch(-1, 1)})
     assert len(set(written)) == 2
     assert [colour(path) for path in written] == [0, 255]
@@ -93,7 +93,7 @@ def test_the_same_image_again_gets_a_number(page):
     assert files(page) == ["a_2_fake_B.png", "a_3_fake_B.png", "a_fake_B.png", "a_jpg_fake_B.png"]
 
 
-def test_stem_and_label_that_run_together_are_told_apart(page):
+def test_names_that_collide_after_joining_stem_and_label_are_distinguished(page):
     save(page, "a.jpg", "a_x.jpg", visuals={"x_y": batch(0, 0), "y": batch(0, 0)})
     assert len(files(page)) == 4
 
@@ -127,11 +127,11 @@ def test_hostile_names_stay_inside_the_image_folder(page, tmp_path, name, layout
         ("..a", "..a"),
     ],
 )
-def test_clean_names(text, name):
+def test_clean_name_replaces_unsafe_characters(text, name):
     assert clean_name(text) == name
 
 
-def test_a_numpy_picture_belongs_to_the_first_image(page):
+def test_a_numpy_image_belongs_to_the_first_path(page):
     visuals = {"gray": batch(0, 0), "colour": np.full((4, 6, 3), 9, np.uint8)}
     written = save(page, "a.jpg", "b.jpg", visuals=visuals)
     assert [os.path.basename(path) for path in written] == ["a_gray.png", "a_colour.png", "b_gray.png"]
@@ -154,21 +154,21 @@ def test_a_path_alone_is_a_batch_of_one(page):
     assert files(page) == ["abc_x.png"]
 
 
-def test_the_aspect_ratio_of_oblong_pictures_is_mended(page):
+def test_aspect_ratio_stretches_images_that_are_not_square(page):
     (path,) = save(page, "a.jpg", aspect_ratio=2.0)
     with Image.open(path) as image:
         assert image.size == (12, 4)
     assert 'height="85"' in Path(page.path).read_text()  # 256 * 4 / 12
 
 
-def test_pictures_exist_before_the_page_names_them(page, monkeypatch):
+def test_images_are_written_before_the_page_lists_them(page, monkeypatch):
     monkeypatch.setattr("util.show.results.save_image", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         save(page, "a.jpg")
     assert "<img" not in Path(page.path).read_text()
 
 
-def test_wandb_gets_the_pictures_of_a_running_run(page, monkeypatch):
+def test_wandb_gets_the_results_if_a_run_is_active(page, monkeypatch):
     logged = []
     wandb = types.SimpleNamespace(run=object(), Image=lambda picture: picture.shape, log=logged.append)
     monkeypatch.setitem(sys.modules, "wandb", wandb)

@@ -83,7 +83,7 @@ BOTH_WAYS = ["real_A", "fake_B", "real_B", "fake_A"]
         ("simdcl", CONTRASTIVE, BOTH_WAYS),
     ],
 )
-def test_in_other_models(model, words, labels, unpaired, tmp_path):  # noqa: F811
+def test_other_models_have_samples(model, words, labels, unpaired, tmp_path):  # noqa: F811
     run = train(unpaired, tmp_path, "--model", model, *CYCLE_GAN[2:], *SAMPLES, "--n_epochs_decay", "0", *words)
     assert [(number, epoch, list(files)) for number, epoch, files in listed(run)] == [(1, 1, labels), (2, 1, labels)]
     assert all((run / "web" / file).is_file() for _, _, files in listed(run) for file in files.values())

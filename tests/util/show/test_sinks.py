@@ -138,7 +138,7 @@ def picture(height=8, width=8):
 # Which sinks a run has
 
 
-def test_no_flag_no_sink(tmp_path):
+def test_without_flags_there_is_no_sink(tmp_path):
     assert open_sinks(options(tmp_path, 1, display_id=-1)) == []
     assert open_sinks(options(tmp_path, 1, display_id=0)) == []
     assert open_sinks(argparse.Namespace(name="run")) == []
@@ -152,13 +152,13 @@ def test_window_base_is_a_stable_multiple_of_ten():
 
 
 @pytest.mark.parametrize("package, flag", [("wandb", "use_wandb"), ("tensorboard", "use_tensorboard")])
-def test_a_missing_package_is_named_with_its_install_command(monkeypatch, tmp_path, package, flag):
+def test_the_error_for_a_missing_package_states_the_install_command(monkeypatch, tmp_path, package, flag):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=f"--{flag}.*pip install {package}"):
         open_sinks(options(tmp_path, 1, display_id=0, **{flag: True}))
 
 
-def test_without_visdom_the_default_run_goes_on_and_an_explicit_wish_is_refused(monkeypatch, tmp_path, capsys):
+def test_without_visdom_the_default_run_continues_and_an_explicit_flag_is_refused(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert open_sinks(options(tmp_path, 1, display_id=None)) == []
     assert capsys.readouterr().err.count("\n") == 1
@@ -192,7 +192,7 @@ def test_a_sink_that_fails_is_off_after_one_line(capsys):
 # Curves
 
 
-def test_curves_grow_and_say_when_the_drawn_ones_are_stale():
+def test_curves_grow_and_report_when_they_must_be_drawn_again():
     curves = Curves()
     assert not curves.add(0.1, {"G": 1.0})  # a first name is a new curve
     assert curves.add(0.2, {"G": 2.0})
@@ -203,7 +203,7 @@ def test_curves_grow_and_say_when_the_drawn_ones_are_stale():
     assert np.array_equal(y, [[1, math.nan], [2, math.nan], [3, 1], [math.nan, 2]], equal_nan=True)
 
 
-def test_a_run_that_went_back_replaces_what_it_had_told():
+def test_a_resumed_run_replaces_points_after_its_position():
     curves = Curves()
     for x in (1.0, 2.0, 3.0, 4.0):
         curves.add(x, {"G": x})
@@ -211,7 +211,7 @@ def test_a_run_that_went_back_replaces_what_it_had_told():
     assert [x for x, _ in curves.points] == [1.0, 2.0, 2.5]
 
 
-def test_what_is_not_finite_is_a_gap():
+def test_non_finite_values_are_gaps():
     curves = Curves()
     curves.add(1.0, {"G": math.inf})
     curves.add(2.0, {"G": math.nan})
@@ -219,7 +219,7 @@ def test_what_is_not_finite_is_a_gap():
 
 
 @given(st.lists(st.floats(0, 1e4), max_size=60), st.integers(1, 50))
-def test_curves_always_rise_stay_short_and_end_with_the_newest(xs, repeat):
+def test_thinned_curves_are_ordered_limited_and_end_with_the_newest_point(xs, repeat):
     curves = Curves()
     for cycle in range(repeat):
         for x in xs:
@@ -238,7 +238,7 @@ def test_thinned_curves_cover_the_whole_run_evenly():
     assert MOST / 2 <= len(x) <= MOST and np.diff(x).max() < 10 * MOST / len(x) * 5
 
 
-def test_the_log_is_read_up_to_the_size_given_whatever_stands_in_it(tmp_path):
+def test_the_log_is_read_up_to_the_given_size(tmp_path):
     log = tmp_path / "loss_log.jsonl"
     good = json.dumps({"epoch": 1, "x": 0.5, "losses": {"G": 1.0}}) + "\n"
     log.write_text(good + '[]\n{"x": 1}\n{"x": "a", "losses": {}}\nnull\n\n{"x": 0.7, "loss')
@@ -260,7 +260,7 @@ def test_the_log_gives_rate_time_and_memory_and_positions_of_earlier_versions(tm
     ]  # fmt: skip
 
 
-def test_smoothed_curves_stand_beside_the_raw_ones():
+def test_smoothed_curves_are_drawn_with_the_raw_curves():
     curves = Curves(0.5)
     for x, value in ((1, 4.0), (2, 8.0), (3, math.nan), (4, 6.0)):
         curves.add(x, {"G": value})
@@ -274,7 +274,7 @@ def test_smoothed_curves_stand_beside_the_raw_ones():
 # Pictures
 
 
-def test_grid_takes_pictures_of_all_sizes_and_kinds():
+def test_the_grid_accepts_images_of_all_sizes_and_types():
     kinds = [picture(8, 30), picture(40, 5), np.zeros((9, 9), np.uint8), np.zeros((9, 9, 1), np.uint8)]
     kinds += [np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 2), np.uint8), np.zeros((3 * LARGEST, 7, 3), np.uint8)]
     sheet = grid(kinds, 3)
@@ -282,13 +282,13 @@ def test_grid_takes_pictures_of_all_sizes_and_kinds():
     assert (sheet[-LARGEST:, -35:] == 255).all()  # the cells that are left over
 
 
-def test_pictures_stay_as_they_are_when_they_fit():
+def test_images_that_fit_are_not_scaled():
     original = np.random.default_rng(0).integers(0, 255, (16, 12, 3), dtype=np.uint8)
     assert np.array_equal(grid([original], 4)[4:-4, 4:-4], original)
     assert as_rgb(np.zeros((4 * LARGEST, 2 * LARGEST, 3), np.uint8)).shape == (LARGEST, LARGEST // 2, 3)
 
 
-def test_labels_are_escaped_and_stand_as_the_pictures_do():
+def test_labels_are_escaped_and_in_the_order_of_the_images():
     table = label_table(["a<script>", "b&c", "d"], 2)
     assert "a&lt;script&gt;" in table and "b&amp;c" in table and "<script" not in table
     assert table.count("<tr>") == 2 and table.count("<td") == 4
@@ -311,7 +311,7 @@ class Recorder:
         self.calls.append(("text", win, opts["title"]))
 
 
-def test_windows_have_the_numbers_that_people_know():
+def test_windows_have_the_numbers_of_the_originals():
     recorder = Recorder()
     curves = Curves()
     curves.add(0.5, {"G<b>": 1.0})
@@ -336,7 +336,7 @@ def test_without_columns_each_picture_has_a_window(columns):
 
 
 @needs_visdom
-def test_losses_and_pictures_arrive(tmp_path, fake, capsys):
+def test_losses_and_images_are_sent(tmp_path, fake, capsys):
     sink = VisdomSink(options(tmp_path, fake.port), 20)
     assert sink.thread is None  # no thread before there is something to send: data workers may be forked until then
     sink.scalars(100, LOSSES, 0.1)
@@ -353,7 +353,7 @@ def test_losses_and_pictures_arrive(tmp_path, fake, capsys):
 
 
 @needs_visdom
-def test_the_past_of_a_resumed_run_is_drawn_once(tmp_path, fake):
+def test_earlier_losses_of_a_resumed_run_are_drawn_once(tmp_path, fake):
     opt = options(tmp_path, fake.port)
     log = tmp_path / "run" / "loss_log.jsonl"
     log.write_text("".join(json.dumps({"x": x, "losses": {"G": x}}) + "\n" for x in (0.25, 0.5, 0.75)))
@@ -406,14 +406,14 @@ def check_that_it_costs_one_line(sink, capsys, words):
 
 
 @needs_visdom
-def test_an_absent_server_costs_one_line(tmp_path, capsys, impatient):
+def test_a_missing_server_gives_one_line(tmp_path, capsys, impatient):
     sink = VisdomSink(options(tmp_path, free_port()), 20)
     check_that_it_costs_one_line(sink, capsys, "refused")
 
 
 @needs_visdom
 @pytest.mark.parametrize("mood, words", [("broken", "status 500"), ("other", "another program"), ("silent", "in time")])
-def test_a_server_that_fails_costs_one_line(tmp_path, capsys, impatient, mood, words):
+def test_a_failing_server_gives_one_line(tmp_path, capsys, impatient, mood, words):
     server = FakeVisdom(mood)
     sink = VisdomSink(options(tmp_path, server.port), 20)
     check_that_it_costs_one_line(sink, capsys, words)
@@ -421,7 +421,7 @@ def test_a_server_that_fails_costs_one_line(tmp_path, capsys, impatient, mood, w
 
 
 @needs_visdom
-def test_a_port_that_never_accepts_costs_one_line(tmp_path, capsys, impatient):
+def test_a_port_that_never_accepts_gives_one_line(tmp_path, capsys, impatient):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -453,7 +453,7 @@ def test_a_server_that_dies_and_returns_has_complete_curves(tmp_path, capsys, im
 
 
 @needs_visdom
-def test_the_mailbox_does_not_grow(tmp_path, impatient):
+def test_the_queue_of_a_sink_does_not_grow(tmp_path, impatient):
     sink = VisdomSink(options(tmp_path, free_port()), 20)
     sink._wake = lambda: None
     for step in range(20_000):
@@ -478,7 +478,7 @@ def test_a_picture_that_cannot_be_shown_does_not_stop_the_curves(tmp_path, fake,
 # The other two
 
 
-def test_tensorboard_files_hold_losses_and_pictures_and_forget_what_a_resume_undid(tmp_path):
+def test_tensorboard_files_hold_losses_and_images_and_purge_steps_after_a_resume(tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -514,7 +514,7 @@ def test_tensorboard_shows_metrics_status_samples_and_options(tmp_path):
     assert b"lr" in start
 
 
-def test_wandb_itself_works_offline(tmp_path, monkeypatch):
+def test_wandb_works_offline(tmp_path, monkeypatch):
     pytest.importorskip("wandb", reason="wandb is not installed")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
@@ -567,7 +567,7 @@ def use_wandb(monkeypatch, **given):
     return sys.modules["wandb"]
 
 
-def test_wandb_is_told_all_and_continues_its_run(tmp_path, monkeypatch):
+def test_wandb_gets_losses_and_images_and_continues_its_run(tmp_path, monkeypatch):
     wandb = use_wandb(monkeypatch)
     opt = wandb_options(tmp_path)
     for opt.continue_train in (False, True):
@@ -587,7 +587,7 @@ def test_wandb_is_told_all_and_continues_its_run(tmp_path, monkeypatch):
     assert wandb.inits[0]["project"] == "P" and wandb.inits[0]["config"]["device"] == "1j"
 
 
-def test_wandb_without_a_login_is_one_line(tmp_path, monkeypatch):
+def test_wandb_without_a_login_gives_one_line(tmp_path, monkeypatch):
     use_wandb(monkeypatch, fails=True)
     with pytest.raises(InputError, match=r"^--use_wandb: no API key configured \("):
         open_sinks(wandb_options(tmp_path))

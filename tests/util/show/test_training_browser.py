@@ -94,7 +94,7 @@ def test_smoothing_raw_values_logarithm_and_hidden_curves(chromium, address):  #
         assert "at 1" in page.inner_text("#losses .legend")
 
 
-def test_a_run_that_goes_on_is_followed(chromium, page, address):  # noqa: F811
+def test_the_page_of_a_running_training_updates(chromium, page, address):  # noqa: F811
     with visit(chromium, address) as shown:
         shown.wait_for_selector("#losses svg")
         add_epoch(page, 4)
@@ -104,7 +104,7 @@ def test_a_run_that_goes_on_is_followed(chromium, page, address):  # noqa: F811
         assert sources(shown)[1] == "images/sample1_epoch004_fake_B.png"  # the slider was at the newest epoch
 
 
-def test_without_scripts_the_pictures_are_there(chromium, address):  # noqa: F811
+def test_without_javascript_the_images_are_shown(chromium, address):  # noqa: F811
     with visit(chromium, address, scripts=False) as page:
         page.wait_for_url("**/plain.html")
         assert page.locator("img").count() == 6

@@ -41,23 +41,23 @@ def free_port():
         ("http://[::1]", Address("http", "::1", 9, "")),
     ],
 )
-def test_addresses(given, expected):
+def test_addresses_are_parsed(given, expected):
     assert parse_address(given, 9) == expected
 
 
 @pytest.mark.parametrize("given", ["", "http://", "ftp://x", "http://a:port"])
-def test_what_is_no_address(given):
+def test_invalid_addresses_are_refused(given):
     with pytest.raises(ValueError):
         parse_address(given, 9)
 
 
-def test_urls():
+def test_urls_are_built_from_addresses():
     assert parse_address("http://[::1]", 9).url == "http://[::1]:9"
     assert parse_address("https://box.example/visdom", 9).url == "https://box.example:9/visdom"
     assert parse_address("localhost", 9).is_local and not parse_address("box.example", 9).is_local
 
 
-def test_none_is_started_in_ci_elsewhere_or_where_someone_listens(monkeypatch, own_home):
+def test_no_server_is_started_in_ci_on_other_hosts_or_on_a_used_port(monkeypatch, own_home):
     def no_process(*args, **given):
         raise AssertionError("a server was started")
 
@@ -71,7 +71,7 @@ def test_none_is_started_in_ci_elsewhere_or_where_someone_listens(monkeypatch, o
     assert start_if_absent(parse_address("localhost", free_port())) is None
 
 
-def test_a_home_that_cannot_be_written_is_no_hindrance(monkeypatch, own_home, tmp_path):
+def test_an_unwritable_home_folder_is_no_error(monkeypatch, own_home, tmp_path):
     started = []
     monkeypatch.setattr("subprocess.Popen", lambda command, **given: started.append((command, given)))
     (tmp_path / ".visdom").write_text("a file, where a folder should be")
@@ -155,7 +155,7 @@ def test_a_real_server_is_started_and_shows_losses_and_pictures(run, capsys, tmp
     assert is_listening(again.sink.address)
 
 
-def test_a_server_of_ours_that_fails_is_said_once_with_its_log(run, monkeypatch, capsys):
+def test_a_started_server_that_fails_is_reported_once_with_its_log(run, monkeypatch, capsys):
     opt, _ = run
     monkeypatch.setattr("util.show.sinks.visdom_sink.START_UP", 0.6)
     monkeypatch.setattr(sys, "executable", "/bin/false" if os.path.exists("/bin/false") else "/usr/bin/false")
