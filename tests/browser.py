@@ -36,7 +36,7 @@ def chromium():
 
 @contextlib.contextmanager
 def visit(chromium, address, width=1280, height=800, dark=False, allowed=("file:", "data:"), scripts=True):
-    """A page at an address or of a file. `allowed`: how the addresses begin that the page may ask for."""
+    """A page of an address or file. `allowed`: prefixes of addresses that the page may load."""
     scheme = "dark" if dark else "light"
     context = chromium.new_context(
         viewport={"width": width, "height": height}, color_scheme=scheme, java_script_enabled=scripts
@@ -57,7 +57,7 @@ def visit(chromium, address, width=1280, height=800, dark=False, allowed=("file:
 
 
 def violations(page, part=None):
-    """What axe-core finds wrong with a page or a part of it, a line each; skips the test where it is not installed."""
+    """The problems that axe-core finds in a page or a part of it, one a line; skips the test if it is not installed."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     found = axe.Axe().run(page, context=part, options={"preload": False}).response["violations"]
     return [f"{each['id']}: {node['html'][:150]}" for each in found for node in each["nodes"]]

@@ -28,7 +28,7 @@ def uniform(seed, shape, low=-1):
 
 
 def fill(net, fill_name, unit=False):
-    """Put the formula's weights into a network: every value follows from `fill_name` and its key.
+    """Fill a network with the weights of the formula: each value is a function of `fill_name` and its key.
 
     With `unit` (the fill_rule of networks that scale their weights themselves) they are not divided by the fan-in.
     """

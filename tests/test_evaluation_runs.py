@@ -117,7 +117,7 @@ def test_a_resumed_run_has_the_same_evaluations(place, monkeypatch):
 
 @pytest.fixture(scope="module")
 def unpaired_run(place):
-    """A CycleGAN on photos whose names differ from side to side, with a judge of the sides."""
+    """A CycleGAN on photos with different names in A and B, and a judge of the two domains."""
     for side, phase, first in (("A", "train", 0), ("B", "train", 50), ("A", "test", 20), ("B", "test", 70)):
         for i in range(first, first + 5):
             picture(place / "photos" / (phase + side) / f"{i}.png", seed=i)

@@ -27,7 +27,7 @@ KILLS = 24
 
 
 def start(dataroot, tmp_path, *words, name="run"):
-    """A real `python train.py` in a process group of its own; its words go to <name>.txt."""
+    """A real `python train.py` in its own process group; its output goes to <name>.txt."""
     command = [sys.executable, str(ROOT / "train.py"), *where(dataroot, tmp_path, name), *words]
     with open(tmp_path / f"{name}.txt", "ab") as out:
         return subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out, start_new_session=True)
@@ -55,7 +55,7 @@ def wait_for_a_save(path, seconds=20):
 
 
 def training_in_a_fork(words, tmp_path):
-    """The whole of `python train.py`, in a process that is forked after the imports, which take seconds."""
+    """`python train.py` in a process that is forked after the imports, which take seconds."""
     child = os.fork()
     if child:
         return child
@@ -91,7 +91,7 @@ def test_a_run_killed_again_and_again_at_random_moments_loses_nothing(unpaired, 
         if kills < KILLS:
             if chance.random() < 0.25:  # while it starts
                 time.sleep(chance.uniform(0, 0.5))
-            else:  # while it steps and saves; so soon that the run can't end before it was killed often enough
+            else:  # during steps and saves; early enough that the run does not finish before the last kill
                 wait_for_a_save(folder / "latest_state.pth")
                 time.sleep(chance.uniform(0, duration / (1.5 * KILLS)))
             with contextlib.suppress(ProcessLookupError):
@@ -113,7 +113,7 @@ def test_a_run_killed_again_and_again_at_random_moments_loses_nothing(unpaired, 
 
 @pytest.mark.slow
 def test_a_killed_train_py_can_be_resumed_at_once_with_the_same_result(unpaired, tmp_path, capsys):  # noqa: F811
-    """Real processes with data workers: these outlive a killed owner for seconds, its lock must not."""
+    """Data workers outlive a killed process for seconds, but its lock must not."""
     words = (*CYCLE_GAN, "--save_latest_freq", "1", "--seed", "5", "--n_epochs", "2", "--n_epochs_decay", "1")
     straight = train(unpaired, tmp_path, *words, name="straight")
     process = start(unpaired, tmp_path, *words, "--num_threads", "2", "--n_epochs", "1000", name="broken")
@@ -149,7 +149,7 @@ def test_the_lock_is_released_with_its_process_even_if_a_worker_survives(tmp_pat
         os.kill(owner, signal.SIGKILL)
         os.waitpid(owner, 0)
         with run_folder.owning(folder):
-            os.kill(int(ready.read_text()), 0)  # the worker is there all the while
+            os.kill(int(ready.read_text()), 0)  # the worker still runs
     finally:
         os.kill(int(ready.read_text()), signal.SIGKILL)
 
@@ -170,7 +170,7 @@ def test_a_second_ctrl_c_ends_the_program_at_once(unpaired, tmp_path):  # noqa: 
     process = start(unpaired, tmp_path, *CYCLE_GAN, "--n_epochs", "100000", "--num_threads", "1")
     try:
         until(trains(tmp_path))
-        for path in unpaired.glob("trainA/*.png"):  # from now on the data never comes, and no step ends
+        for path in unpaired.glob("trainA/*.png"):  # the data loader blocks from here on, so no step ends
             path.unlink()
             os.mkfifo(path)
         time.sleep(2)
@@ -310,7 +310,7 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk_keeps_the_old_checkpoint(small_disk, monkeypatch):
-    net = torch.nn.Linear(300, 300)  # 361,200 bytes: a second one fits, a third does not
+    net = torch.nn.Linear(300, 300)  # 361,200 bytes: two of them fit, three do not
     for name in ("1_net_G.pth", "latest_net_G.pth"):
         weights.save_weights(net, small_disk / name)
     before = (small_disk / "latest_net_G.pth").read_bytes()

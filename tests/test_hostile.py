@@ -35,7 +35,7 @@ class Exploit:
 def test_a_run_whose_files_would_run_code_is_refused_by_name(unpaired, tmp_path, monkeypatch, capsys):  # noqa: F811
     monkeypatch.setenv("EXPLOIT", str(tmp_path / "ran"))
     run = train(unpaired, tmp_path, *CYCLE_GAN)
-    for path in run.glob("2_*"):  # so that there is nothing else to continue from
+    for path in run.glob("2_*"):  # so that there is no other checkpoint to continue from
         path.unlink()
     listed = json.loads((run / "latest_manifest.json").read_text())
     refused = 0
@@ -61,7 +61,7 @@ def test_a_run_whose_files_would_run_code_is_refused_by_name(unpaired, tmp_path,
                 refused += 1
         path.write_bytes(whole)
     (run / "latest_manifest.json").write_bytes(pickle.dumps(Exploit()))
-    train(unpaired, tmp_path, "--continue_train", "--n_epochs", "2")  # a manifest is JSON or nothing
+    train(unpaired, tmp_path, "--continue_train", "--n_epochs", "2")  # a manifest that is not JSON is ignored
     assert not (tmp_path / "ran").exists()
     with capsys.disabled():
         print(f" [{refused + 1} pickles]", end="")
@@ -92,7 +92,7 @@ LEAVING = [
     *("../x", "a/../../x", "..", ".", "/etc/x", "/", "", "a//b", "a\\..\\..\\x", "C:\\x", "a\nb", "\x1b[31m", "\t"),
     *("a/", "./a", "..\\x", "a/..", "a\u2028b", "x" * 300),
 ]
-STAYING = {"--suffix": 8, "--phase": 8}  # how many of them are at least refused; --name and --epoch refuse nearly all
+STAYING = {"--suffix": 8, "--phase": 8}  # smallest number of refused texts; --name and --epoch refuse nearly all
 
 
 @pytest.mark.parametrize("flag", ["--name", "--epoch", "--suffix", "--phase"])
@@ -132,7 +132,7 @@ def test_a_path_that_is_not_utf8_gives_one_line(tmp_path):
 
 
 class Page(HTMLParser):
-    """Tags, addresses and texts of a page; hostile names must have become none of the first."""
+    """Tags, addresses and texts of a page; hostile names must not become tags."""
 
     def __init__(self, path):
         super().__init__()
@@ -267,7 +267,7 @@ def test_any_value_of_any_flag_is_parsed_or_gives_one_line(mode, tmp_path_factor
 
 
 def bad_values(action):
-    """Texts that no value of that type may have; a typo of a number among them."""
+    """Texts that are no value of the type, including mistyped numbers."""
     kind = action.type
     yield from ("", "x", "1x", "1.5.2", "--1", "1e", "nan", "-inf", "1 2", "0x10")
     if kind is int or isinstance(kind, Int):

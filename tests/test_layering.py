@@ -70,7 +70,7 @@ OURS = ("models", "data", "util", "options", "train", "test", "datasets", "scrip
 
 
 LONGEST_FILE, LONGEST_FUNCTION = 250, 50  # lines
-PAGES = {"train.py": 80, "test.py": 50, "models/stargan_model.py": 130}  # lines; the pages that people read first
+PAGES = {"train.py": 80, "test.py": 50, "models/stargan_model.py": 130}  # lines; the files that users read first
 
 
 def project_files():

@@ -245,7 +245,7 @@ def test_a_run_that_can_not_start_leaves_no_folder(unpaired, tmp_path, monkeypat
     with pytest.raises(InputError, match="--use_wandb needs the package wandb"):
         train(unpaired, tmp_path, *CYCLE_GAN, "--use_wandb")
     assert not (tmp_path / "runs" / "run").exists()
-    assert "-- Options --" not in capsys.readouterr().out  # the error comes without a wall of options before it
+    assert "-- Options --" not in capsys.readouterr().out  # the options are not printed before the error
 
 
 def test_the_end_of_a_run_prints_the_next_command_and_that_it_is_finished(unpaired, tmp_path, capsys):

@@ -18,7 +18,7 @@ from util.run import checkpoint, running
 
 
 def stop_after(monkeypatch, steps):
-    """The loop's question is answered with yes in the step of that number."""
+    """Make the training loop stop after the step with this number."""
     asked = iter(range(1, 10_000))
 
     def requested(self):

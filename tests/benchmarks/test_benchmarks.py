@@ -10,7 +10,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "benchmarks"))  # behind the project: its data.py is not the package data
+sys.path.append(str(ROOT / "benchmarks"))  # after the project on the path: benchmarks/data.py is not the package data
 
 import costs  # noqa: E402
 import feeding  # noqa: E402
@@ -50,7 +50,7 @@ def run(program, tmp_path, *words):
 
 
 @pytest.mark.parametrize(
-    "model, own, original",  # in 1e9; the originals' as their papers' code makes them at its default flags
+    "model, own, original",  # in 1e9; original: that of the released code with its default flags
     [
         ("pix2pix@256", 43.5, 43.5),
         pytest.param("cycle_gan@256", 939.6, 939.6, marks=pytest.mark.slow),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))  # behind the project
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))  # after the project on the path
 
 import fake_cuda
 import launches

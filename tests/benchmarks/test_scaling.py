@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "benchmarks"))  # behind the project: its data.py is not the package data
+sys.path.append(str(ROOT / "benchmarks"))  # after the project on the path: benchmarks/data.py is not the package data
 
 import scaling  # noqa: E402
 from workload import Setting  # noqa: E402

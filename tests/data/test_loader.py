@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Numbers(BaseDataset):
-    """Tells of its item: place, epoch, draws from all generators, and who made it."""
+    """Returns with each item its index, epoch, random numbers of all generators, and the process that made it."""
 
     length = 10
 
@@ -36,7 +36,7 @@ class Numbers(BaseDataset):
 
 
 class OldStyle(torch.utils.data.Dataset):
-    """Written without BaseDataset.__init__ and without knowing of epochs."""
+    """A dataset that does not call BaseDataset.__init__ and does not use epochs."""
 
     def __init__(self, opt):
         self.options = opt
@@ -49,7 +49,7 @@ class OldStyle(torch.utils.data.Dataset):
 
 
 class Drawn(Numbers):
-    """Draws when it is created, before its items."""
+    """Draws random numbers when it is created."""
 
     def __init__(self, opt):
         super().__init__(opt)
@@ -82,7 +82,7 @@ class Process(Numbers):
 
 @pytest.fixture
 def loader(monkeypatch, tmp_path):
-    """loader(Class, **options): the loader of a data set that has no file."""
+    """loader(Class, **options): the loader of a dataset without files."""
 
     def make(dataset, **fields):
         monkeypatch.setattr("data.loading.loader.find_dataset_using_name", lambda name: dataset)
@@ -207,7 +207,7 @@ def test_spawned_workers_give_the_same_samples_and_get_no_dashboard(tmp_path, sp
     alone = [batch["B"] for batch in create_dataset(make_opt(root))]
     opt = make_opt(root, num_threads=1)
     batches = create_dataset(opt)
-    opt.visualizer = threading.Lock()  # as the training page does, with something that can't be sent
+    opt.visualizer = threading.Lock()  # as train.py does; an object that can't be pickled
     for _ in range(2):
         spawned = [batch["B"] for batch in batches]
         assert len(spawned) == 3 and all(torch.equal(one, two) for one, two in zip(alone, spawned))

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def plug_in(tmp_path, monkeypatch):
-    """plug_in(name, source) is a file data/<name>_dataset.py for the length of a test."""
+    """plug_in(name, source): a file data/<name>_dataset.py that exists during a test."""
     monkeypatch.setattr(data, "__path__", [*data.__path__, str(tmp_path)])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     written = []

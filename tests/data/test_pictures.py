@@ -37,7 +37,7 @@ def test_exif_orientation_is_applied(tmp_path, extension, orientation):
     corners = np.zeros((16, 32, 3), np.uint8)
     corners[:8, :8] = 255  # white in the upper left corner of a wide black image
     upright = Image.fromarray(corners)
-    undo = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}  # all others undo themselves
+    undo = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}  # all others are their own inverse
     turn = undo.get(orientation, UPRIGHT.get(orientation))
     stored = upright if turn is None else upright.transpose(turn)
     exif = Image.Exif()

@@ -31,7 +31,7 @@ def test_ranks_together_read_all_images_once_in_the_order_of_one_process(size, b
     for step in range(len(own[0][0])):
         for batches, counts in own:
             assert 1 <= len(batches[step]) <= batch_size
-            seen += batches[step][: counts[step]]  # a process without an image takes one that does not count
+            seen += batches[step][: counts[step]]  # a process without an image gets one that is not counted
     assert seen == seeding.order(4, 2, images)
 
 

@@ -84,7 +84,7 @@ def test_every_preprocess_can_be_pickled_and_takes_shared_params(word):
     first = anew(image)
     random.seed(3)
     assert torch.equal(first, get_transform(opt)(image))
-    # One set of params decides everything: nothing is left to chance.
+    # With given params nothing is random.
     params = get_params(opt, image.size)
     transform = pickle.loads(pickle.dumps(get_transform(opt, params)))
     results = [transform(image) for _ in range(4)]

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Behaviour:
-    """What the server does with the file at one path. Each request pops the next of `acts`; then it serves well.
+    """The behaviour of the server for one path. Each request takes the next of `acts`; after the last it is correct.
 
     acts: a status code; "break" (half of what is left, then the line goes dead); "long" (announces 100 bytes more than
     there are); "hang"; "elsewhere" (continues at another byte than asked for); "whole" (ignores Range)

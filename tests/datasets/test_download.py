@@ -395,7 +395,7 @@ def test_weights_are_stored_with_the_options_for_a_test(tmp_path, capsys):
 
 
 def test_released_weights_are_tested_without_network_flags(tmp_path):
-    """Saved in the format of their time, and named by the data set and the run alone."""
+    """The weights are saved in the old format, and tested with the flags for dataset and run only."""
     net = networks.define_G(3, 3, 64, "resnet_9blocks", norm="instance")
     torch.save(net.state_dict(), tmp_path / "got.pth", _use_new_zipfile_serialization=False)
     found, run = program.find("horse2zebra", "cyclegan", weights=True), tmp_path / "runs/horse2zebra_pretrained"

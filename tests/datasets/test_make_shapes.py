@@ -85,7 +85,7 @@ def test_the_same_name_shows_the_same_scene_in_test_images_only(tmp_path):
 
 
 def paper_in_common(folder, one, other, index):
-    """Share of the pixels that are equal: the paper is, where the scene is the same; the fills never are."""
+    """The share of equal pixels: backgrounds are equal if the scenes are, fills never are."""
     one, other = (pixels(folder / "d" / side / f"{index:05d}.png") for side in (one, other))
     return (one == other).all(-1).mean()
 

@@ -28,7 +28,7 @@ SINCUT = (
 ).split()
 STARGAN = "--image_size 32 --g_conv_dim 4 --d_conv_dim 4 --d_repeat_num 4 --n_critic 2 --lambda_gp 10".split()
 
-# Of each model at batch size 1 a process, against one process with all of the batch.
+# Command lines for comparing batch size 1 on each process with one process that has the whole batch.
 EQUAL = {
     "pix2pix": ["--model", "pix2pix", *NETS],
     "pix2pix features": [
@@ -53,7 +53,7 @@ EQUAL = {
 
 IN_PARTS = ("pix2pix", "cycle_gan", "cut", "fastcut", "sincut own negatives", "stargan", "template")
 
-# With all that differs from process to process: dropout, batch norm, image pools.
+# Command lines with dropout, batch norm or image pools, which differ between processes.
 POOLED = [word if word != "0" else "3" for word in NETS]
 MIXED = {
     "pix2pix": "--model pix2pix --netG resnet_4blocks --ngf 4 --ndf 4 --load_size 32 --crop_size 32".split(),
@@ -68,7 +68,7 @@ MIXED = {
 
 
 def build(words, batch_size, double=True):
-    """A model made ready as train.py does it."""
+    """A model, prepared as in train.py."""
     where = ["--dataroot", "none", "--device", "cpu", "--seed", "5", "--name", "cases"]
     opt = TrainOptions([*words, *where, "--batch_size", str(batch_size)]).parse()
     seeding.seed_build(opt.seed)
@@ -82,14 +82,14 @@ def build(words, batch_size, double=True):
 
 
 def frozen(model):
-    """With a layer that its optimizer knows of and that does not learn."""
+    """The model with a parameter of its optimizer that requires no gradient."""
     next(model.netG.parameters()).requires_grad_(False)
     return model
 
 
 @contextlib.contextmanager
 def same_draws_for_every_image():
-    """What is drawn for each image by itself can't be the same in another process: here it is a constant."""
+    """Replace random numbers that are drawn for each sample, which differ between processes, by constants."""
     alpha, losses.draw_alpha = losses.draw_alpha, lambda samples, device: torch.full((samples, 1), 0.3)
     noise, stylegan2_layers.draw_noise = stylegan2_layers.draw_noise, lambda x: torch.full_like(x[:, :1], 0.7)
     try:
@@ -108,7 +108,7 @@ def batch(step, images, dtype):
 
 
 def steps(model, own, images, count=STEPS, counted=None):
-    """Train on `count` batches of so many images, of which this process has `own`, and counts them or `counted`."""
+    """Train on `count` batches of `images` images; this process gets those of the slice `own`, and counts `counted`."""
     dtype = next(model.netG.parameters() if hasattr(model, "netG") else model.netG_A.parameters()).dtype
     for step in range(1, count + 1):
         distributed.set_step_images(len(range(images)[own if counted is None else counted]), images)

@@ -48,7 +48,7 @@ def after_five_steps(found):
         model = frozen(build(EQUAL["template"], 1))
         steps(model, own(2), 2)
         found["frozen layer/template"] = parameters(model), alike(parameters(model))
-        # One image for two processes: the other takes it as well, and counts nothing.
+        # One image for two processes: the other gets it too, with a count of 0.
         model = build(EQUAL["template"], 1)
         steps(model, slice(0, 1), 1, counted=own(1))
         found["one image/template"] = parameters(model), alike(parameters(model))

@@ -32,10 +32,10 @@ def free_port():
 class Machine(NamedTuple):
     address: str
     interface: str
-    enter: tuple  # the command in front of one that runs there
+    enter: tuple  # prefix of a command that runs on the machine
 
     def start(self, output, *words):
-        """Its torchrun, which finds the others at the first machine's address."""
+        """The torchrun of the machine, with the endpoint on the first machine."""
         where = {**environment(), "GLOO_SOCKET_IFNAME": self.interface}
         with open(output, "w") as file:
             command = [*self.enter, *LAUNCHER, "--local_addr", self.address, *words]
@@ -43,7 +43,7 @@ class Machine(NamedTuple):
 
 
 def namespaces():
-    """Two, with a cable between them; None and a reason where the system doesn't allow it."""
+    """Two network namespaces with a link; None and a reason if the system does not allow them."""
     first, second = names = [f"{PREFIX}{letter}" for letter in "ab"]
     try:
         for name in names:
@@ -100,7 +100,7 @@ class Run:
         self.outputs = [folder / f"output{number}" for number in range(2)]
         self.processes = []
         for number, (machine, output) in enumerate(zip(machines, self.outputs)):
-            # The name of this computer doesn't lead to these addresses, so the host of the meeting must be told.
+            # The host name does not resolve to these addresses, so the host of the endpoint needs is_host.
             launcher = [*meeting, "--rdzv_conf", f"is_host={1 - number}", "--max_restarts", str(restarts)]
             program = [str(ROOT / "train.py"), *where, *TINY, "--overwrite", *words]
             self.processes.append(machine.start(output, *launcher, *program))
@@ -132,7 +132,7 @@ class Run:
 
 @pytest.fixture
 def start(machines, tmp_path):
-    """Starts runs on the machines, and sees that none is left."""
+    """Starts runs on the machines, and ends all of them after the test."""
     photos(tmp_path / "photos", 16)
     runs = []
 
@@ -179,7 +179,7 @@ def test_without_restarts_both_machines_end_in_seconds(start):
 
 
 def meet(store, monkeypatch, size=3):
-    """What each of so many processes is told; the first has answered a dead one before the others come."""
+    """The results of the rendezvous in three processes, after a request of a dead process in the store."""
 
     def one(rank):
         client = TCPStore("127.0.0.1", store.port, is_master=False, timeout=datetime.timedelta(seconds=20))

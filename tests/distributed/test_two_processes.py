@@ -28,7 +28,7 @@ TINY = [
     *("--display_id", "0", "--print_freq", "2", "--num_threads", "0", "--device", "cpu", "--seed", "3"),
 ]
 # Adam's first steps are as long as the rate whatever the gradient's size; rounding in gradients near zero shows.
-TOLERANCE = 1e-6  # of weights that move by 1e-3
+TOLERANCE = 1e-6  # for weights that change by 1e-3
 
 
 def photos(folder, number=7):
@@ -46,7 +46,7 @@ def environment():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where in_two.py ran, with what it found in found.pth."""
+    """The folder in which in_two.py ran, with its results in found.pth."""
     folder = tmp_path_factory.mktemp("two")
     photos(folder / "photos")
     command = [*TORCHRUN, "--standalone", "--nproc_per_node", "2", str(HERE / "in_two.py"), str(folder)]
@@ -70,7 +70,7 @@ def assert_same_weights(found, wanted):
 
 
 def assert_moved(wanted, words, batch_size):
-    """That training did something, so that equal weights mean something."""
+    """Check that training changed the weights, so that comparing them is meaningful."""
     start = parameters(build(words, batch_size))
     assert max(float((value - start[name]).abs().max()) for name, value in wanted.items()) > 4e-4
 

@@ -13,7 +13,7 @@ BLOCK = re.compile(r"(?:<!-- needs (?P<needs>[\w ]+) -->\n)?```bash\n(?P<code>.*
 
 class Command(NamedTuple):
     words: tuple
-    needs: str | None  # "a download", "a GPU": then it is only parsed
+    needs: str | None  # "a download", "a GPU": such a block is only parsed
     line: int
 
     def __str__(self):
@@ -21,7 +21,7 @@ class Command(NamedTuple):
 
 
 def commands(page):
-    """The command lines of a page's bash blocks, in order; continued lines joined, comments left away."""
+    """The command lines of a page's bash blocks, in order; continued lines are joined, comments removed."""
     text = page.read_text(encoding="utf-8")
     found = []
     for block in BLOCK.finditer(text):

@@ -24,8 +24,8 @@ TINY = (
     "--device cpu --display_id 0 --save_epoch_freq 1"
 ).split()
 SCHEDULE = "--n_epochs 1 --n_epochs_decay 1".split()
-OF_OTHERS = ("source", "cd", "torchrun")  # words of the shell and of programs that are not ours
-OWN_TESTS = ("scripts/setup.sh", "scripts/test.sh", "scripts/demo.sh")  # they set up, and run for minutes
+OF_OTHERS = ("source", "cd", "torchrun")  # commands of the shell and of other programs
+OWN_TESTS = ("scripts/setup.sh", "scripts/test.sh", "scripts/demo.sh")  # not run here: they install, and take minutes
 
 # Flags of other programs and of their tools that are not included, and a placeholder.
 NOT_OURS = {*old_flags.BY_FLAG, "--cityscapes_dir", "--images_dir", "--hed_mat_dir", "--input_dir", "--flag"}
@@ -54,7 +54,7 @@ def module_of(program):
 
 
 def script_words(script, words):
-    """What a shell script of ours hands to Python, with the words that were added."""
+    """The arguments that a shell script of the project passes to Python, with the added words."""
     text = (ROOT / script).read_text(encoding="utf-8").replace("\\\n", " ")
     line = next(line for line in text.splitlines() if line.startswith("exec"))
     _, _, program, *own = shlex.split(line.replace("$root/", ""))
@@ -62,7 +62,7 @@ def script_words(script, words):
 
 
 def check_command(words):
-    """Raises where a command line is not one of ours, or has a flag or a value that the program refuses."""
+    """Raises if a command line is not one of the project, or has a flag or value that the program refuses."""
     tool, program, *rest = words
     program = program.removeprefix("./")
     assert (ROOT / program).is_file(), f"{program}: no such file"
@@ -85,7 +85,7 @@ def check_command(words):
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_every_command_exists_with_its_flags(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # no runs and no data here: what is typed must hold by itself
+    monkeypatch.chdir(tmp_path)  # a folder without runs and data
     for command in commands(page):
         if command.words[0] not in OF_OTHERS and not needs_its_run(command):
             assert command.words[0] in ("python", "bash"), command
@@ -93,13 +93,13 @@ def test_every_command_exists_with_its_flags(page, tmp_path, monkeypatch):
 
 
 def needs_its_run(command):
-    """A run that is continued knows its model; without the run its flags can't be checked. It is run below."""
+    """A command with --continue_train reads its model from the run, so it is not parsed here, but run below."""
     return "--continue_train" in command.words and command.needs is None
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "docs"], ids=page_id)
 def test_commands_run_in_their_order(page, tmp_path, monkeypatch, capsys):
-    """A reader's session: each page starts in an empty folder. What needs a download or a GPU is marked as such."""
+    """Run the commands of each page in an empty folder, except those marked as needing a download or a GPU."""
     monkeypatch.chdir(tmp_path)
     for command in commands(page):
         tool, program, *words = command.words

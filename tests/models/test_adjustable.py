@@ -199,7 +199,7 @@ def test_the_output_of_the_norm_is_no_view(images):
 
 
 def test_a_group_norm_with_a_group_per_channel_is_an_instance_norm():
-    """What --channels_last computes on CUDA."""
+    """The computation of --channels_last on CUDA."""
     x = torch.randn(2, 3, 8, 6, dtype=torch.double)
     grouped = torch.native_group_norm(x, None, None, 2, 3, 48, 3, 1e-5)[0]
     torch.testing.assert_close(grouped, nn.InstanceNorm2d(3)(x))

@@ -40,7 +40,7 @@ def feed(model, size_A=(32, 32), size_B=(32, 32)):
 
 
 def step(model, **sizes):
-    """Gradients and values of all updates of a step that moves nothing, and how many images each call of a net got."""
+    """Gradients and losses of all updates of a step with learning rate 0, and the batch size of each network call."""
     gradients, calls = {}, {}
     for name, net in model.networks_by_name().items():
         net.register_forward_hook(

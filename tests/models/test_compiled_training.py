@@ -13,7 +13,7 @@ QUICK = ("pix2pix", "stargan", "template")
 
 @pytest.fixture(autouse=True)
 def traced(monkeypatch):
-    """Graphs are run as they were traced: it needs no compiler, and changes no bit."""
+    """Run graphs as they were traced, which needs no compiler and gives bitwise equal results."""
     torch._dynamo.reset()
     monkeypatch.setattr(compiling, "why_not", lambda kind: None)
     monkeypatch.setattr(compiling, "settings", lambda mode, device: {"backend": "eager", "fullgraph": True})
@@ -52,7 +52,9 @@ def is_compiled(net):
 def test_compiled_training_gives_the_weights_of_uncompiled_training(name, precision):
     plain, none = losses(name, "--precision", precision)
     found, nets = losses(name, "--precision", precision, "--compile", "default")
-    for here, there in zip(found, plain):  # but for rounding: some layers leave their way of their own to the compiler
+    for here, there in zip(
+        found, plain
+    ):  # equal except for rounding: some layers compute differently when they are traced
         assert here == pytest.approx(there, rel=1e-3, abs=1e-4)
     assert none == set()
     assert {net[0] for net in nets} >= set("G" if name == "template" else "GD")

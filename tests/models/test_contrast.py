@@ -103,7 +103,7 @@ def test_keys_get_no_gradient_and_need_no_graph(tmp_path):
     for word in ("yes", "no"):
         model = build(tmp_path, "--model", "fastcut", "--economies", word)
         passed[word] = generators_gradients(model, True)[2]
-    # translation, query, key: in a mirrored step the key is a pass of its own
+    # translation, query, key: in a mirrored step the key needs its own pass
     assert [graph for _, graph in passed["yes"]] == [True, True, False]
     assert [graph for _, graph in passed["no"]] == [True, True, True]
 
@@ -231,7 +231,7 @@ def test_projectors_have_an_optimizer_if_a_loss_trains_them(tmp_path):
     assert optimizers("--model", "dclgan", "--netF", "sample") == []
     assert optimizers("--model", "dclgan", "--lr_F", "0.0003") == [(0.0003, (0.5, 0.999))]
     assert optimizers("--model", "simdcl") == [own]
-    assert optimizers("--model", "simdcl", "--lambda_NCE", "0") == [own]  # for the similarity
+    assert optimizers("--model", "simdcl", "--lambda_NCE", "0") == [own]  # for the similarity loss
     assert optimizers("--model", "simdcl", "--lambda_NCE", "0", "--lambda_SIM", "0") == []
 
 

@@ -29,7 +29,7 @@ def test_channels_may_differ_without_the_identity_loss(tmp_path):
 def test_reported_discriminator_losses_carry_the_released_weight(tmp_path):
     plain, doubled = (
         train(build(tmp_path, "--model", "dclgan", "--lambda_GAN", weight), 1) for weight in ("1", "2")
-    )  # of step 1, before anything moved
+    )  # losses of the first step
     assert doubled["D_A"] == pytest.approx(2 * plain["D_A"], rel=1e-5)
     one, other = (train(build(tmp_path, "--model", "simdcl", "--lambda_GAN", weight), 1) for weight in ("1", "2"))
     assert other["D_A"] == pytest.approx(one["D_A"], rel=1e-5)

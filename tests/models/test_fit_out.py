@@ -15,7 +15,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
 class Stays(nn.Sequential):
-    """A network that stands on no device: its moves are noted."""
+    """A network without a device, which records its moves."""
 
     moved = ()
 
@@ -25,7 +25,7 @@ class Stays(nn.Sequential):
 
 
 def plain_network():
-    """As in a plug-in: layers of torch alone."""
+    """A network of plain torch layers, as in a plug-in."""
     return Stays(nn.ReflectionPad2d(1), nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4), nn.ReLU(True))
 
 

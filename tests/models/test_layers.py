@@ -81,7 +81,7 @@ def test_only_convolutions_before_instance_norm_have_biases():
     assert biased == {"instance": True, "batch": False, "syncbatch": False, "none": False}
     assert needs_bias(nn.InstanceNorm2d) and needs_bias(functools.partial(nn.InstanceNorm2d, affine=True))
     assert not needs_bias(nn.BatchNorm2d)
-    # networks of plug-ins make this test themselves
+    # networks of plug-ins contain this comparison
     assert INSTANCE.func is nn.InstanceNorm2d and isinstance(INSTANCE, functools.partial)
 
 
@@ -96,7 +96,7 @@ def test_make_norm_keeps_class_keys_and_values():
 def test_sync_batch_norm_works_on_the_cpu(tmp_path):
     x = torch.randn(2, 3, 5, 5)
     norm = networks.get_norm_layer("syncbatch")(3)
-    torch.testing.assert_close(norm(x), nn.BatchNorm2d(3)(x))  # alone there is nothing to synchronise
+    torch.testing.assert_close(norm(x), nn.BatchNorm2d(3)(x))  # a single process has nothing to synchronise
     store = tmp_path / "store"
     torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=0, world_size=1)
     try:
@@ -110,7 +110,7 @@ def test_sync_batch_norm_works_on_the_cpu(tmp_path):
 
 
 def channels_last_gradient(f):
-    """f, with an output through which gradients arrive at f strided like channels_last."""
+    """f, with an operation after it whose gradient has the memory layout channels_last."""
     return lambda x: f(x).permute(0, 2, 3, 1).contiguous()
 
 

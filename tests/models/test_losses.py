@@ -104,7 +104,7 @@ def test_the_penalty_is_0_without_a_weight():
 
 
 class Flat(nn.Module):
-    """A discriminator with no slope anywhere."""
+    """A constant discriminator."""
 
     def __init__(self):
         super().__init__()

@@ -37,7 +37,7 @@ EXTENDED = """
 
 @pytest.fixture
 def in_front(tmp_path, monkeypatch):
-    """in_front(name, source): that file comes before ours of the same name, for the length of a test."""
+    """in_front(name, source): a user's file that precedes the built-in file of the same name during a test."""
     names = ["pix2pix_model", "colorization_model"]
     kept = {name: sys.modules.pop(f"models.{name}", None) for name in names}
     monkeypatch.setattr(models, "__path__", [str(tmp_path), *models.__path__])
@@ -69,7 +69,7 @@ def test_all_built_in_models_except_the_template_take_their_flags_from_models_fl
 def test_a_users_file_before_the_built_in_one_declares_its_own_flags(in_front):
     in_front("pix2pix_model", PAGE.format(body=ITS_OWN))
     assert flags_of("pix2pix") == {"my_own"}
-    assert flags_of("colorization") == {"my_own"}  # derived from it, as its class is
+    assert flags_of("colorization") == {"my_own"}  # its flags extend those of pix2pix, like its class
     assert "lambda_A" in flags_of("cycle_gan")
 
 

@@ -37,13 +37,13 @@ def test_a_short_last_micro_batch_is_weighted_by_its_images():
 
 @pytest.mark.parametrize("name", ["pix2pix", "cycle_gan"])
 def test_networks_get_one_micro_batch_at_a_time(name):
-    """The largest batch that any network sees is a part."""
+    """No network gets a batch larger than a micro-batch."""
     model = build([*EQUAL[name], "--accumulate", "4"], 1)
     seen = []
     for net in model.networks_by_name().values():
         net.register_forward_pre_hook(lambda net, inputs: seen.append(len(inputs[0])))
     steps(model, slice(None), 4, count=1)
-    assert max(seen) <= 2  # two: where a page puts two batches of one image through a network at once
+    assert max(seen) <= 2  # two if a joint pass has two batches of one image
 
 
 def test_the_discriminator_gets_the_images_made_before_the_generators_update():
@@ -71,7 +71,7 @@ def test_dropout_differs_between_micro_batches_and_not_between_the_updates_of_D_
     seeding.seed_step(1, 0)
     model.set_input(images)
     model.optimize_parameters()
-    assert len(made) == 4  # for the discriminator, then for the generator, whose weights have not moved in between
+    assert len(made) == 4  # for the discriminator, then for the generator, whose weights are the same
     assert torch.equal(made[0], made[2]) and torch.equal(made[1], made[3])
     assert not torch.equal(made[0], made[1])
 

@@ -94,7 +94,7 @@ def vectors_of(case):
 
 
 def spelled_out(q, k, temperature):
-    """The released form: the own score first, then all of them with the own masked."""
+    """The released form: the score of the positive pair, then all scores with the positive pair masked."""
     scores = q @ k.detach().T
     others = scores.masked_fill(torch.eye(len(q), dtype=torch.bool), losses.MASKED)
     logits = torch.cat((scores.diagonal()[:, None], others), 1) / temperature
@@ -116,7 +116,7 @@ def test_the_cosine_loss_is_that_of_a_loop_over_all_pairs():
     torch.manual_seed(0)
     q, k = torch.randn(9, 5, dtype=torch.double, requires_grad=True), torch.randn(9, 5, dtype=torch.double)
     with torch.no_grad():
-        q[4] = 0  # eps at work
+        q[4] = 0  # the denominator is eps
     cosines = nn.functional.cosine_similarity(q[:, None], k[None], dim=-1)
     own = cosines.masked_fill(torch.eye(9, dtype=torch.bool), losses.MASKED)
     logits = torch.cat((cosines.diagonal()[:, None], own), 1) / 0.07
@@ -170,7 +170,7 @@ def test_ids_are_drawn_in_one_method_and_can_be_given_in_any_form():
     netF = networks.PatchSampleF()
     features = [torch.randn(2, 3, 4, 4), torch.randn(2, 5, 2, 2)]
     vectors, ids = netF(features, 6)
-    assert [len(i) for i in ids] == [6, 4]  # a small map gives all that it has
+    assert [len(i) for i in ids] == [6, 4]  # a small map gives all of its positions
     assert all(i.dtype == torch.long and len(i.unique()) == len(i) for i in ids)
     assert [tuple(v.shape) for v in vectors] == [(12, 3), (8, 5)]
     for given in (ids, [i.numpy() for i in ids], [i.tolist() for i in ids]):
@@ -204,7 +204,7 @@ def test_a_projector_without_widths_is_built_in_its_first_pass():
 
 @pytest.mark.parametrize("word", tables.SAMPLERS)
 def test_the_gradient_of_a_zero_vector_is_finite(word):
-    # With few outputs, the ReLU lets nothing of some patches through.
+    # With few outputs, the ReLU is 0 for some patches.
     netF = networks.define_F(3, word, init_gain=1.0, opt=options(netF_nc=1), widths=[3])
     feature = torch.zeros(1, 3, 4, 4, requires_grad=True)
     [vectors], _ = netF([feature], 8)
@@ -223,7 +223,7 @@ def test_every_value_of_netF_gives_unit_vectors():
     shapes = {"reshape": (32, 6), "global_pool": (2, 6, 1, 1), "strided_conv": (2, 64, 32, 32)}
     for word, shape in shapes.items():
         net = networks.define_F(3, word, init_gain=1.0, opt=options())
-        net(feature)  # a running mean that is all of the first output leaves nothing of it
+        net(feature)  # the running mean starts as the first output, whose difference from it is 0
         found = net(feature + torch.randn_like(feature))
         assert found.shape == shape
         torch.testing.assert_close(found.norm(dim=1), torch.ones(found.norm(dim=1).shape))
@@ -235,7 +235,7 @@ def test_every_value_of_netF_gives_unit_vectors():
 def test_strided_conv_has_a_network_per_size_and_a_running_mean():
     net = networks.define_F(3, "strided_conv", init_gain=1.0)
     first = torch.randn(1, 130, 64, 64)
-    assert not net(first).any()  # less its own mean, which starts there
+    assert not net(first).any()  # minus the running mean, which starts as this output
     net(torch.randn(1, 4, 32, 32))
     keys = list(net.state_dict())
     assert keys[:2] == ["child_130_64.0.weight", "child_130_64.0.bias"] and keys[-2] == "child_4_32.0.weight"

@@ -65,7 +65,7 @@ def test_gradients_running_statistics_and_random_numbers_are_the_same(name, pass
 
 
 def kept(function):
-    """Numbers in the tensors that autograd keeps of a call."""
+    """The number of values in the tensors that autograd keeps for a call."""
     storages = {}
 
     def pack(tensor):

@@ -29,7 +29,7 @@ def make(**options):
 
 
 def run(epochs, **options):
-    """[epoch, rate in it, rate after its end] for so many epochs; plateau is fed a metric that never improves."""
+    """[epoch, rate in it, rate after its end] for each epoch; plateau gets a metric that never improves."""
     optimizer, scheduler, opt = make(**options)
     rows = []
     for epoch in range(opt.epoch_count, opt.epoch_count + epochs):
@@ -103,7 +103,7 @@ def test_state_survives_a_file_of_plain_types(policy):
 
 @pytest.mark.parametrize(("policy", "rate"), [("step", 0.2 * 0.1**2), ("plateau", 0.2), ("cosine", 0.1)])
 def test_a_continued_run_with_another_policy_has_the_rate_of_that_policy(policy, rate, capsys):
-    """Not 0, to which the linear policy of the first part has fallen."""
+    """The rate is not 0, the last value of the linear policy of the first part."""
 
     optimizer, scheduler, _ = make(lr=0.2, n_epochs=2, n_epochs_decay=2)
     for _ in range(5):

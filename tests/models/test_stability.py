@@ -14,7 +14,7 @@ NAMES = ("pix2pix", "cycle_gan", "cut", "fastcut", "sincut", "dclgan", "simdcl",
 
 
 def build(name, *words):
-    """A small model, ready for steps in float32."""
+    """A small model, ready for training steps in float32."""
     where = ["--dataroot", "none", "--device", "cpu", "--seed", "5", "--batch_size", "2"]
     opt = TrainOptions([*EQUAL[name], *where, *words]).parse()
     seeding.seed_build(opt.seed)

@@ -53,7 +53,7 @@ def test_training_follows_the_original(case, tmp_path):
     noise = NOISE[case["id"]]
     for number, step in enumerate(case["steps"]):
         losses = step_of(model, step)
-        # The original names the generator's terms in its own steps only; ours stay in the log until they are new.
+        # The original logs the generator's losses only in steps that update it; here the last values remain in the log.
         assert list(losses)[: len(step["losses"])] == list(step["losses"])
         for name, stored in step["losses"].items():
             worst = max(run[number] for run in noise["losses_per_step"].values())
@@ -108,7 +108,7 @@ def test_the_default_learning_rate_decreases_to_0(step):
 
 
 def test_the_generators_step_reuses_the_image_of_the_discriminators_step(tmp_path):
-    """Its gradients are those of an image made anew."""
+    """The gradients are those of an image that is generated again."""
     case = read("train_stargan")["cases"][0]
     model = build(case, tmp_path, "--n_critic", "1")
     made = []
@@ -120,7 +120,7 @@ def test_the_generators_step_reuses_the_image_of_the_discriminators_step(tmp_pat
     twin = build(case, tmp_path, "--n_critic", "1")
     twin.step = without_steps_of(twin, twin.optimizer_G)
     step_of(twin, case["steps"][0])
-    twin.forward()  # the original's way: again, from the same weights
+    twin.forward()  # as in the original: again, with the same weights
     twin.optimizer_G.zero_grad()
     twin.generator_loss().backward()
     for parameter, gradient in zip(twin.netG.parameters(), ours):

@@ -104,7 +104,7 @@ def test_labelled_folders_train_and_test(shapes, tmp_path):
     assert (stored["domains"], stored["c_dim"], stored["selected_attrs"]) == (["framed", "plain", "striped"], 3, [])
     page = translate(tmp_path, shapes / "folders")
     assert len(files(page)) == 6 * 4 and "striped/00001_framed.png" in files(page)
-    (run / "latest_net_D.pth").unlink()  # nothing needs it
+    (run / "latest_net_D.pth").unlink()  # the targets do not need it
     page = translate(tmp_path, shapes / "attributes" / "images", "--targets", "striped", "--num_test", "3", name="run")
     assert {"000001_real_A.png", "000003_striped.png"} <= files(page)
 

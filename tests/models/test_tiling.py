@@ -25,7 +25,7 @@ SMALL_STARGAN = (*STARGAN, "--d_conv_dim", "4", "--g_repeat_num", "2", "--image_
 
 @pytest.fixture(scope="module")
 def load(tmp_path_factory):
-    """load(words) -> the Translator of a run with random weights that are large enough to matter."""
+    """load(words) -> the Translator of a run with large random weights, so that results depend on them."""
     folder, known = tmp_path_factory.mktemp("tiles"), {}
 
     def load(*words):
@@ -46,7 +46,7 @@ def load(tmp_path_factory):
 
 
 def picture(height, width, seed=0):
-    """Smooth areas of different colours with some noise: tiles of their own statistics would look different."""
+    """Smooth areas of different colours with some noise: tiles normalised by their own statistics would differ."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)).resize((width, height), Image.BICUBIC)
     return (np.asarray(coarse) * 0.8 + rng.integers(0, 50, (height, width, 3))).astype(np.uint8)
@@ -66,7 +66,7 @@ def test_tiles_equal_the_whole_image_in_float64(load, size):
         tiled = torch.cat([made for _, made in _rows(call, images, Tiling(64, 60))], dim=2)
         assert tiled.shape == whole.shape and (tiled - whole).abs().max() < 1e-10
         own = torch.cat([call.first_of(part, {}) for part in images.split(64, dim=2)], dim=2)
-        assert (own - whole).abs().max() > 0.1  # tiles with statistics of their own are another picture
+        assert (own - whole).abs().max() > 0.1  # tiles with their own statistics give another result
     finally:
         call.model.netG_A.float()
         call._in_tiles._model = None

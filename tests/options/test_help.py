@@ -59,7 +59,7 @@ def test_help_and_errors_do_not_import_torch(tmp_path):
     (tmp_path / "domain" / "1.png").touch()  # labelled_folders looks for domains while it is parsed
     (tmp_path / "run").mkdir()
     trained = '{"format": 1, "options": {"model": "stargan", "dataset_mode": "celeba"}}'
-    (tmp_path / "run" / "train_opt.json").write_text(trained)  # a test asks the run's data set for what it reads
+    (tmp_path / "run" / "train_opt.json").write_text(trained)  # a test reads the run's dataset mode
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -169,7 +169,7 @@ def test_a_seed_is_drawn_when_none_is_given():
         (["--lambda_gp", "10"], ["--lambda_gp", "wgangp"]),
         (["--device", "tpu"], ["--device", "tpu", "cpu"]),
         (["--gpu_ids", "zero"], ["--gpu_ids", "zero"]),
-        (["--gpu_ids", "0"], ["--device", "--gpu_ids"]),  # against the --device cpu of refused()
+        (["--gpu_ids", "0"], ["--device", "--gpu_ids"]),  # contradicts --device cpu of refused()
         (["--model", "test"], ["--model test", "test.py"]),
     ],
 )

@@ -24,7 +24,7 @@ def photos(tmp_path):
 
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
-    """plugin("mine_model", source) puts a file into models/ (or data/), where it hides a built-in file of that name."""
+    """plugin("mine_model", source): a file in models/ (or data/) that precedes a built-in file of the same name."""
 
     def write(name, source):
         package = models if name.endswith("_model") else data

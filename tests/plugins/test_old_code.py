@@ -77,7 +77,7 @@ def test_files_that_save_networks_writes_are_all_kept(plugin, photos, tmp_path):
     run = train(photos, tmp_path, "--model", "mine", "--save_epoch_freq", "1", "--keep_last", "1")
     kept = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
     assert {"ema/latest.pth", "ema/1.pth", "ema/2.pth", "latest_optimizer.pth", "1_optimizer.pth", "iter.txt"} <= kept
-    assert "1_net_G.pth" not in kept and "2_net_G.pth" in kept  # pruned by --keep_last: only what we write
+    assert "1_net_G.pth" not in kept and "2_net_G.pth" in kept  # --keep_last prunes only files of the framework
 
 
 def test_a_file_of_a_plug_in_with_the_name_of_a_state_is_refused(plugin, photos, tmp_path):
@@ -179,7 +179,7 @@ def test_test_defaults_of_a_plug_in_take_precedence_over_the_run(plugin, photos,
     options.save()
     opt = TestOptions(small).parse()
     assert (opt.preprocess, opt.load_size, opt.dataset_mode) == ("none", 48, "masks")
-    assert (opt.ngf, opt.crop_size) == (8, 32)  # set for training, too: what the run stored counts
+    assert (opt.ngf, opt.crop_size) == (8, 32)  # also set for training: the stored values are used
     assert TestOptions([*small, "--preprocess", "resize"]).parse().preprocess == "resize"
 
 

@@ -24,7 +24,7 @@ def paint(path, level, size=(16, 12), seed=None):
 
 
 def run(folder, words):
-    """(exit code, what the JSON file holds) of a call; {} in the words is the folder."""
+    """(exit code, content of the JSON file) of a call; {} in the words is the folder."""
     output = folder / "out.json"
     code = evaluate.main([*words.replace("{}", str(folder)).split(), "--output", str(output)])
     return code, json.loads(output.read_text())

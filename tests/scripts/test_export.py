@@ -124,7 +124,7 @@ def test_a_target_of_stargan_is_built_in(tmp_path, target):
     )
     export.main([str(run), "--format", "torch_export", "--output", str(tmp_path / "run.pt2"), "--target", target])
     program = torch.export.load(tmp_path / "run.pt2").module()
-    for size in ((2, 3, 64, 64), (1, 3, 37, 90)):  # the target Male keeps Young, which the discriminator recognises
+    for size in ((2, 3, 64, 64), (1, 3, 37, 90)):  # the target Male keeps Young, which the discriminator predicts
         assert torch.allclose(program(images(*size)), load(run, device="cpu")(images(*size), target=target), atol=1e-5)
 
 

@@ -36,7 +36,7 @@ TINY_LAYERS = {"cut": "0,4,8", "fastcut": "0,4,8", "dclgan": "4,8", "simdcl": "4
 
 
 def words_of(script, tmp_path, *more):
-    """What a script hands to Python: run with an interpreter that only repeats its arguments."""
+    """The arguments that a script passes to Python, from a fake interpreter that prints them."""
     echo = tmp_path / "echo.sh"
     echo.write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n')
     echo.chmod(0o755)

@@ -39,7 +39,7 @@ exec "$@"
 
 
 class Job:
-    """A folder to submit from, and the programs of a cluster."""
+    """A folder to submit from, with fake programs of a cluster."""
 
     def __init__(self, folder):
         self.folder, self.programs = folder, folder / "programs"
@@ -58,7 +58,9 @@ class Job:
 
     def start(self, *words, **environment):
         every = {name: str(value) for name, value in {**self.environment, **environment}.items()}
-        spooled = shutil.copy(SCRIPT, self.folder / "slurm_script")  # as SLURM does: it runs a copy, elsewhere
+        spooled = shutil.copy(
+            SCRIPT, self.folder / "slurm_script"
+        )  # SLURM runs a copy of the script from another folder
         return subprocess.Popen(
             ["bash", spooled, *words], cwd="/", env=every, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
@@ -163,7 +165,7 @@ def test_overwrite_applies_to_the_first_start_only(job):
     job.run("--name", "horses", "--overwrite", SLURM_RESTART_COUNT=1)
     launcher, words = job.launched()
     assert words == ["--name", "horses", "--continue_train"]
-    assert value_of(launcher, "--rdzv_id") == "123456.1"  # nothing of the first start is taken for this one's
+    assert value_of(launcher, "--rdzv_id") == "123456.1"  # differs from that of the first start
 
 
 @pytest.mark.parametrize("code, state, requeued", [(1, True, True), (1, False, False), (0, True, False)])

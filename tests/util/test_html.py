@@ -16,7 +16,7 @@ VOID = {"meta", "link", "img", "br"}
 
 
 class Reader(html.parser.HTMLParser):
-    """Collects tags, attributes and text; ``balanced`` says whether every tag was closed in order."""
+    """Collects tags, attributes and text; ``balanced`` is whether every tag was closed in order."""
 
     def __init__(self, page):
         super().__init__()
@@ -124,7 +124,7 @@ def test_an_update_costs_the_same_however_long_the_page_is(tmp_path, monkeypatch
     growth = {after - before for before, after in itertools.pairwise(sizes)}
     assert len(growth) == 1
     assert set(written) == growth
-    assert len(page.doc.main.children) == 0  # and nothing piles up in memory
+    assert len(page.doc.main.children) == 0  # nothing is kept in memory
 
 
 def test_earlier_content_is_not_rewritten(tmp_path):
@@ -143,7 +143,7 @@ def test_an_epoch_is_listed_once_with_its_newest_labels(tmp_path):
     add_epoch(page, 2)
     add_epoch(page, 2, ("real_A", "fake_B", "idt_A"))
     add_epoch(page, 2, ("real_A", "fake_B", "idt_A"))
-    add_epoch(page, 1)  # an older one stays as it is
+    add_epoch(page, 1)  # an earlier epoch is not changed
     reader = Reader(page)
     assert reader.balanced
     assert reader.headings() == ["epoch [1]", "epoch [2]"]

@@ -19,7 +19,7 @@ HEADER = re.compile(r"================ Training Loss \(\d{4}-\d\d-\d\dT\d\d:\d\d
 
 
 class Sink:
-    """Remembers what it was told."""
+    """Records the calls."""
 
     def __init__(self):
         self.told = []
@@ -159,7 +159,7 @@ def test_printing_does_not_break_a_progress_bar(make, capsys):
     captured = capsys.readouterr()
     assert captured.out.startswith("(epoch: 1, iters: 1,") and captured.out.count("\n") == 1
     assert "(epoch" not in captured.err
-    assert re.search(r"\r +\r", captured.err)  # the bar was wiped before the line came
+    assert re.search(r"\r +\r", captured.err)  # the bar was erased before the line was printed
 
 
 def test_pictures_of_an_epoch_are_saved_once_and_on_request(make, run_dir):

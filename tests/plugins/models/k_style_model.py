@@ -16,7 +16,7 @@ class KStyleModel(BaseModel):
         parser.set_defaults(no_dropout=True, norm="instance", netG="resnet_6blocks")
         if is_train:
             parser.add_argument("--lambda_L2", type=float, default=5.0)
-            # redefines a flag of ours, with a default of its own
+            # redefines a flag of the framework with another default
             parser.add_argument("--pool_size", type=int, default=3)
         return parser
 
@@ -42,7 +42,7 @@ class KStyleModel(BaseModel):
             self.optimizers.append(self.optimizer_G)
             self.optimizers.append(self.optimizer_D)
         self.note = os.path.join(self.save_dir, "note.txt")
-        self.step = 0  # plug-ins use names that we use too
+        self.step = 0  # an attribute name that the framework uses, too
 
     def set_input(self, input):
         AtoB = self.opt.direction == "AtoB"

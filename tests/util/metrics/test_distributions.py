@@ -46,7 +46,7 @@ def tiny_features(images, batch_size=5):
     return features(images, Tiny(), batch_size)
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader")  # four workers, whatever the machine has
+@pytest.mark.filterwarnings("ignore:This DataLoader")  # it always uses four workers
 def test_fid_and_kid_are_those_of_torch_fidelity(tmp_path):
     sets = {"real": pictures(0, 14), "fake": pictures(1, 14, level=100)}
     for name, images in sets.items():

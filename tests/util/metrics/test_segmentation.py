@@ -21,7 +21,7 @@ def test_metrics_equal_values_computed_by_hand():
 def test_perfect_predictions_and_absent_classes():
     labels = np.array([[0, 7]])
     assert scores(tally(labels, labels)) == dict.fromkeys(NAMES, 1.0)
-    wrong = scores(tally(np.array([[0, 3]]), labels))  # class 3 is in no label: it counts for the IoU only
+    wrong = scores(tally(np.array([[0, 3]]), labels))  # class 3 has no label: it affects only the IoU
     assert wrong["class_accuracy"] == 0.5 and wrong["mean_iou"] == pytest.approx(1 / 3)
 
 

@@ -40,7 +40,7 @@ def compiled(net, mode="default"):
 
 
 class Scale(nn.Module):
-    """x -> weight * x; notes the calls that Python sees."""
+    """x -> weight * x; records the calls made by Python."""
 
     def __init__(self):
         super().__init__()
@@ -119,7 +119,7 @@ def test_compiling_again_changes_nothing_and_keeps_a_replaced_forward(tracing):
 
 
 def test_networks_of_one_class_have_separate_limits_of_variants(tracing):
-    """With and without gradients, frozen or not, four shapes: nobody runs into torch's limit for the others."""
+    """Variants with and without gradients, frozen or not, do not count for torch's limit of another network."""
     nets = [compiled(Scale()) for _ in range(4)]
     for net in nets:
         for x in (torch.ones(2), torch.ones(2, requires_grad=True)):
@@ -233,7 +233,7 @@ def test_a_backward_pass_that_can_not_be_compiled_does_not_end_the_run(monkeypat
 
 
 def test_outputs_that_a_replay_would_overwrite_are_copied(monkeypatch):
-    """A stand-in for a CUDA graph: it answers in the same memory every time."""
+    """A replacement for a CUDA graph: every call writes its result to the same memory."""
     net, memory = compiled_for_replay(monkeypatch)
     first = net(torch.ones(2))
     second = net(torch.full((2,), 3.0))
@@ -259,7 +259,7 @@ def compiled_for_replay(monkeypatch):
 
 
 def test_random_numbers_of_a_projector_are_drawn_outside_the_compiled_code(tracing):
-    """Dynamo can't follow random generators: without `with_draws` such a network is left as it is."""
+    """Dynamo can't trace random generators: a network that uses one and has no `with_draws` is not compiled."""
 
     class Draws(Scale):
         def draw(self):
@@ -286,7 +286,7 @@ def test_random_numbers_of_a_projector_are_drawn_outside_the_compiled_code(traci
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", ["features", "patchgan", "unet", "stargan"])
 def test_compiled_code_gives_the_same_numbers_and_gradients(name, dtype):
-    """At batch size 1, and with gradients that arrive in another layout in memory than the images'."""
+    """At batch size 1, with gradients whose memory layout differs from that of the images."""
     if compiling.why_not("cpu") is not None:
         pytest.skip(f"nothing can be compiled here: {compiling.why_not('cpu')}")
     net, inputs = example(name, images=1)
@@ -297,7 +297,7 @@ def test_compiled_code_gives_the_same_numbers_and_gradients(name, dtype):
     tolerance = 1e-4 if dtype == torch.float32 else 1e-12
     largest = max(expected.norm() for expected in results[0])
     for expected, found in zip(*results, strict=True):
-        # Of biases before an instance norm the gradient is 0, and its rounding that of larger numbers.
+        # The gradient of a bias before an instance norm is 0 up to the rounding of larger numbers.
         assert (found - expected).norm() <= tolerance * max(expected.norm(), 0.1 * largest)
 
 

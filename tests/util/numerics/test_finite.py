@@ -15,7 +15,7 @@ def test_a_single_bad_number_in_any_tensor_is_found(value):
 
 
 def test_a_step_skipped_on_the_device_changes_nothing_and_later_steps_work():
-    """The way of CUDA, on the CPU, whose fused Adam reads the same flag."""
+    """The code path for CUDA, on the CPU, whose fused Adam reads the same flag."""
     torch.manual_seed(0)
     nets = [torch.nn.Linear(4, 3), torch.nn.Linear(4, 3)]
     nets[1].load_state_dict(nets[0].state_dict())

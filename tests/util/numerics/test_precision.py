@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 class Net(nn.Module):
-    """Notes in which numbers it calculates; returns what `outputs` makes of its result."""
+    """Records the dtype of its computation; returns `outputs(result)`."""
 
     def __init__(self, outputs=lambda y: y):
         super().__init__()
@@ -207,7 +207,7 @@ class Run:
         self.updates = Updates()
 
     def step(self, factor, offset=0.0):
-        """Minimise factor * weight + offset; returns what is to be reported."""
+        """Minimise factor * weight + offset; returns the flag of a skipped step."""
         self.optimizer.zero_grad()
         loss = (factor * self.weight + offset).sum()
         self.precision.scale(self.phase, loss).backward()
@@ -220,7 +220,7 @@ class Run:
         return self.precision.state_dict()[self.phase]["scale"]
 
 
-OVERFLOW = 1e35  # times the scale it is infinite in float32, too
+OVERFLOW = 1e35  # multiplied by the scale, it overflows even in float32
 
 
 def test_the_step_is_that_of_the_unscaled_gradient():
@@ -258,7 +258,7 @@ def test_gradients_that_overflow_at_a_small_scale_are_reported():
 
 
 def test_a_skipped_step_without_overflow_is_reported():
-    """Where the check of all is stricter than the scaler's, the scale would never fall, and nobody would know."""
+    """The check of all gradients may be stricter than that of the scaler: then the scale would not decrease."""
     run = Run()
     run.step(1.0)
     loss = torch.ones((), requires_grad=True)

@@ -91,7 +91,7 @@ class Run:
         return self
 
     def bits(self):
-        """All that a state holds, as one text that is equal only if every bit is."""
+        """The content of a state as text, which is equal only for bitwise equal states."""
         return repr(_bits(model_state(self.model))) + repr(self.position.state_dict())
 
 
@@ -110,7 +110,7 @@ def resumed(folder, **flags):
 
 
 def in_child(work):
-    """Run `work` in a forked process and return how that ended, as os.waitpid says it."""
+    """Run `work` in a forked process; returns its status from os.waitpid."""
     child = os.fork()
     if not child:
         try:
@@ -120,12 +120,12 @@ def in_child(work):
     return os.waitpid(child, 0)[1]
 
 
-CALLS = ("replace", "fsync", "unlink", "rmdir", "chmod")  # the touches of the disk, besides writes
-EVERY = 15  # a small state is written in a hundred pieces: the kill comes in every fifteenth of them
+CALLS = ("replace", "fsync", "unlink", "rmdir", "chmod")  # calls that change the disk, besides writes
+EVERY = 15  # a small state is written by about a hundred calls; every fifteenth of them is killed
 
 
 def dying(monkeypatch, deadline):
-    """From now on SIGKILL arrives just before the touch of the disk with that number, and after none."""
+    """Send SIGKILL just before the call with this number that changes the disk."""
     left = [deadline]
 
     def counted(real, weight=1):
@@ -151,7 +151,7 @@ def dying(monkeypatch, deadline):
 
 
 class Counted:
-    """A file whose write() is counted; a kill in it leaves what was written so far, flushed or not."""
+    """A file whose write() is counted; a kill in it keeps the bytes written before, flushed or not."""
 
     def __init__(self, file, write):
         self.file, self.write = file, write
@@ -192,14 +192,14 @@ def test_a_kill_at_any_point_of_a_save_leaves_the_old_or_the_new_state(tags, tmp
         kills += 1
         with run_folder.owning(str(tmp_path / "run")):
             assert not list((tmp_path / "run").glob(f"{files.UNFINISHED}*"))
-    assert seen == sorted(seen)  # once the new one is there it stays
+    assert seen == sorted(seen)  # once the new state exists, it is kept
     assert seen[-1] and not seen[0] and kills >= 30
     with capsys.disabled():
         print(f" [{kills} kills inside a save of {', '.join(tags)}]", end="")
 
 
 def as_it_was(tmp_path):
-    """The run of three steps as it stood before the kill, in its folder."""
+    """The folder of a run of three steps, as it was before the kill."""
     shutil.rmtree(tmp_path / "run", ignore_errors=True)
     shutil.copytree(tmp_path / "before", tmp_path / "run")
     return Run(tmp_path / "run").step(3)
@@ -245,7 +245,7 @@ def test_a_failed_save_by_the_save_networks_of_a_plug_in_changes_no_file(tmp_pat
 
 
 def harms(data):
-    """The same bytes torn and bent in many ways."""
+    """The same bytes, damaged in many ways."""
     flips = sorted({0, 1, 7, 30, len(data) // 3, len(data) // 2, len(data) - 30, len(data) - 1})
     yield from (data[: len(data) * part // 8] for part in range(8))
     yield from (data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :] for at in flips if 0 <= at < len(data))
@@ -254,7 +254,7 @@ def harms(data):
 
 
 def test_with_a_damaged_file_the_newest_undamaged_state_is_resumed(tmp_path, capsys):
-    """A damaged state is passed over for the one before; exports and manifests are never needed for it."""
+    """A damaged state is replaced by the previous one; damaged exports and manifests do not matter."""
     folder = tmp_path / "run"
     run = Run(folder).step(2).save("latest", "1")
     older = run.bits()
@@ -280,7 +280,7 @@ def test_with_a_damaged_file_the_newest_undamaged_state_is_resumed(tmp_path, cap
 
 
 def assert_named_or_whole(path, model):
-    """A harmed export is refused by name, with the whole checkpoint there is; or what was read is what was written."""
+    """A damaged export is refused by name, with the name of an undamaged checkpoint; or its content is the original."""
     name = path.name.removesuffix(".pth").split("_net_")[1]
     try:
         state = weights.read_tensors(path)
@@ -368,7 +368,7 @@ def test_a_state_that_would_run_code_is_refused_by_name_and_does_not_run(tmp_pat
         else:
             hostile = {"format": 1, "model": Exploit(), "progress": {}}
             torch.save(hostile, path, _use_new_zipfile_serialization=how == "zip")
-        listed["files"][path.name] = run_folder.proof(path)  # the attacker knows how to write one
+        listed["files"][path.name] = run_folder.proof(path)  # with a valid checksum, as an attacker would write it
         (folder / "latest_manifest.json").write_text(json.dumps(listed))
         with pytest.raises(InputError, match="latest_state.pth: refused, it holds more than tensors"):
             Run(folder).checkpoint.resume()

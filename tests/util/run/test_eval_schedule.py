@@ -13,7 +13,7 @@ from util.run.progress import Progress
 
 
 class Run:
-    """Evaluations whose scores are given, beside things that note what they are asked for."""
+    """Evaluations with given scores, and objects that record their calls."""
 
     def __init__(self, values, metric="ssim", policy="plateau", freq=2):
         names = {"eval_freq": freq, "eval_metrics": f"l1,{metric}", "best_metric": metric, "lr_policy": policy}

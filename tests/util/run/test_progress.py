@@ -77,7 +77,7 @@ def test_a_run_of_epochs_changes_no_rate_inside_an_epoch():
 
 
 def shown(images, frequency, epochs=2):
-    """Positions of a run of batches of one image at which losses are printed, and pictures are shown."""
+    """Positions at which losses are printed and images are shown, in a run with batches of one image."""
     options = Namespace(n_epochs=epochs, n_epochs_decay=0, epoch_count=1, seed=3)
     progress, printed, pictures = Progress(options, images, images), [], []
     for _ in progress.epochs():

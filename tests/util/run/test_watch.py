@@ -132,7 +132,7 @@ def test_an_unknown_policy_is_refused(unpaired, tmp_path):  # noqa: F811
 
 
 def on_the_device(monkeypatch):
-    """Let the fused kernel of the CPU decide, as on CUDA, and its flags arrive a batch later."""
+    """Let the CPU's fused kernel decide, as on CUDA, and return its flags one batch later."""
     monkeypatch.setattr(finite, "decided_on_device", lambda flag, optimizers: True)
     report = Watch._report
     late = SimpleNamespace(synchronize=lambda: None)
@@ -157,7 +157,7 @@ def test_with_the_decision_on_the_device_a_state_saved_on_the_cpu_is_resumed(pol
     run = train(unpaired, tmp_path, *words)
     assert all_finite(run)
     steps = checkpoint.read_state(run / "latest_state.pth")["model"]["optimizers"]
-    # 4 of the first epoch; then G misses the second, or both go back to the 4 after the third, in which it is known
+    # 4 updates in the first epoch; then G skips the second, or both return to the 4 after the third, which reports it
     expected = [7.0, 8.0] if policy == "skip" else [5.0, 5.0]
     assert [float(own["state"][0]["step"]) for own in steps] == expected
 

@@ -18,7 +18,7 @@ LABELS = ["real_A", "fake_B", "real_B"]
 
 
 def fake_results(folder, names, labels=LABELS, size=8):
-    """A results folder whose images share a few files: a page of thousands of images in a moment."""
+    """A results folder whose images share a few files, for fast tests of a page with thousands of images."""
     write_page(str(folder), "results.html", "run: test latest")
     (folder / "images").mkdir(parents=True)
     files = {}
@@ -64,7 +64,7 @@ def test_only_the_images_near_the_screen_are_in_the_document(page):
     )
     assert "photo_0" not in shown_names(page) and page.locator(".card").count() < 120
     top = page.evaluate("document.getElementById('heading').getBoundingClientRect().top")
-    assert 0 <= top < 120  # the names of the columns stay on the screen
+    assert 0 <= top < 120  # the column names stay visible
 
 
 def test_filter_sort_and_histogram(page):

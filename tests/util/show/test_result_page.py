@@ -84,7 +84,7 @@ def test_a_test_that_was_stopped_leaves_the_former_results(tmp_path):
     page.add({"fake": torch.zeros(1, 3, 4, 4)}, ["photos/b.jpg"], 1)
     assert pictures(folder) == ["a_fake.png"]
     write_results(options(tmp_path), ["d"])
-    assert os.listdir(os.path.dirname(folder)) == ["test_latest"]  # what was left unfinished is gone
+    assert os.listdir(os.path.dirname(folder)) == ["test_latest"]  # the unfinished folder was removed
 
 
 def test_an_unwritable_folder_gives_one_line(tmp_path):

@@ -65,7 +65,7 @@ def test_a_resumed_run_shows_the_same_images(unpaired, tmp_path):  # noqa: F811
     train(unpaired, tmp_path, "--continue_train", "--n_epochs_decay", "2")
     assert stored(run) == before
     assert [epoch for _, epoch, _ in listed(run)] == [1, 1, 2, 2, 3, 3]
-    Path(before["paths"][0][0]).unlink()  # now there are other images: they are drawn anew
+    Path(before["paths"][0][0]).unlink()  # the images have changed, so samples are drawn again
     train(unpaired, tmp_path, "--continue_train", "--n_epochs_decay", "3")
     assert stored(run) != before and stored(run)["phase"] == "val"
 
@@ -94,4 +94,4 @@ def test_an_image_that_cannot_be_read_costs_the_samples_only(unpaired, tmp_path,
         path.write_bytes(b"no image")
     run = train(unpaired, tmp_path, *CYCLE_GAN, *SAMPLES, "--n_epochs_decay", "0")
     assert (run / "latest_net_G_A.pth").exists()
-    assert stored(run)["phase"] == "train"  # the test images are of no use
+    assert stored(run)["phase"] == "train"  # the test images are unreadable

@@ -27,7 +27,7 @@ LOSSES = {"G_A": 1.5, "D_A": 0.25}
 
 
 class FakeVisdom(http.server.ThreadingHTTPServer):
-    """Enough of visdom's server to see what reaches it. `mood`: fine, broken (HTTP 500), silent, other (a web site)."""
+    """A fake visdom server that records requests. `mood`: fine, broken (HTTP 500), silent, other (a web site)."""
 
     daemon_threads = True
 
@@ -41,7 +41,7 @@ class FakeVisdom(http.server.ThreadingHTTPServer):
         return self.server_address[1]
 
     def handle_error(self, request, client_address):
-        pass  # a client that has lost its patience
+        pass  # a client that has timed out
 
     def stop(self):
         self.shutdown()
@@ -102,7 +102,7 @@ def fake():
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """Short time-outs and pauses, so that a test of long waits is short."""
+    """Short time-outs and pauses, for fast tests of long waits."""
     from util.show.sinks import visdom_client, visdom_sink
 
     monkeypatch.setattr(visdom_client, "TIMEOUTS", (0.3, 0.3))
@@ -279,7 +279,7 @@ def test_the_grid_accepts_images_of_all_sizes_and_types():
     kinds += [np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 2), np.uint8), np.zeros((3 * LARGEST, 7, 3), np.uint8)]
     sheet = grid(kinds, 3)
     assert sheet.dtype == np.uint8 and sheet.shape == (3 * (LARGEST + 4) + 4, 3 * (30 + 4) + 4, 3)
-    assert (sheet[-LARGEST:, -35:] == 255).all()  # the cells that are left over
+    assert (sheet[-LARGEST:, -35:] == 255).all()  # the empty cells
 
 
 def test_images_that_fit_are_not_scaled():
@@ -358,7 +358,7 @@ def test_earlier_losses_of_a_resumed_run_are_drawn_once(tmp_path, fake):
     log = tmp_path / "run" / "loss_log.jsonl"
     log.write_text("".join(json.dumps({"x": x, "losses": {"G": x}}) + "\n" for x in (0.25, 0.5, 0.75)))
     sink = VisdomSink(opt, 20)
-    with open(log, "a") as file:  # as the run does before it hands the point to its sinks
+    with open(log, "a") as file:  # as the run does before it calls its sinks
         file.write(json.dumps({"x": 0.6, "losses": {"G": 6.0}}) + "\n")
     sink.scalars(60, {"G": 6.0}, 0.6)
     sink.close()
@@ -382,7 +382,7 @@ def test_new_names_and_a_closed_window_draw_all_again(tmp_path, fake):
 
 
 def feed(sink, count, start=0):
-    """Numbers and pictures as a run sends them. Returns the longest that a call took."""
+    """Send losses and images like a run; returns the longest duration of a call."""
     longest = 0.0
     for step in range(start + 1, start + count + 1):
         began = time.monotonic()
@@ -438,7 +438,7 @@ def test_a_server_that_dies_and_returns_has_complete_curves(tmp_path, capsys, im
     sink = VisdomSink(options(tmp_path, port), 20)
     feed(sink, 20)
     assert until(lambda: "22" in server.windows)
-    server.mood = "broken"  # connections that are kept alive would go on talking to a server that only stopped
+    server.mood = "broken"  # kept-alive connections would still reach a server that only stopped listening
     server.stop()
     assert feed(sink, 30, start=20) < 0.5
     time.sleep(0.5)
@@ -527,7 +527,7 @@ def test_wandb_works_offline(tmp_path, monkeypatch):
 
 
 class FakeWandb(types.ModuleType):
-    """A wandb that notes what it is told."""
+    """A wandb that records its calls."""
 
     class Error(Exception):
         pass

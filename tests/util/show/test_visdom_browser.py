@@ -68,7 +68,7 @@ def test_curves_grow_and_survive_restarts_of_the_server_and_of_the_run(opt, chro
         x = page.evaluate(f"Math.max(...{PLOTS}.flatMap(plot => plot.data.flatMap(trace => trace.x)))")
         assert x == pytest.approx(0.2)
     stop_server(sink)
-    again = visdom_server.start_if_absent(sink.sink.address)  # as another run at this port does
+    again = visdom_server.start_if_absent(sink.sink.address)  # like another run with this port
     sink.sink.started_server = again
     feed(sink, log, range(21, 26))
     with visit(chromium, address, allowed=allowed) if wait_for(sink.sink.address) else pytest.fail("no server") as page:
