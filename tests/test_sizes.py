@@ -76,7 +76,7 @@ def test_every_model_trains_on_rectangles(model, words, photos, tmp_path, monkey
         ("cut", (*CONTRASTIVE, "--preprocess", "none"), 1),
     ],
 )
-def test_images_that_are_too_small_for_the_discriminator_are_one_line(model, words, side, tmp_path):
+def test_images_that_are_too_small_for_the_discriminator_give_one_line(model, words, side, tmp_path):
     for folder, width in (("train", 2 * side), ("trainA", side), ("trainB", side)):
         picture(tmp_path / "data" / folder / "tiny.png", width, side)
     with pytest.raises(InputError, match=r"tiny\.png: too small .*--preprocess resize_and_crop.*--netD pixel"):

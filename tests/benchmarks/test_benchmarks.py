@@ -326,7 +326,7 @@ def test_a_failing_part_of_growth_does_not_stop_the_others(tmp_path, monkeypatch
     assert [row["epochs"] for row in content["rows"]] == [1, 10]
 
 
-def test_what_can_be_imported_is_one_line(monkeypatch):
+def test_importable_packages_are_printed_in_one_line(monkeypatch):
     line, enough = gather.imports()
     assert line.startswith(f"imported: torch {torch.__version__}, numpy")
     assert enough

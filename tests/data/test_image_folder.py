@@ -146,7 +146,7 @@ def test_a_stored_listing_made_under_other_rules_is_not_used(tmp_path, monkeypat
         IMG_EXTENSIONS.remove(".dat")
 
 
-def test_images_that_a_package_is_missing_for_are_named_with_the_package(tmp_path, monkeypatch):
+def test_the_error_for_images_that_need_a_package_names_it(tmp_path, monkeypatch):
     readable = [ending for ending in image_names.EXTENSIONS if ending not in image_names.OPTIONAL]
     for module in (image_names, image_paths, folders):
         monkeypatch.setattr(module, "UNREAD", (".heic", ".avif"), raising=False)

@@ -35,7 +35,7 @@ def said(function, *arguments):
     [("pages.tif", "files of their own"), ("moving.webp", "mp4"), ("moving.gif", "mp4"), ("moving.png", "mp4")],
 )
 @pytest.mark.parametrize("reader", [open_image, read])
-def test_pages_and_frames_behind_the_first_are_said_to_be_left_out(tmp_path, name, mend, reader):
+def test_further_pages_and_frames_of_a_file_are_reported_as_left_out(tmp_path, name, mend, reader):
     path = save(tmp_path / name, picture(), save_all=True, append_images=[picture(k=40)])
     (line,) = said(reader, path)
     assert line.startswith(f"{path}: it has more than one") and mend in line
@@ -43,7 +43,7 @@ def test_pages_and_frames_behind_the_first_are_said_to_be_left_out(tmp_path, nam
 
 
 @pytest.mark.parametrize("name", ["page.tif", "still.webp", "still.gif", "still.png", "photo.jpg"])
-def test_of_a_file_with_one_page_nothing_is_said(tmp_path, name):
+def test_a_file_with_one_page_prints_nothing(tmp_path, name):
     assert said(open_image, save(tmp_path / name, picture())) == []
 
 
@@ -58,18 +58,18 @@ def gray(path, highest):
     [(4017, "--data_range 0,4095"), (1500, "--data_range 0,4095"), (255, "--data_range 0,255"), (20000, None)],
 )
 @pytest.mark.parametrize("name", ["scan.tif", "scan.png"])
-def test_values_of_few_bits_in_16_are_said_to_be_dark(tmp_path, name, highest, flag):
+def test_values_of_few_bits_in_files_of_16_bits_are_reported(tmp_path, name, highest, flag):
     path = gray(tmp_path / name, highest)
     lines = said(open_exact, path, 1)
     assert len(lines) == (flag is not None)
     assert all(path in line and flag in line for line in lines)
 
 
-def test_with_a_data_range_nothing_is_said_about_bits(tmp_path):
+def test_with_a_data_range_nothing_is_reported_about_bits(tmp_path):
     assert said(open_exact, gray(tmp_path / "scan.png", 4017), 1, (0, 4095)) == []
 
 
-def test_a_dark_array_is_said_and_transparency_does_not_count(tmp_path):
+def test_a_dark_array_is_reported_without_counting_transparency(tmp_path):
     array = np.full((8, 8, 3), 900, np.uint16)
     assert "of 10 bits" in said(to_tensor, array, 3)[0]
     notices.forget()
@@ -82,7 +82,7 @@ def test_a_dark_array_is_said_and_transparency_does_not_count(tmp_path):
     assert "of 10 bits" in said(read, tmp_path / "a.png")[0]
 
 
-def test_a_photo_that_is_squeezed_to_a_square():
+def test_squeezing_photos_to_a_square_is_reported():
     transform = get_transform(make_opt(".", load_size=18))
     (line,) = said(transform, picture(30, 24))
     assert "30x24 pixels is squeezed to 18x18" in line and "--preprocess none" in line
@@ -100,7 +100,7 @@ def test_proportions_that_stay_are_not_worth_a_line(word):
     assert said(get_transform(make_opt(".", preprocess=word)), picture(*shape)) == []
 
 
-def test_the_processes_of_a_program_say_it_together_once(tmp_path):
+def test_the_processes_of_a_program_print_a_notice_once(tmp_path):
     path = save(tmp_path / "pages.tif", picture(), save_all=True, append_images=[picture(k=40)])
     worker = multiprocessing.get_context("fork").Process(target=open_image, args=(path,))
     worker.start()

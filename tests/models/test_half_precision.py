@@ -65,7 +65,7 @@ def test_losses_of_cycle_gan_in_bfloat16_follow_those_in_float32():
     check_band("cycle_gan", 200)
 
 
-def test_pix2pix_begins_in_bfloat16_as_in_float32():
+def test_first_losses_of_pix2pix_in_bfloat16_follow_those_in_float32():
     check_band("pix2pix", WINDOW)
 
 

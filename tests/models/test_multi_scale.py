@@ -24,7 +24,7 @@ def discriminator(number, **more):
     return networks.define_D(3, 4, "n_layers", n_layers_D=1, norm="instance", init_gain=1.0, num_D=number, **more)
 
 
-def test_one_scale_is_the_plain_discriminator():
+def test_one_scale_gives_the_plain_discriminator():
     net = build(EQUAL["pix2pix"], 1).netD
     assert type(net) is NLayerDiscriminator
     assert "model.0.weight" in net.state_dict()
@@ -39,7 +39,7 @@ def test_each_scale_has_the_layers_of_one_discriminator_and_weights_of_its_own()
     assert not torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[2])
 
 
-def test_later_scales_judge_the_halved_image():
+def test_later_scales_get_the_halved_image():
     net, images = discriminator(3), torch.rand(2, 3, 32, 48)
     found = net(images)
     assert torch.equal(found[0], net.scales[0](images))
@@ -51,7 +51,7 @@ def test_later_scales_judge_the_halved_image():
 
 
 @pytest.mark.parametrize("netD", ["basic", "n_layers", "pixel"])
-def test_feature_maps_are_those_of_the_activations_and_leave_the_logits_alone(netD):
+def test_feature_maps_are_the_outputs_of_the_activations_and_do_not_change_the_logits(netD):
     net = networks.define_D(3, 4, netD, n_layers_D=2, norm="instance", no_antialias=False)
     images, seen = torch.rand(1, 3, 32, 32), []
     for module in net.modules():
@@ -63,7 +63,7 @@ def test_feature_maps_are_those_of_the_activations_and_leave_the_logits_alone(ne
     assert torch.equal(logits, net(images))
 
 
-def test_an_image_that_is_too_small_for_the_last_scale():
+def test_an_image_that_is_too_small_for_the_last_scale_is_refused():
     net = discriminator(2)
     assert [each.numel() for each in net(torch.rand(1, 3, 12, 12))] == [16, 1]
     with pytest.raises(networks.UnfitSize, match="--num_D 2: an image of 11x20 pixels has a side under 12"):
@@ -110,7 +110,7 @@ def test_every_model_trains_all_scales(name):
             assert not torch.equal(after[key], before[key])
 
 
-def test_feature_matching_by_hand():
+def test_feature_matching_equals_values_computed_by_hand():
     model = build(FEATURES, 2)
     steps(model, ALL, 2, count=1)
     model.forward()
@@ -198,7 +198,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("words", REFUSED)
-def test_what_does_not_fit_is_refused_in_one_line(words):
+def test_settings_that_do_not_fit_are_refused_with_one_line(words):
     model = words.split()[1]
     with pytest.raises(InputError, match=REFUSED[words]) as refusal:
         build([*EQUAL[model], *words.split()[2:]], 1)

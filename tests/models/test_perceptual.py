@@ -46,7 +46,7 @@ def make(kind, weights, precision="fp32", **flags):
     return perceptual.make(kind, weights[kind], opt, CPU, Precision(precision, CPU))
 
 
-def test_vgg_by_hand(weights):
+def test_the_vgg_distance_equals_values_computed_by_hand(weights):
     layers = perceptual.load_layers("vgg19", weights["vgg"])
     mean, deviation = (torch.tensor(each).view(1, 3, 1, 1) for each in (perceptual.MEAN, perceptual.DEVIATION))
     maps = []
@@ -72,7 +72,7 @@ def test_lpips_is_that_of_the_package(weights):
 
 
 @pytest.mark.parametrize("kind", ["vgg", "lpips"])
-def test_equal_images_cost_nothing_and_gradients_reach_the_generated_image_alone(kind, weights):
+def test_the_distance_of_equal_images_is_0_and_only_the_generated_image_gets_gradients(kind, weights):
     loss = make(kind, weights)
     assert loss(images(1), images(1)) == 0
     fake, real = images(1).requires_grad_(), images(2).requires_grad_()
@@ -83,7 +83,7 @@ def test_equal_images_cost_nothing_and_gradients_reach_the_generated_image_alone
     assert not loss.maps.training and not any(parameter.requires_grad for parameter in loss.maps.parameters())
 
 
-def test_lpips_has_a_gradient_where_features_vanish(weights, tmp_path):
+def test_lpips_has_a_finite_gradient_where_features_are_0(weights, tmp_path):
     pytest.importorskip("lpips")
     state = torch.load(weights["lpips"], weights_only=True)
     state["features.0.bias"] = torch.full_like(state["features.0.bias"], -100.0)  # the first activations are 0
@@ -93,7 +93,7 @@ def test_lpips_has_a_gradient_where_features_vanish(weights, tmp_path):
     assert fake.grad.isfinite().all()
 
 
-def test_gray_images_are_taken_as_colour(weights):
+def test_gray_images_are_repeated_to_three_channels(weights):
     loss, gray = make("vgg", weights), [images(seed, channels=1) for seed in (1, 2)]
     torch.testing.assert_close(loss(*gray), loss(*(each.expand(-1, 3, -1, -1) for each in gray)))
 

@@ -94,7 +94,7 @@ def test_tiles_equal_the_whole_image_for_every_norm_in_float32(load, words):
 
 
 @pytest.mark.parametrize("words", [CYCLE_GAN, CUT, SMALL_STARGAN])
-def test_without_an_overlap_tiles_see_what_the_network_needs(load, words):
+def test_the_default_overlap_is_the_radius_that_the_network_needs(load, words):
     call = load(*words)
     images = as_tensor(picture(40, 150))
     target = {"target": "Male"} if words is SMALL_STARGAN else {}
@@ -114,7 +114,7 @@ def test_without_an_overlap_tiles_see_what_the_network_needs(load, words):
         (("unet_128", True), None),
     ],
 )
-def test_the_reach_of_a_network(words, radius):
+def test_the_reach_is_the_radius_of_the_receptive_field(words, radius):
     name, plain = words
     torch.manual_seed(0)  # other weights may be zero behind their ReLU
     net = networks.define_G(3, 3, 2, name, norm="instance", no_antialias=plain, no_antialias_up=plain)
@@ -146,7 +146,7 @@ def without_norms(net):
         (PIX2PIX, None, "dropout draws other numbers in each tile"),
     ],
 )
-def test_what_is_not_exact_is_said(load, words, overlap, said):
+def test_a_result_that_is_not_exact_gives_a_notice(load, words, overlap, said):
     with pytest.warns(Notice, match=said):
         load(*words)(picture(150, 140), tile=128, tile_overlap=overlap)
 

@@ -64,7 +64,7 @@ def run(tool, photos):
         ("unpack", ["unpacking photos.tar: 1 files"]),
     ],
 )
-def test_a_log_gets_lines_of_progress(tool, lines, photos, capsys):
+def test_progress_is_printed_in_lines_to_a_log(tool, lines, photos, capsys):
     run(tool, photos)
     printed = capsys.readouterr().out
     assert all(line in printed for line in lines), printed

@@ -87,7 +87,7 @@ def test_bytes_are_counted_in_megabytes_and_a_title_tells_the_tasks_of_a_log_apa
     assert bar.line() == "horses.zip: 20 of 40 MB (50 %), 1 MB/s, 20 s left"
 
 
-def test_without_a_total_what_is_done_is_counted(clock, monkeypatch):
+def test_without_a_total_the_done_items_are_counted(clock, monkeypatch):
     bar = Bar(None, "files", "unpacking")
     clock.now += 10
     bar.update(20)

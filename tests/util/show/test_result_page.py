@@ -48,7 +48,7 @@ def test_the_options_of_the_test_are_written_beside_the_page(tmp_path):
     assert files == ["images/a_fake.png", "index.html", "page.css", "plain.html", "test_opt.json"]
 
 
-def test_what_a_preview_does_not_show_is_said(tmp_path):
+def test_a_preview_reports_what_it_does_not_show(tmp_path):
     page = ResultPage(options(tmp_path), 1, ["photos"])
     page.add(
         {"real": torch.zeros(1, 5, 4, 4), "fake": torch.zeros(1, 2, 4, 4), "gray": torch.zeros(1, 1, 4, 4)}, ["a"], 1
