@@ -14,7 +14,7 @@ from models.legacy import ForOlderPlugins, RunFolder, loss_of, scored_by_name, t
 from util.errors import InputError
 from util.numerics.finite import Updates
 from util.numerics.precision import Precision
-from util.processes import distributed, gradients
+from util.processes import gradients
 from util.run import warm_start, weights
 from util.util import source_side
 
@@ -57,7 +57,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         self.metric = 0  # what --lr_policy plateau follows
         self._flags_read, self._steps_begun = set(), 0  # see models/stability.py; calls of run_forward(), for lazy R1
         self._updates = Updates()
-        self._averagings = gradients.Averagings()
+        self._averagings = gradients.Averagings(compress=getattr(own, "compress_gradients", False))
         self._ema = None  # WeightAverages of the generators, with --ema
         self._precision = Precision(getattr(own, "precision", "fp32"), opt.device)
         self._passes = SharedPasses(getattr(own, "economies", False))
@@ -186,13 +186,11 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         for share, last in self._micro_batches.run(optimizers) if self._micro_batches else [(1, True)]:
             with naming_unfit_images(self.image_paths):
                 loss = loss_of(loss_function)
-            if averages and last:
-                averages.arm()
-            self._precision.scale(phase, loss if share == 1 else loss * share).backward()
             total = total + loss.detach() * share
-        if averages:
-            averages.finish()
-        return distributed.mean_over_ranks(total)
+            if averages and last:
+                averages.arm(total)
+            self._precision.scale(phase, loss if share == 1 else loss * share).backward()
+        return averages.finish(total) if averages else total
 
     # --- methods that train.py and test.py call --------------------------------------------------------------------
 

@@ -32,6 +32,8 @@ def add_schedule(parser: OptionParser) -> None:
     help = "average the generators' weights with this decay, e.g. 0.999, and save them as <epoch>_net_<name>_ema.pth"
     flag("--ema", type=Float(low=0, high=0.9999999), help=help)
     flag("--accumulate", type=Int(1), default=1, help="parts of --batch_size images that make one step")
+    help = "processes exchange gradients in bfloat16: half of the bytes, rounded to 8 bits"
+    flag("--compress_gradients", **SWITCH, default=False, help=help)
     flag("--on_nan", default="stop", help=f"when a number is not finite: {words(NAN_POLICIES)}")
 
 

@@ -1,8 +1,10 @@
 """Small trainings in float64 for comparing one process with two."""
 
+import collections
 import contextlib
 import sys
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -50,6 +52,14 @@ EQUAL = {
     "template": ["--model", "template", *NETS],
 }
 
+
+# Collectives of a step of two processes: (in flight while the processes compute, waited for). A step exchanges its
+# images' shapes and, for each set of parameters that is stepped, one bucket: gradients, flags and loss. DCLGAN, SimDCL
+# gather the patches of 4 layers in 2 directions; StarGAN's labels are permuted over all ranks.
+EXCHANGES = {
+    **{"pix2pix": (3, 0), "cycle_gan": (3, 0), "cut": (3, 0), "template": (2, 0)},
+    **{"dclgan": (3, 8), "simdcl": (3, 8), "stargan": (3, 1)},
+}
 
 IN_PARTS = ("pix2pix", "cycle_gan", "cut", "fastcut", "sincut own negatives", "stargan", "template")
 
@@ -113,8 +123,36 @@ def steps(model, own, images, count=STEPS, counted=None):
     for step in range(1, count + 1):
         distributed.set_step_images(len(range(images)[own if counted is None else counted]), images)
         seeding.seed_step(model.opt.seed, step, distributed.rank())
-        model.set_input({name: value[own] for name, value in batch(step, images, dtype).items()})
+        part = {name: value[own] for name, value in batch(step, images, dtype).items()}
+        distributed.compare_step_shapes(part)
+        model.set_input(part)
         model.optimize_parameters()
+
+
+COLLECTIVES = (
+    *("all_reduce", "all_gather", "broadcast", "reduce", "gather", "scatter", "barrier", "send", "recv"),
+    *("all_gather_object", "gather_object", "broadcast_object_list", "all_gather_into_tensor", "reduce_scatter"),
+)
+
+
+@contextlib.contextmanager
+def counted_collectives():
+    """Counter of (name, whether the call returns before the exchange is done) of what torch.distributed exchanges."""
+    calls, dist = collections.Counter(), torch.distributed
+    with contextlib.ExitStack() as stack:
+        for name in COLLECTIVES:
+            stack.enter_context(mock.patch.object(dist, name, _counting(calls, name)))
+        yield calls
+
+
+def _counting(calls, name):
+    original = getattr(torch.distributed, name)
+
+    def counting(*args, **kwargs):
+        calls[name, kwargs.get("async_op", False)] += 1
+        return original(*args, **kwargs)
+
+    return counting
 
 
 def parameters(model):

@@ -7,7 +7,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import torch
-from cases import EQUAL, IN_PARTS, MIXED, ROOT, build, frozen, parameters, same_draws_for_every_image, steps
+from cases import (
+    EQUAL,
+    EXCHANGES,
+    IN_PARTS,
+    MIXED,
+    ROOT,
+    build,
+    counted_collectives,
+    frozen,
+    parameters,
+    same_draws_for_every_image,
+    steps,
+)
 
 import data
 import models
@@ -52,6 +64,51 @@ def after_five_steps(found):
         model = build(EQUAL["template"], 1)
         steps(model, slice(0, 1), 1, counted=own(1))
         found["one image/template"] = parameters(model), alike(parameters(model))
+
+
+def exchanges_of_a_step(found):
+    for name in EXCHANGES:
+        model = build(EQUAL[name], 1)
+        steps(model, own(2), 2, count=1)
+        with counted_collectives() as calls:
+            steps(model, own(2), 2, count=1)
+        found[f"exchanges/{name}"] = dict(calls)
+
+
+def gradients_are_pieces(found):
+    """Of the flat tensors that are exchanged; in the memory layout of the parameters."""
+    model = build([*EQUAL["template"], "--channels_last"], 1)
+    steps(model, own(2), 2, count=2)
+    flats = [bucket.flat for each in model._averagings._made.values() for bucket in each.buckets]
+    memory = {flat.untyped_storage().data_ptr() for flat in flats}
+    pairs = [(p, p.grad) for p in model.netG.parameters()]
+    found["pieces"] = all(gradient.untyped_storage().data_ptr() in memory for _, gradient in pairs)
+    found["strides"] = all(gradient.stride() == p.stride() for p, gradient in pairs)
+
+
+def unused_in_one_process(found):
+    """A gradient that one process alone has counts; a parameter without any gradient has none afterwards."""
+    first, second, third = (torch.nn.Parameter(torch.ones(3)) for _ in range(3))
+    optimizer = torch.optim.SGD([first, second, third])
+    distributed.set_step_images(1, 2)
+    averaging = gradients.Averagings().of([optimizer])
+    loss = first.sum() if distributed.rank() == 0 else 3 * (first + second).sum()
+    averaging.arm(loss.detach())
+    loss.backward()
+    mean = averaging.finish(loss.detach())
+    found["unused"] = first.grad.tolist(), second.grad.tolist(), third.grad, float(mean)
+
+
+def compressed(found):
+    """Gradients that travel in bfloat16."""
+    weight = torch.nn.Parameter(torch.ones(2))
+    distributed.set_step_images(1, 2)
+    averaging = gradients.Averagings(compress=True).of([torch.optim.SGD([weight])])
+    weight.grad = torch.tensor([1.0 + 2**-7, 1.0 + 2**-12])  # the second needs more bits than bfloat16 has
+    averaging.finish()
+    model = build([*EQUAL["cycle_gan"], "--compress_gradients"], 1, double=False)
+    steps(model, own(2), 2)
+    found["compressed"] = weight.grad.tolist(), alike(parameters(model)), parameters(model)
 
 
 def refused_closures(found):
@@ -127,6 +184,10 @@ def main(folder):
     found = {}
     with distributed.session():
         after_five_steps(found)
+        exchanges_of_a_step(found)
+        gradients_are_pieces(found)
+        unused_in_one_process(found)
+        compressed(found)
         refused_closures(found)
         after_fifty_steps(found)
         whole_programs(found, folder)

@@ -5,6 +5,8 @@ at once and do not import torch.
 """
 
 import contextlib
+import functools
+import zlib
 
 from util.errors import InputError
 from util.processes import session
@@ -108,28 +110,40 @@ def gather_on_rank0(value):
 
 def maximum(number):
     """The largest of the ranks' integers. Collective; a fraction of a millisecond, and no GPU is waited for."""
+    return start_maximum([number])()[0]
+
+
+def start_maximum(numbers):
+    """Start to find the largest of the ranks' integers, in each place of a list; returns a function that waits for
+    them and returns their list. Collective: all ranks start it, and the function may be called later or never."""
     if session.world_size() == 1:
-        return number
+        return lambda: numbers
     import torch
     import torch.distributed as dist
 
-    numbers = torch.tensor([number])
+    largest = torch.tensor(numbers)
     with explaining_lost_connections():
-        dist.all_reduce(numbers, dist.ReduceOp.MAX)
-    return int(numbers)
+        work = dist.all_reduce(largest, dist.ReduceOp.MAX, async_op=True)
+
+    def result():
+        with explaining_lost_connections():
+            work.wait()
+        return largest.tolist()
+
+    return result
 
 
-def sum_of_integers(numbers):
-    """A list of integers, each summed over the ranks. Collective, as fast as maximum()."""
+def compare_step_shapes(batch):
+    """Start to find out whether the tensors of a batch (a dict) have the same shapes on all ranks. Collective.
+
+    Until the next step, tensors that are computed from the batch are then exchanged without exchanging their sizes.
+    """
     if session.world_size() == 1:
-        return numbers
-    import torch
-    import torch.distributed as dist
-
-    numbers = torch.tensor(numbers)
-    with explaining_lost_connections():
-        dist.all_reduce(numbers)
-    return numbers.tolist()
+        return
+    shapes = sorted((name, tuple(value.shape)) for name, value in batch.items() if hasattr(value, "shape"))
+    number = zlib.crc32(repr(shapes).encode())
+    largest = start_maximum([number, -number])
+    session.set_shapes_are_equal(functools.cache(lambda: largest() == [number, -number]))
 
 
 def sum_by_name(values):
@@ -158,15 +172,6 @@ def broadcast_tensors(tensors):
             dist.broadcast(whole, 0)
             if whole is not tensor:
                 tensor.copy_(whole)
-
-
-def mean_over_ranks(tensor):
-    """The mean of a tensor over the images of the step: each rank is weighted by step_weight(). Collective."""
-    if session.world_size() == 1:
-        return tensor
-    tensor = tensor.detach() * session.step_weight()
-    start_sum(tensor).wait()
-    return tensor
 
 
 def start_sum(tensor):
@@ -204,13 +209,17 @@ def _rows_of_all(rows):
 
     size = session.world_size()
     rows = rows.detach().contiguous()
-    counts = sum_of_integers([len(rows) if number == session.rank() else 0 for number in range(size)])
-    if len(set(counts)) > 1:  # in the short last step of an epoch, or with images of several sizes
+    alike = session.shapes_are_equal() or len(set(_gather_integer(len(rows)))) == 1
+    if not alike:  # in the short last step of an epoch, or with images of several sizes
         return [each.to(rows.device) for each in gather(rows.cpu())]
     found = [torch.empty_like(rows) for _ in range(size)]
     with explaining_lost_connections():
         dist.all_gather(found, rows)
     return found
+
+
+def _gather_integer(number):
+    return start_maximum([number if rank == session.rank() else 0 for rank in range(session.world_size())])()
 
 
 def _broadcast(value):

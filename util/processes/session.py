@@ -22,6 +22,7 @@ _size, _rank = 1, 0  # of the session that is open
 _open = False
 _restarted = False
 _own_images, _all_images = 1, 1  # images of the current step: in this process, in all processes
+_shapes_are_equal = None  # function: whether all processes have batches of one shape in this step; None: not compared
 
 
 def launched():
@@ -109,6 +110,18 @@ def set_step_images(own, everywhere):
     """Set how many images the current step has in this process and in all: its gradients and losses are weighted so."""
     global _own_images, _all_images
     _own_images, _all_images = own, everywhere
+    set_shapes_are_equal(None)
+
+
+def set_shapes_are_equal(answer):
+    """Set the function that answers shapes_are_equal() until the next set_step_images()."""
+    global _shapes_are_equal
+    _shapes_are_equal = answer
+
+
+def shapes_are_equal():
+    """Whether the batches of the current step have the same shape in all processes; None if this is not known."""
+    return None if _shapes_are_equal is None else _shapes_are_equal()
 
 
 def step_weight():

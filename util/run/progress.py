@@ -79,6 +79,7 @@ class Progress:
                 break
             self._loading += self._lap()
             self._count(*self._images(dataset, data))
+            distributed.compare_step_shapes(data)
             yield data
             self._computing += self._lap()
             if self.bar is not None:

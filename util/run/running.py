@@ -55,7 +55,7 @@ def running(opt, *guards):
             memory.explaining_out_of_memory(opt),
             *guards,
             closing_bars(),
-            gradients.before_every_step(),
+            gradients.before_every_step(getattr(opt, "compress_gradients", False)),
         ):
             stack.enter_context(guard)
         yield stack.enter_context(listening(opt.max_time))
@@ -112,6 +112,7 @@ def longer(opt, progress) -> str:
 def finish(opt, built, stopping) -> None:
     """After the loop: the dashboards are closed; says where the pictures are, and how a finished run is tested."""
     built.visualizer.close()
+    stopping.settle()
     if stopping.reason:  # the loop has said how the run goes on
         return
     if not opt.no_html:
@@ -142,7 +143,8 @@ def _folder(opt):
 class Stop:
     """``requested()`` once a step; ``reason`` and ``exit_code`` say what it was.
 
-    A run in many processes stops where the first of them heard of it, all in the same step.
+    A run in many processes stops one step after the first of them got a signal, all in the same step: the ranks agree
+    while they compute, and none of them waits.
     """
 
     def __init__(self, max_minutes=None):
@@ -150,15 +152,26 @@ class Stop:
         self.reason = None
         self.exit_code = 0
         self._interrupted = False
+        self._agreed = None  # function: the largest of the ranks' reasons in the last step, by their numbers
 
     def requested(self):
         """Collective."""
         if self.reason is None and self.deadline is not None and time.monotonic() >= self.deadline:
             self.reason = TIME_OVER
-        heard = distributed.maximum(REASONS.index(self.reason))
-        if heard and self.reason is None:
-            self._leave_for(REASONS[heard])
-        return heard > 0
+        if distributed.world_size() == 1:
+            return self.reason is not None
+        if self.settle():
+            return True
+        self._agreed = distributed.start_maximum([REASONS.index(self.reason)])
+        return False
+
+    def settle(self):
+        """Whether any rank had a reason in the step before. Collective; called at the end of a run, too."""
+        agreed, self._agreed = self._agreed, None
+        number = agreed()[0] if agreed is not None else 0
+        if number and self.reason is None:
+            self._leave_for(REASONS[number])
+        return number > 0
 
     def on_signal(self, number, frame):
         name = signal.Signals(number).name
