@@ -14,7 +14,8 @@ from options.train_options import TrainOptions
 from util.errors import InputError
 from util.run import states
 
-NAMES = ("pix2pix", "cycle_gan", "cut", "fastcut", "dclgan", "simdcl")
+SLOW = pytest.mark.slow
+NAMES = ("pix2pix", "cycle_gan", "cut", *(pytest.param(name, marks=SLOW) for name in ("fastcut", "dclgan", "simdcl")))
 SCALES = "--num_D 2 --netD n_layers --n_layers_D 1".split()
 FEATURES = EQUAL["pix2pix features"]
 ALL = slice(None)
@@ -161,7 +162,13 @@ def test_a_batch_in_parts_gives_the_same_step():
     assert parts.loss_G_feat.item() == pytest.approx(whole.loss_G_feat.item(), abs=1e-9)
 
 
-@pytest.mark.parametrize("more", ["--precision bf16 --channels_last", "--accumulate 2 --ema 0.9", "--grad_checkpoint"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        "--precision bf16 --channels_last",
+        *(pytest.param(more, marks=SLOW) for more in ("--accumulate 2 --ema 0.9", "--grad_checkpoint")),
+    ],
+)
 def test_it_works_with_the_other_options(more):
     stable = "--spectral_norm --lambda_r1 1 --diffaugment color,cutout --label_smoothing 0.1".split()
     model = build([*FEATURES, *stable, *more.split(), "--gan_mode", "lsgan"], 2, double=False)

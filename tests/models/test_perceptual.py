@@ -139,6 +139,7 @@ def test_a_training_adds_the_term_and_stores_nothing_of_the_classifier(weights):
     assert any(not torch.equal(parameters(model)[key], value) for key, value in parameters(plain).items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     ["--channels_last", "--accumulate 2", "--lambda_feat 10 --netD n_layers --n_layers_D 1 --num_D 2"],
