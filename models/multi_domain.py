@@ -111,6 +111,15 @@ class MultiDomainModel(BaseModel):
         """What translate() should get besides the images of an item of the data set: their attributes."""
         return {"attributes": self.labels.attributes_of(item["label"])} if "label" in item else {}
 
+    def settled(self, images, condition):
+        """The keyword arguments of translate() with the attributes of the images, for parts of these images."""
+        target = condition.get("target")
+        if isinstance(target, torch.Tensor):
+            return condition
+        targets = self.targets if target is None else self.labels.named(target)
+        with torch.no_grad():
+            return {"attributes": self.attributes_for(images.to(self.device), targets), **condition}
+
     def attributes_for(self, images, targets):
         """(N, attributes) of 0 and 1: predicted by the discriminator if a target depends on them, otherwise zeros."""
         needing = [name for name, target in targets.items() if self.labels.needs_attributes(target)]

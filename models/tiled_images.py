@@ -16,6 +16,7 @@ from util.run.progress import is_paired
 from util.util import source_side
 
 ALL = slice(None)
+OVERVIEW = 512  # pixels of the shorter side, at least, of an image in which a model recognises something
 PROBE = 64  # pixels of an image whose translation shows which networks run
 
 
@@ -73,6 +74,10 @@ class InTiles:
         with self._lock:
             tiled = self._model = self._model or TiledModel(translator.model)
             tiling = self._with_overlap(tiling, get, condition)
+            settled = getattr(translator.model, "settled", None)
+            if settled is not None:  # a condition that depends on the image depends on the whole image
+                every = slice(None, None, max(1, min(size) // OVERVIEW))
+                condition = settled(get(every, every), condition)
 
             def run(window):
                 return translator.first_of(window.to(translator.model.device), condition, tiled.model)

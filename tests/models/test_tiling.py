@@ -16,6 +16,7 @@ from test_programs import ROOT
 
 import metamer
 from models import networks
+from models.multi_domain import MultiDomainModel
 from models.reach import reach
 from models.tiling import Tiling
 from util.errors import InputError, Notice
@@ -149,6 +150,23 @@ def without_norms(net):
 def test_a_result_that_is_not_exact_gives_a_notice(load, words, overlap, said):
     with pytest.warns(Notice, match=said):
         load(*words)(picture(150, 140), tile=128, tile_overlap=overlap)
+
+
+def test_attributes_are_recognised_in_the_whole_image_and_not_in_each_tile(load, monkeypatch):
+    call, seen = load(*SMALL_STARGAN), []
+    own = MultiDomainModel.attributes_for
+
+    def counted(self, images, targets):
+        seen.append(tuple(images.shape[2:]))
+        return own(self, images, targets)
+
+    monkeypatch.setattr(MultiDomainModel, "attributes_for", counted)
+    call._in_tiles._reaches[None] = 50  # measuring it runs the model once
+    call(picture(100, 150), target="Male", tile=64)
+    assert seen == [(100, 150)]
+    whole = call(picture(100, 150), target="Male")
+    call._in_tiles._reaches.clear()
+    assert np.abs(call(picture(100, 150), target="Male", tile=64).astype(int) - whole).max() <= 1
 
 
 def test_arrays_pil_images_and_lists_are_translated_in_tiles(load):
