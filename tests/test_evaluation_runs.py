@@ -52,7 +52,8 @@ def values(scores):
 def test_metrics_jsonl_has_a_line_for_each_evaluation(place):
     found = lines(place / "runs/evaluated")
     assert [(line["images_seen"], line["epoch"]) for line in found] == [(3, 1), (6, 2), (9, 3), (12, 3)]
-    assert all(set(line) >= {"images_seen", "epoch", "metrics"} for line in found)
+    assert all(set(line) == {"images_seen", "epoch", "x", "metrics"} for line in found)
+    assert [line["x"] for line in found] == [0.75, 1.5, 2.25, 3.0]  # finished epochs, of 4 images each
     assert all(set(line["metrics"]) == {"l1", "psnr", "edges"} for line in found)  # fid has no weights here
     assert len({line["metrics"]["l1"] for line in found}) == 4
 
