@@ -17,6 +17,7 @@ from util.errors import InputError
 SIZES = {"a": (37, 50), "b": (64, 48), "c": (9, 70)}  # height and width; the last is too small for training
 RECTANGLES = ("--load_size", "36,52", "--crop_size", "32,48", "--n_epochs_decay", "0", "--no_html")
 CONTRASTIVE = ("--netG", "resnet_4blocks", "--netF_nc", "8", "--num_patches", "8", "--nce_layers", "0,4", *SMALL)
+SINCUT = ("--netG", "smallstylegan2", "--netD", "tilestylegan2", "--D_patch_size", "16", "--nce_layers", "0,2")
 UNET_128 = ("--netG", "unet_128", "--norm", "batch")
 
 
@@ -49,7 +50,7 @@ def quiet(function, *words, **settings):
         ("fastcut", CONTRASTIVE),
         ("dclgan", CONTRASTIVE),
         ("simdcl", CONTRASTIVE),
-        ("sincut", (*CONTRASTIVE[2:], "--netG", "smallstylegan2", "--netD", "tilestylegan2", "--D_patch_size", "16")),
+        ("sincut", (*CONTRASTIVE[2:], *SINCUT)),
         ("template", SMALL),
     ],
 )
