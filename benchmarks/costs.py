@@ -1,9 +1,9 @@
-"""Where the time of a training step goes: torch's profiler, the largest costs first.
+"""The operations that take most of the time of a training step, by torch's profiler.
 
     python benchmarks/costs.py --models cycle_gan@256 dclgan@256 --variant plain= --variant "fast=--precision bf16"
 
-On CUDA these are the kernels, and beside them how much of the step the device was busy; on a CPU the operators.
-Figures are of one step, the mean of a few that are profiled together.
+On CUDA the operations are kernels, and the busy time of the device is shown, too; on a CPU they are operators. Figures
+are means over the profiled steps.
 """
 
 import harness
@@ -16,7 +16,7 @@ NAME = 110  # characters of a kernel's name that are kept: the rest are its temp
 
 
 def costs(training, steps, clock, on_gpu):
-    """(seconds of a step, [{name, calls, seconds}] of one, largest first), from a profile of so many steps."""
+    """(seconds per step, [{name, calls, seconds} per step], largest first), from a profile of `steps` steps."""
     activities = [ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * on_gpu]
     with profile(activities=activities) as profiler:
         seconds = clock.seconds(lambda: training.steps(steps))

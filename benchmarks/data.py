@@ -1,13 +1,13 @@
-"""What making a training image costs, per core and by the loader, against plain decoding of the same files.
+"""The cost of loading a training image, on one core and by the data loader, compared with decoding the same files.
 
     python benchmarks/data.py --dataroot datasets/horse2zebra/trainA --threads 1 --clock cpu
     python benchmarks/data.py                                              # draws photo-like JPEG files itself
 
-First table: milliseconds of one core for an image, and how many times the rate of plain decoding that is. `item` is
-what a data worker does for --dataset_mode unaligned (--load_size 286, --crop_size 256, flips), by the image;
-`torchvision` has the same stages from there; `scaled ahead` reads what datasets/scale_images.py wrote. Then the stages
-of an item by themselves. Second table: images a second that reach the training's process from so many workers, always
-on the wall's clock; `items` are made as above, `ready` ones are there already, which leaves the cost of handing over.
+First table: milliseconds of one core per image, and the rate relative to plain decoding. `item` is the work of a data
+worker for --dataset_mode unaligned (--load_size 286, --crop_size 256, flips), per image; `torchvision` is the same with
+torchvision's transforms; `scaled ahead` reads the results of datasets/scale_images.py. Then the stages of an item.
+Second table: images per second that the training process gets from its data workers, by wall clock; `items` are made as
+above, `ready` items exist in memory, which shows the cost of the transfer between processes.
 """
 
 import os
@@ -47,7 +47,7 @@ def draw_photos(folder, count, size):
 
 
 def lay_out(options, root):
-    """Makes root/trainA, root/trainB, root/shards/0.tar and root/scaled of the same images; the paths in trainA."""
+    """Make root/trainA, trainB, shards/0.tar and scaled with the same images; returns the paths of trainA."""
     if options.dataroot:
         sources = make_dataset(options.dataroot, options.images)
     else:
@@ -79,7 +79,7 @@ def plainly(path):
 
 
 def by_torchvision():
-    """The stages as torchvision has them; None without it."""
+    """The stages by torchvision's transforms; None if torchvision is not installed."""
     try:
         from torchvision import transforms as tv
     except ImportError:
@@ -91,7 +91,7 @@ def by_torchvision():
 
 
 def tasks_of(root, paths, options):
-    """{name: (function, what it is called with in turn, images a call)}"""
+    """{name: (function, its arguments in successive calls, images per call)}"""
     loader = make_loader(root, options)
     items = worker.Positioned(loader.dataset, 0)
     transform = get_transform(loader.opt)
@@ -118,7 +118,7 @@ def tasks_of(root, paths, options):
 
 
 def per_core(root, paths, options, clock):
-    """({name: seconds an image}, how many times decode's rate an item's is), with their spread."""
+    """({name: seconds per image}, rate of items / rate of decoding), with their spread."""
 
     def timed(function, arguments, images):
         def run():
@@ -136,7 +136,7 @@ def per_core(root, paths, options, clock):
 
 
 class Ready(Dataset):
-    """Items that cost nothing to make: (3, 256, 256) twice, of one kind of numbers."""
+    """Items in memory: two tensors (3, 256, 256) of one dtype."""
 
     def __init__(self, kind, length):
         self.item = {"A": torch.zeros(3, 256, 256, dtype=kind), "B": torch.zeros(3, 256, 256, dtype=kind)}
@@ -150,7 +150,7 @@ class Ready(Dataset):
 
 
 def rate(batches, images):
-    """Images a second, after the workers have started and filled their queues."""
+    """Images per second, after the workers have started and filled their queues."""
     batches = iter(batches)
     first = next(batches)
     start, count = time.perf_counter(), 0

@@ -1,11 +1,12 @@
 """A training step on CUDA tensors without a GPU: operations are dispatched and counted, nothing is computed.
 
-The tensors are fakes (torch's FakeTensorMode): shape, dtype and layout of a CUDA tensor, without memory. Python code
-meets ``device`` and ``is_cuda`` of a CUDA tensor, so the step takes its paths for CUDA. torch's autograd engine, which
-would ask the driver for streams, gets the answer "cpu"; autocast, which casts tensors on its own device only, "cuda".
+The tensors are fakes (torch's FakeTensorMode): shape, dtype and layout of a CUDA tensor, without memory. In Python,
+``device`` and ``is_cuda`` are those of a CUDA tensor, so the step runs its code paths for CUDA. torch's autograd
+engine, which would request streams of the driver, gets the device "cpu"; autocast, which casts only tensors on its own
+device, gets "cuda".
 
-launches.py counts the operations, memory.py the bytes. HostRead is raised where the host would wait for the device, or
-where a copy would not be asynchronous.
+launches.py counts the operations, memory.py the bytes. HostRead is raised if the host would wait for the device, or if
+a copy would not be asynchronous.
 """
 
 import contextlib
@@ -107,7 +108,7 @@ _by_what_torch_takes_for_the_device = torch.optim.Optimizer._group_tensors_by_de
 
 @contextlib.contextmanager
 def fake_cuda():
-    """While the block runs, tensors made on DEVICE are fakes, and the questions to the driver have answers."""
+    """In this context tensors on DEVICE are fakes, and calls of the driver are replaced."""
     answers = {
         **{"is_available": True, "current_device": 0, "is_initialized": False, "_lazy_init": None},
         **{"is_current_stream_capturing": False, "get_device_capability": (9, 0), "is_bf16_supported": True},

@@ -1,4 +1,4 @@
-"""Whether the loader keeps up with the step: images a second of each alone, and of both together as in train.py.
+"""Images per second of the data loader alone, of the training step alone, and of both together as in train.py.
 
     python benchmarks/feeding.py --models cycle_gan@256x8 --workers 8
 
@@ -35,7 +35,7 @@ class Feeding:
         self.training.steps(self.training.whole_cycles(4 if options.device.startswith("cuda") else 1))
 
     def data(self):
-        """The batches of a round; they begin where workers have started and filled their queues."""
+        """The batches of a round, after the workers have started and filled their queues."""
         self.epoch += 1
         self.loader.set_epoch(self.epoch)
         batches = iter(self.loader)

@@ -1,6 +1,6 @@
-"""Put what the parts of gpu.sh left in a folder into one JSON file: ``python benchmarks/gather.py FOLDER FILE``.
+"""Collect the results of the parts of gpu.sh in one JSON file: ``python benchmarks/gather.py FOLDER FILE``.
 
-``--imports`` prints what can be imported, in a line; ``--table FILE`` prints all steps of such a file in one table.
+``--imports`` prints in one line which packages can be imported; ``--table FILE`` prints all steps of such a file.
 """
 
 import importlib
@@ -15,7 +15,7 @@ STOPPED = (124, 137)  # exit codes of timeout
 
 
 def gather(folder):
-    """{part: {command, seconds, limit, exit_code, error, result}}; the error is the last a failed part said."""
+    """{part: {command, seconds, limit, exit_code, error, result}}; the error is the last output of a failed part."""
     parts = {}
     for line in Path(folder, "parts").read_text(encoding="utf-8").splitlines():
         name, code, seconds, limit, command = line.split("\t")

@@ -1,14 +1,14 @@
-"""What grows with a run, and how fast: start-up with files, the page of pictures with epochs, memory with steps.
+"""Growth with the size of a run: start-up time by files, update of the page of images by epochs, memory by steps.
 
     python benchmarks/growth.py                        all three
     python benchmarks/growth.py --on files --files 1000 1000000
 
-files   Seconds until the data set stands, and until its first batch is there, and memory, each time in a new process.
-        "first" is the first start with a folder, "again" later ones.
-epochs  Milliseconds to bring the page of pictures up to date, and its bytes: medians of ten epochs.
-steps   Memory of a whole `python train.py` on a tiny model after so many steps.
+files   Seconds until the dataset is created, seconds until its first batch, and memory, each time in a new process.
+        "first" is the first start with a folder, "again" are later starts.
+epochs  Milliseconds for updating the page of images, and its size in bytes: medians of ten epochs.
+steps   Memory of `python train.py` with a tiny model, by number of steps.
 
-A slope is what comes on top for 1000 more files, epochs or steps, by least squares.
+A slope is the increase for 1000 more files, epochs or steps, by least squares.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from util.errors import clear_errors
 
 
 def with_slope(rows, x, y, what):
-    """Rows, and the slope per 1000 of their figures `y` over their `x`."""
+    """The slope of the figure `y` for 1000 more of `x`."""
     points = [(row[x], row[y]["median"] if isinstance(row[y], dict) else row[y]) for row in rows]
     points = [point for point in points if point[1] is not None]
     rise = harness.slope(*zip(*points)) * 1000 if len(points) > 1 else None
@@ -37,7 +37,7 @@ def with_slope(rows, x, y, what):
 
 
 def start(folder):
-    """Of a new process: seconds to the data set and to its first batch, bytes that both took."""
+    """For a new process: seconds until the dataset and until its first batch, and the memory of both in bytes."""
     from data import create_dataset
     from options.train_options import TrainOptions
 
@@ -113,7 +113,7 @@ def measure_epochs(options):
 
 
 def measure_steps(options):
-    """Memory of the training program at its lines of losses, of which there is one every `epoch` steps."""
+    """Memory of the training program whenever it prints a line of losses, which is every `epoch` steps."""
     epoch = min(options.steps)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -140,7 +140,7 @@ def measure_steps(options):
 
 
 def memory_of(pid):
-    """Bytes in memory of another process; None where the system does not tell."""
+    """Resident memory of another process in bytes; None if /proc does not have it."""
     with contextlib.suppress(OSError):
         found = re.search(r"^VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"), re.MULTILINE)
         return int(found[1]) * 1024 if found else None

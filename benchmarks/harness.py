@@ -1,6 +1,6 @@
-"""What the benchmarks share: taking turns, medians with their spread, the machine, tables, JSON, and a clock.
+"""Functions that the benchmarks share: interleaved rounds, medians with their range, machine, tables, JSON, clock.
 
-Importing it puts the project on the path, in front of this folder. It imports torch only where a function needs it.
+Importing this module puts the project on the path before this folder. torch is imported only in functions that need it.
 """
 
 import argparse
@@ -25,7 +25,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "Pillow")
 
 
 def interleave(tasks, rounds, after=lambda number: False):
-    """{name: [what tasks[name]() gave in each round]}: every round runs all of them, so a slow minute hits all.
+    """{name: [result of tasks[name]() in each round]}; every round runs all tasks, so a slow phase affects all.
 
     ``after(number)`` is called when a round has ended; true stops.
     """
@@ -39,7 +39,7 @@ def interleave(tasks, rounds, after=lambda number: False):
 
 
 def spread(values):
-    """{median, min, max, n} of some numbers, which is how a figure is kept here."""
+    """A figure: {median, min, max, n} of the values."""
     values = list(values)
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
 
@@ -50,7 +50,7 @@ def median(figure):
 
 
 def slope(xs, ys):
-    """Rise of y for one x, by least squares."""
+    """Increase of y per unit of x, by least squares."""
     return statistics.linear_regression(xs, ys).slope
 
 
@@ -65,7 +65,7 @@ def shown(figure, digits=2, factor=1):
 
 
 def table(heads, lines):
-    """Lines of text cells under their heads, in columns: the first to the left, the others to the right."""
+    """Print lines of text cells in columns under their heads; only the first column is left-aligned."""
     widths = [max(map(len, column)) for column in zip(heads, *lines)]
     for line in (heads, *lines):
         cells = [cell.rjust(width) for cell, width in zip(line, widths)]
@@ -79,7 +79,7 @@ def reason(error):
 
 
 def in_own_process(function, *arguments):
-    """What a module's function returns in a new process, which brings no memory along."""
+    """The result of a module's function in a new process, which inherits no memory."""
     context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     with ProcessPoolExecutor(1, mp_context=context) as child:
         return child.submit(function, *arguments).result()
@@ -89,7 +89,7 @@ def in_own_process(function, *arguments):
 
 
 def machine(device="cpu"):
-    """Where and with what a figure was measured; `load` is what others asked of the processor at the end."""
+    """The machine and versions of a measurement; `load` is the load average at its end."""
     import torch
 
     gpu = None
@@ -125,7 +125,7 @@ def version_of(package):
 
 
 def commit():
-    """The commit, with a + where files differ from it; None outside a repository."""
+    """The commit, with a + if files differ from it; None outside a repository."""
     try:
         words = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
         return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
@@ -134,12 +134,12 @@ def commit():
 
 
 def resident():
-    """Bytes of this process that are in memory now; None where the system does not say it in /proc."""
+    """Resident memory of this process in bytes; None if the system has no /proc."""
     return _from_proc("VmRSS")
 
 
 def peak_resident():
-    """The most bytes of this process that were in memory at a time; None where the system does not say it in /proc."""
+    """Peak resident memory of this process in bytes; None if the system has no /proc."""
     # Not getrusage: what it says of a child begins with what the parent had when it started it.
     return _from_proc("VmHWM")
 
@@ -169,7 +169,7 @@ def parser(doc, rounds=5):
 
 
 def settle(options):
-    """Set torch's threads, name the device; an error for clocks that would not measure it."""
+    """Set torch's threads and the device; exits if --clock can't measure the device."""
     import torch
 
     if options.threads:
@@ -187,7 +187,7 @@ def out_of_time(options):
 
 
 def report(benchmark, options, rows, **more):
-    """Write the JSON that --json asks for: the command, the machine, and a row per figure."""
+    """Write the JSON file of --json: the command, the machine, and a row per figure."""
     settings = {key: value for key, value in vars(options).items() if key not in ("json", "started")}
     settings |= {key: None for key, value in settings.items() if value == float("inf")}
     settings |= {key: [str(each) for each in value] for key, value in settings.items() if isinstance(value, list)}
@@ -210,7 +210,7 @@ def say_machine(options):
 
 
 class Clock:
-    """Seconds that a function takes, on the wall or of this process's processor time; waits for a CUDA device."""
+    """Seconds of a function, by wall clock or by processor time of this process; waits for a CUDA device."""
 
     def __init__(self, options):
         self.now = time.process_time if options.clock == "cpu" else time.perf_counter

@@ -1,12 +1,12 @@
-"""Images a second that a trained generator translates: the network by itself, and the whole way of test.py.
+"""Images per second of a trained generator: the network alone, and the complete path of test.py.
 
     python benchmarks/inference.py
     python benchmarks/inference.py --models cut@512 --batches 1 4 --variant plain= --variant "half=--precision bf16"
 
-The way of `test.py --model test` reads each image, translates it and writes the input and the translation as PNG with
-a line on the page, in one process, starting and stopping excepted. Where norm or dropout would let the images of a
-batch see each other (pix2pix), they go through the network one by one, whatever the batch. The floor is the
-network's multiply-adds at the rate of a forward convolution, measured in every round beside it.
+The complete path of `test.py --model test` reads each image, translates it and writes input and translation as PNG with
+a line on the page, in one process, without start-up time. If norm or dropout would make results depend on the batch
+(pix2pix), images pass the network one by one for any batch size. The floor is the time of the network's multiply-adds
+at the rate of a forward convolution, measured in the same rounds.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ MODELS = ("cycle_gan@256", "pix2pix@256")
 
 
 class NoPage:
-    """In place of the page where dominate, which writes it, is missing; the pictures are written all the same."""
+    """Replaces the page if dominate, which writes it, is missing; images are still written."""
 
     def __init__(self, folder, title):
         self.folder, self.taken = folder, set()
@@ -51,7 +51,7 @@ def page_class():
 
 
 def train_nothing(setting, words, folder):
-    """A run in the folder that has its options and weights, as they were at the start."""
+    """Write the options and initial weights of a run to the folder."""
     with harness.quietly():
         where = ["--checkpoints_dir", folder, "--name", "run", "--device", "cpu"]
         options = TrainOptions([*setting.words(), *where, *words])
@@ -123,7 +123,7 @@ class Case:
             self.translation, self.error = None, harness.reason(error)
 
     def visit(self, references, clock, repeats):
-        """Seconds for an image, of the network and of the whole way, and the convolutions' rates beside them."""
+        """Seconds per image of the network and of the complete path, and the rates of the convolutions."""
         rates = {name: convolution.rate(clock) for name, (convolution, _) in references.items()}
         images, translation = len(self.translation.batch["A"]), self.translation
         translation.network()

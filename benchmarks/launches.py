@@ -1,8 +1,8 @@
 """Operations that a training step launches on a GPU, counted without a GPU (see fake_cuda.py).
 
-At 256 pixels and batch 1 a step is bound by launches: each costs the host some 5 microseconds, whatever its size. The
-counts don't depend on the width of the networks. The step of the originals is that of reference.py, without what
-the host would wait for.
+At 256 pixels and batch 1 a step is bound by launches: each costs the host about 5 microseconds, for any size. The
+counts do not depend on the width of the networks. The step of the originals is that of reference.py, without its
+synchronising reads.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def launches(function, arguments, named):
 
 
 def has_mask(name, arguments):
-    """Whether a tensor is indexed by truth values: the shape of the result is known to the device alone."""
+    """Whether a tensor is indexed by booleans: only the device knows the shape of the result."""
     if not name.startswith("aten::index"):
         return False
     indices = [index for value in arguments[1:] if isinstance(value, (list, tuple)) for index in value]
@@ -81,7 +81,7 @@ def source_and_target(name, arguments, named):
 
 
 def check_copy(name, arguments, named):
-    """HostRead for a copy from the device, and for one to the device that the host waits for. Scalars are exempt."""
+    """HostRead for a copy from the device, and for a blocking copy to the device. Scalars are exempt."""
     source, target = source_and_target(name, arguments, named)
     if source.type == "cuda" != target.type:
         raise fake_cuda.HostRead(f"{name}: a copy from the device to the {target.type}")

@@ -1,10 +1,10 @@
-"""Seconds to list a folder of very many files, by looking into it and from the index that is kept of it.
+"""Seconds for listing a folder of very many files, with and without the stored index.
 
     python benchmarks/listing.py --files 1000000
     python benchmarks/listing.py --files 1000000 --per_folder 1000
 
-Makes as many empty files in the system's temporary folder, and removes them. The system has the folder in memory then:
-on a network or after a restart looking takes longer. `first` is looking into it and keeping what was found.
+The program makes empty files in the system's temporary folder, and removes them. The folder is then in the file system
+cache: on a network or after a restart, listing takes longer. `first` lists the folder and stores the index.
 """
 
 import os

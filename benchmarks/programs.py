@@ -1,4 +1,4 @@
-"""Data to train on, and the project's own programs as processes: what they print, take and leave."""
+"""Synthetic training data, and the project's programs as processes: output, time, memory."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ TINY = "--ngf 4 --ndf 4 --netG resnet_6blocks --load_size 32 --crop_size 32".spl
 
 
 def photos(folder, number, size, formats=("jpg",)):
-    """Write smooth pictures with some grain, about as hard to decode as photographs; returns their paths."""
+    """Write smooth images with some noise, which take as long to decode as photos; returns their paths."""
     import numpy as np  # here, so that a program that only measures others stays small itself
     from PIL import Image
 
@@ -36,7 +36,7 @@ def photos(folder, number, size, formats=("jpg",)):
 
 
 def dots(folder, number):
-    """Make so many image files that take no time to decode; each ten thousand are one file under many names."""
+    """Make `number` tiny image files; groups of ten thousand are hard links to one file."""
     from PIL import Image
 
     Path(folder).mkdir(parents=True)
@@ -51,7 +51,7 @@ def dots(folder, number):
 
 @contextlib.contextmanager
 def started(words, threads=0):
-    """A Python program of the project, in its root, with so many threads; it is killed at the end if it runs still."""
+    """Run a Python program of the project with `threads` threads; it is killed at the end of the context."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
@@ -72,7 +72,7 @@ def started(words, threads=0):
 
 
 def lines_matching(process, pattern):
-    """Yields the matches in the lines that the process prints, as they come; RuntimeError if there are none."""
+    """Yields the matches in the lines of the process's output; RuntimeError if the process fails."""
     said = []
     for line in process.stdout:
         found = re.search(pattern, line)
@@ -84,7 +84,7 @@ def lines_matching(process, pattern):
 
 
 def run(words, fine=(0,)):
-    """(seconds, bytes of memory at most) of a program; RuntimeError where its exit code is none of the fine ones."""
+    """(seconds, peak memory in bytes) of a program; RuntimeError if its exit code is not in `fine`."""
     start = time.perf_counter()
     with open(os.devnull, "w") as nowhere:
         process = subprocess.Popen(words, cwd=harness.ROOT, stdout=nowhere, stderr=subprocess.PIPE, text=True)

@@ -1,14 +1,14 @@
-"""How well the models translate after the same processor time, and what settings change: errors against a known truth.
+"""Errors of the models after the same processor time, with different settings, on data with known true translations.
 
     python benchmarks/quality.py --seconds 12         # all models; averaged weights; bf16; DiffAugment on 50 images
     python benchmarks/quality.py --run "plain=--economies no" --run "half=--precision bf16" --seconds 60
     python benchmarks/quality.py --dataroot ./datasets/facades --run "pix2pix=--model pix2pix --direction BtoA" \\
         --base "--load_size 64 --crop_size 64" --seconds 600
 
-Without --dataroot it draws shapes: the same scenes unpaired and as pairs, whose true translations are known. A first
-short training of each kind tells how many iterations fit into --seconds; then runs take turns, all with the first seed,
-then all with the next. Each run is evaluated six times on the test images. Scored are its last weights, its averaged
-weights (--ema) and its best checkpoint. Errors are l1 in [0, 1].
+Without --dataroot it draws shapes: the same scenes unpaired and as pairs, whose true translations are known. A short
+training of each kind measures how many iterations fit into --seconds; then all runs are trained with the first seed,
+then all with the next. Each run is evaluated six times on the test images. The last weights, the averaged weights
+(--ema) and the best checkpoint are scored. Errors are l1 in [0, 1].
 """
 
 import argparse
@@ -63,7 +63,7 @@ def seconds_of(words):
 
 
 class Bench:
-    """The data sets, the flags that all runs have, and the folder of the runs."""
+    """The datasets, the flags of all runs, and the folder of the runs."""
 
     def __init__(self, options, folder):
         self.options, self.folder = options, folder
@@ -83,7 +83,7 @@ class Bench:
         return [*where, *self.base, *shlex.split(flags), "--seed", str(seed)]
 
     def iterations(self, flags):
-        """Iterations that fit into --seconds: from two short trainings, whose difference is that of the steps."""
+        """Iterations that fit into --seconds, from the difference of two short trainings."""
         few, more = 4, 64 if self.options.seconds >= 10 else 16
         spent = [seconds_of([*self.words(flags, 0, "short"), "--n_iters", str(count)]) for count in (few, few, more)]
         return max(EVALUATIONS, round(self.options.seconds * (more - few) / max(1e-3, spent[2] - spent[1])))
@@ -131,7 +131,7 @@ class Bench:
 
 
 def show(found, simple):
-    """The table of all runs, and how often the best checkpoint was not the last."""
+    """Print the table of all runs, and how often the best checkpoint was not the last."""
     lines = []
     for name, each in simple.items():
         lines.append([name, "", "", f"{each['l1']:.4f}", "", "", f"{each['ssim']:.3f}", f"{each['edges']:.3f}"])

@@ -1,9 +1,10 @@
-"""A training step as the original programs make it, written plainly: what our steps are compared with.
+"""The training step of the original programs, as the reference for the steps of Metamer.
 
-Each batch takes a pass of its own, every network is a chain of torch's own layers, losses and updates stand one after
-the other, and nothing is shared, computed ahead or left out: keys are encoded again, StarGAN's second image is made
-again, and the host waits where it does in the originals. Adam is torch.optim.Adam with its default implementation,
-which on CUDA updates all parameters in a few calls. The precision is PyTorch's default, which tf32() describes.
+Each batch has its own pass, every network is a chain of torch's own layers, losses and updates are computed one after
+the other, and nothing is shared, computed ahead or left out: keys are encoded again, StarGAN's second image is
+generated again, and the host waits for the device where it does in the originals. Adam is torch.optim.Adam with its
+default implementation, which on CUDA updates all parameters in a few calls. The precision is PyTorch's default, see
+tf32().
 
 The networks and their weights are those of one of our models, so that losses can be compared (tests/benchmarks).
 """

@@ -5,12 +5,12 @@
     python benchmarks/scaling.py --measure --threads 1 --models cycle_gan@128 --ngf 32 --ndf 32
                                                                     2 processes against 1, here
 
-Arithmetic: a step sums up a gradient of 4 bytes for each parameter. In a ring every process sends, and receives,
-2 (N - 1) / N times those bytes. While the backward pass runs, they leave as they come; the table counts half of the
-step as time that can hide them. Latencies, a few of 10 us for each message, are left out.
+Arithmetic: a step sums a gradient of 4 bytes for each parameter. In a ring every process sends and receives 2 (N - 1) /
+N times these bytes. Gradients are sent during the backward pass; the table assumes that half of the step can hide the
+transfer. Latencies, about 10 us for each message, are left out.
 
---measure: in one launch the first process trains alone while the other waits, then both with the sums leaving during
-the backward pass and both with the sums after it, by turns. More flags are those of train.py.
+--measure: in alternating rounds of one launch, the first process trains alone while the other waits, then both train
+with sums during the backward pass, and both with sums after it. Further flags are those of train.py.
 """
 
 import sys
@@ -45,7 +45,7 @@ def ring_seconds(size, processes, bandwidth):
 
 
 def left(step, waiting):
-    """The part of N times one process's speed that is left when every step waits so long."""
+    """The speed relative to N times one process, if every step waits for `waiting` seconds."""
     return step / (step + waiting)
 
 
@@ -82,7 +82,7 @@ def print_arithmetic(rows, options):
 
 
 def alone():
-    """Be the only process of the run while the block lasts."""
+    """In this context the process is the only one of the run."""
     return mock.patch.multiple(session, _size=1, _rank=0)
 
 
@@ -91,7 +91,7 @@ def sums_after_the_backward_pass():
 
 
 class Measuring:
-    """Steps of one model, by one process and by all: called by all processes alike."""
+    """Steps of a model, by one process and by all. All processes call the same methods."""
 
     def __init__(self, setting, options):
         self.training, self.steps = Training(setting, options.words, "cpu"), options.steps
@@ -114,7 +114,7 @@ class Measuring:
             return self.all()
 
     def take(self):
-        """(seconds on the wall, seconds of this process's processor time) of a step."""
+        """(wall-clock seconds, processor seconds of this process) per step."""
         distributed.maximum(0)
         wall, processor = time.perf_counter(), time.process_time()
         self.training.steps(self.steps)
@@ -123,7 +123,7 @@ class Measuring:
 
 
 def measure(options):
-    """In each of the processes."""
+    """Called in each process."""
     import torch
 
     torch.set_num_threads(options.threads or 1)

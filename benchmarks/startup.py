@@ -1,9 +1,9 @@
-"""How long until something happens: the help page, a mistyped flag's mend, and the first training step.
+"""Start-up time: of the help page, of the error for a mistyped flag, and until the first training step.
 
     python benchmarks/startup.py
 
-Each command is a new process, and every round runs all of them; seconds on the wall, and the most memory that a
-process had. What importing torch costs by itself stands first: no training starts before that.
+Each command is a new process, and every round runs all commands; wall-clock seconds and peak memory. The first row is
+the import of torch, which every training includes.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What steps.py measures: a model at a size in one variant, built, warmed up, and timed in rounds."""
+"""The cases of steps.py: a model at a size in one variant, which is built, warmed up, and timed in rounds."""
 
 import costs
 import harness
@@ -12,7 +12,7 @@ ORIGINALS = "originals'"  # the variant of reference.py
 
 
 class Case:
-    """A model at a size, in one variant, and what was found out about it."""
+    """A model at a size, in one variant, with its measurements."""
 
     def __init__(self, setting, variant, words):
         self.setting, self.variant, self.words = setting, variant, words
@@ -32,7 +32,7 @@ class Case:
         return kind(self.setting, [*words, *self.words], device)
 
     def attempt(self, function, *arguments):
-        """What the function returns; where it fails, None, and the reason is kept."""
+        """The result of the function; None if it raises, and the error is stored."""
         if self.error:
             return None
         try:
@@ -67,7 +67,7 @@ def peak_on_cuda(training, device):
 
 
 def peak_on_cpu(setting, variant, words, threads):
-    """Bytes by which training grows a process of its own, at most; None where the system does not tell."""
+    """The peak memory of training in a new process, in bytes; None if the system has no /proc."""
     torch.set_num_threads(threads)
     before = harness.resident()
     training = Case(setting, variant, []).make(words, "cpu")
@@ -109,7 +109,7 @@ def profiled(training, clock, on_gpu):
 
 
 def why_it_waits(training):
-    """What torch reports where the host waits for the device in a step, by its own check; None if it never does."""
+    """torch's report of a synchronising read in a step, by torch's own check; None if there is none."""
     before = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode("error")
     try:

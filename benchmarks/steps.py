@@ -1,15 +1,14 @@
-"""What a training step costs: multiply-adds, seconds in units of the machine's floor, memory; any flag on and off.
+"""The cost of a training step: multiply-adds, time relative to the machine's floor, memory; with any flags.
 
     python benchmarks/steps.py                                           every model, economies on and off
     python benchmarks/steps.py --models cut dclgan@256 cycle_gan@256x8   these, at these sizes and batches
     python benchmarks/steps.py --variants precision compile              ready-made comparisons, see VARIANTS
     python benchmarks/steps.py --variant plain= --variant "fast=--precision bf16 --compile default"
-    python benchmarks/steps.py --rounds 0                                multiply-adds alone
+    python benchmarks/steps.py --rounds 0                                multiply-adds only
 
-More flags are those of train.py, and go to every model. Each round runs every variant of a model once, with the
-convolution that the floor is made of right before it, so that a slow minute falls on all of them; ratios are formed
-within a round. The last variant is the originals' step (reference.py), on the same networks. The data is noise that is
-on the device already.
+Further flags are those of train.py, for every model. Each round runs every variant of a model once, and the convolution
+of the floor directly before it, so that a slow phase affects all of them; ratios are computed within a round. The last
+variant is the step of the originals (reference.py), on the same networks. The data is noise on the device.
 """
 
 import functools

@@ -1,7 +1,7 @@
-"""What is measured: a model built from a command line and fed with noise, its multiply-adds, the machine's rate.
+"""The measured training: a model built from a command line, trained on noise, and its multiply-adds.
 
-The floor of a step is its multiply-adds at the rate that a convolution of 3x3, 256 to 256 channels, on maps of 64x64
-reaches, forward and backward: a figure that no step made of convolutions gets much below.
+The floor of a step is the time of its multiply-adds at the rate of a 3x3 convolution from 256 to 256 channels on maps
+of 64x64, forward and backward: no step of convolutions is much faster.
 """
 
 import collections
@@ -52,7 +52,7 @@ class Setting(NamedTuple):
         return f"{self.model}@{self.size}" + (f"x{self.batch}" if self.batch > 1 else "")
 
     def words(self):
-        """The command line of a training of it, with no data behind it."""
+        """The command line of a training of this setting, without data."""
         sizes = ["load_size", "crop_size"] if "image_size" not in flags_of(self.model) else ["image_size"]
         words = ["--dataroot", "none", "--model", self.model, "--batch_size", str(self.batch), "--seed", "0"]
         return [*words, *(word for flag in sizes for word in ("--" + flag, str(self.size)))]
@@ -91,7 +91,7 @@ def build(setting, words, device):
 
 
 def noise(model, size, device):
-    """A batch of noise for any of the built-in models, images on the device, labels where a loader leaves them."""
+    """A batch of noise for any built-in model, with images on the device and labels on the CPU."""
     opt, generator = model.opt, torch.Generator().manual_seed(0)
     images = opt.batch_size * opt.accumulate
     A, B = (torch.rand(images, 3, size, size, generator=generator).to(device) * 2 - 1 for _ in "AB")
@@ -104,13 +104,13 @@ def noise(model, size, device):
 
 @contextlib.contextmanager
 def precision_of(opt):
-    """CUDA's and cuDNN's switches as the programs set them for a whole run; here runs take turns."""
+    """The settings of CUDA and cuDNN that the programs make for a whole run; here variants alternate."""
     with backend_precision(opt.precision), backend_tuning(opt):
         yield
 
 
 class Training:
-    """A model and its batch. ``cycle`` steps make a round of what differs from step to step, each the same time."""
+    """A model and its batch. Steps differ with the period ``cycle``, for example n_critic."""
 
     def __init__(self, setting, words, device):
         self.model = build(setting, words, device)
@@ -137,7 +137,7 @@ class Training:
                 self.step()
 
     def warm_up(self):
-        """Steps until nothing is prepared any more: kernels chosen, shapes compiled, graphs recorded."""
+        """Make steps until kernels are chosen, shapes compiled and graphs recorded."""
         opt, usual = self.model.opt, 4 if self.model.device.type == "cuda" else 1
         prepared = getattr(opt, "compile", "none") != "none" or getattr(opt, "capture", "off") not in (
             "off",
@@ -148,7 +148,7 @@ class Training:
         self.steps((OFTEN + usual) * self.cycle if prepared else self.whole_cycles(usual))
 
     def whole_cycles(self, steps):
-        """The least number of steps, of at least so many, that ends where a cycle does."""
+        """`steps` rounded up to whole cycles."""
         return -(-steps // self.cycle) * self.cycle
 
 
@@ -157,7 +157,7 @@ class Shape(tuple):
 
 
 class MultiplyAdds(TorchDispatchMode):
-    """Counts those of convolutions and matrix products while it is entered, by torch's own formulas.
+    """Counts the multiply-adds of convolutions and matrix products in this context, by torch's own formulas.
 
     ``calls`` {(operation, its arguments, with a Shape for each tensor): number} are these operations.
 
@@ -197,7 +197,7 @@ def operations(setting, words):
 
 
 def picked(words, wanted):
-    """Of a command line the flags whose names `wanted` is true for, with their values."""
+    """The flags of a command line for whose names `wanted` is true, with their values."""
     kept, keeping = [], False
     for word in words:
         if word.startswith("--"):
@@ -208,7 +208,7 @@ def picked(words, wanted):
 
 
 def to_meta(model):
-    """Make shapes without numbers of a model on the CPU: a step then costs nothing."""
+    """Move a model from the CPU to the meta device, where a step computes only shapes."""
     model.device = torch.device("meta")
     made = {}
     for net in model.networks_by_name().values():
