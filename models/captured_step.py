@@ -1,8 +1,8 @@
 """--capture: a model's optimize_parameters() as CUDA graphs, one for each kind of step; see util/numerics/capturing.py.
 
-The kinds differ in the model's decide(). For each kind, the first steps run as ever, and are recorded; then a step is
-captured, and runs as ever, too; in the next, a replay is compared with the step as ever, from the same weights, images
-and draws; from then on it is replayed.
+The kinds are the results of the model's decide(). For each kind, the first steps run normally, and their random numbers
+are recorded; then a step is captured and also run normally; in the next step a replay is compared with the normal step,
+from the same weights, images and random numbers. Later steps are replayed.
 """
 
 import contextlib
@@ -20,14 +20,14 @@ from util.run.loss_means import current_losses
 
 WARM_UP = 3  # steps before a capture, in which libraries choose their kernels
 OFTEN = 8  # steps in a row after which images of another size are captured
-# Device -> the largest differences between a replay and the step as ever: of losses, relative; of what changes in
-# place, over its change. Kernels on CUDA differ in rounding from run to run, and Adam turns a gradient that is all
-# rounding into a whole step; with stale images or draws both differences would be near 1.
+# Device -> the largest accepted differences between a replay and the normal step: of losses, relative; of tensors that
+# change in place, relative to their change. Kernels on CUDA differ in rounding from run to run, and Adam makes a full
+# step of a gradient that is only rounding; with stale images or random numbers both differences would be near 1.
 LIMITS = {"cpu": (0.0, 0.0), "cuda": (0.05, 0.2)}
 
 
 def begin(model: Any) -> None:
-    """For --capture: replaces the model's optimize_parameters(), or prints in a line why it stays."""
+    """For --capture: replace the model's optimize_parameters(), or print the reason why that is not possible."""
     word = getattr(model.opt, "capture", "auto")
     if word != "yes" or not model.isTrain:
         return
@@ -42,7 +42,7 @@ def begin(model: Any) -> None:
 
 
 def why_not(model: Any) -> str | None:
-    """What keeps the steps of a model from being captured, or None."""
+    """The reason why the steps of a model can't be captured, or None."""
     opt, kind, name = model.opt, model.device.type, type(model).__name__
     parts = (module for net in model.networks_by_name().values() for module in net.modules())
     dropout = any(isinstance(part, torch.nn.modules.dropout._DropoutNd) for part in parts)
@@ -63,7 +63,7 @@ def why_not(model: Any) -> str | None:
 
 
 class Kind:
-    """A kind of step: its draws, its graph, and how far the captures have come."""
+    """A kind of step: its random numbers, its graph, and the progress of its capture."""
 
     def __init__(self) -> None:
         self.tape = capturing.Tape()
@@ -73,7 +73,7 @@ class Kind:
 
 
 class CapturedStep:
-    """To be called in the place of a model's optimize_parameters()."""
+    """Replaces a model's optimize_parameters()."""
 
     def __init__(self, model: Any, graphs: capturing.CudaGraphs | capturing.Calls):
         self.model, self.graphs = model, graphs
@@ -81,7 +81,7 @@ class CapturedStep:
         self.warm_up = WARM_UP if model.opt.compile == "none" else WARM_UP + compiling.OFTEN
         self.off = False
         self.kinds: dict[tuple, Kind] = {}
-        self.inputs: dict[str, torch.Tensor] = {}  # what the graphs read in the place of the batch
+        self.inputs: dict[str, torch.Tensor] = {}  # the tensors that the graphs read; batches are copied to them
         self.others = 0  # steps in a row with images of another size than the inputs
         self.marks: dict[Any, torch.Tensor] = {}
         self.rates: capturing.Rates | None = None
@@ -116,18 +116,18 @@ class CapturedStep:
             self._check(kind)
 
     def _run(self):
-        """The step as ever."""
+        """Run the step normally."""
         with self.graphs.aside():
             self.plain()
 
     def drop(self) -> None:
-        """Forget all graphs; they are captured anew."""
+        """Delete all graphs; they are captured again."""
         if any(kind.replay for kind in self.kinds.values()):
             self.graphs.release()
         self.kinds, self.marks, self.rates = {}, {}, None
 
     def _takes_batch(self):
-        """Copies the batch to where the graphs read it; False for a batch of another size."""
+        """Copy the batch to the tensors that the graphs read; False for a batch of another size."""
         batch = {name: getattr(self.model, name) for name in type(self.model).captures}
         if [_form(tensor) for tensor in batch.values()] != [_form(tensor) for tensor in self.inputs.values()]:
             self.others += 1
@@ -142,7 +142,7 @@ class CapturedStep:
         return True
 
     def _drop_if_loaded(self):
-        """After a state has been loaded, graphs would work on tensors that are no longer used."""
+        """Delete the graphs after a state was loaded, because their tensors are no longer used."""
         found = marks_of(self.model)
         if any(found.get(name) is not tensor for name, tensor in self.marks.items()):
             self.drop()
@@ -151,7 +151,7 @@ class CapturedStep:
     # --- capture, comparison, replay ---------------------------------------------------------------------------------
 
     def _capture(self, kind):
-        """Captures without computing; what the host counts in a step is put back."""
+        """Capture a step, which computes nothing; the counters of the host are restored."""
         model, counts = self.model, counts_of(self.model)
         rates = contextlib.nullcontext()
         if model.device.type == "cuda":
@@ -162,7 +162,7 @@ class CapturedStep:
                 kind.replay = self.graphs.capture(lambda: self._outcome(kind.tape))
         except InputError:
             raise
-        except Exception as error:  # what can't be captured raises errors of many kinds
+        except Exception as error:  # operations that can't be captured raise many types of errors
             self._switch_off(f"the step can't be captured ({compiling.first_line(error)})")
         set_counts(model, counts)
 
@@ -187,7 +187,7 @@ class CapturedStep:
         self.model._steps_begun = steps + 1
 
     def _check(self, kind):
-        """Replays the step, takes it back, and makes it as ever; if they are equal, later steps are replayed."""
+        """Replay the step, undo it, and run it normally; if both are equal, later steps are replayed."""
         model, start = self.model, Moment(self.model)
         pending = model._updates.take()
         with seeding.restored():
@@ -221,6 +221,6 @@ def _losses(model):
 
 
 def _gap(value, expected):
-    """Relative; of values below 0.01, in units of 0.01."""
+    """The relative difference; for expected values below 0.01, in units of 0.01."""
     same = value == expected or (value != value and expected != expected)
     return 0.0 if same else abs(value - expected) / max(abs(expected), 0.01)

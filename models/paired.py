@@ -1,4 +1,4 @@
-"""Terms that compare a translation with its true image: feature matching (--lambda_feat) and the perceptual term."""
+"""Losses that compare a translation with its true image: feature matching and the perceptual loss."""
 
 import torch
 
@@ -7,9 +7,9 @@ from util.errors import InputError
 
 
 class Paired:
-    """Mixed into a page before its BaseModel, for models whose translations have true images.
+    """Mixed into a model before its BaseModel, for models whose translations have true images.
 
-    Its generator's loss calls judge() and with_terms(); ``paired_terms`` are the loss_names of the terms in use.
+    The model's generator loss calls judge() and with_terms(); ``paired_terms`` are the loss_names of the terms in use.
     """
 
     def __init__(self, opt):
@@ -28,7 +28,7 @@ class Paired:
             self._perceptual = perceptual.make(kind, path, opt, self.device, self._precision)
 
     def judge(self, netD, fake, real):
-        """What netD returns for the generated images; `fake` and `real`: tuples of batches, joined by channels.
+        """netD of the generated images; `fake` and `real`: tuples of batches, which are concatenated by channels.
 
         With --lambda_feat it also sets loss_G_feat, over the feature maps i of the discriminators k (--num_D):
 
@@ -37,7 +37,7 @@ class Paired:
         if self._lambda_feat == 0:
             return netD(torch.cat(fake, 1))
         self._flags_read.add("lambda_feat")
-        # The generator of the CPU goes on as if not used: --diffaugment draws the same for real and generated images.
+        # The CPU's random generator is restored, so that --diffaugment draws the same for real and generated images.
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             _, of_real = netD(torch.cat(real, 1), features=True)
         logits, of_fake = netD(torch.cat(fake, 1), features=True)

@@ -12,7 +12,7 @@ lpips   Zhang, Isola, Efros, Shechtman, Wang, CVPR 2018, equation 1, version 0.1
         F: VGG-16, its maps relu1_2, relu2_2, relu3_3, relu4_3, relu5_3; h: weights learned on human judgements, which
         come with the package. The authors use VGG for losses, and AlexNet as a metric (see --metrics lpips).
 
-Images in [-1, 1] are normalised as for ImageNet; an image of one channel is taken as gray. No parameter learns.
+Images in [-1, 1] are normalised as for ImageNet; an image of one channel is repeated to three. No parameter is trained.
 """
 
 import os
@@ -67,9 +67,9 @@ class FeatureMaps(nn.Module):
 
 
 class PerceptualLoss:
-    """(fake, real), both (N, 1 or 3, H, W) in [-1, 1] -> a scalar, through which a gradient reaches `fake` alone.
+    """(fake, real), both (N, 1 or 3, H, W) in [-1, 1] -> a scalar with a gradient for `fake` only.
 
-    Not a network of the model: it is in no checkpoint and no optimizer.
+    It is not a network of the model, so it is in no checkpoint and no optimizer.
     """
 
     def __init__(self, maps: nn.Module, distances: list[Callable]):
@@ -87,7 +87,7 @@ def make(kind: str, path: str | None, opt: Any, device: torch.device, precision:
     """The loss of a value of --perceptual, on the device, with the run's memory layout and precision.
 
     `path`: a file or a folder with the weights of the classifier (--perceptual_weights), None for PyTorch's cache.
-    Raises InputError that names the file to download, and its place.
+    Raises InputError with the file to download and the folder for it.
     """
     network, ends = LAYERS[kind]
     try:

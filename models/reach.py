@@ -1,8 +1,9 @@
-"""How far a generator looks: the largest distance of a pixel of the input that a pixel of the result depends on.
+"""The reach of a generator, the radius of its receptive field: the largest distance between a pixel of the result and
+an input pixel on which it depends.
 
-It is found by a strip of an image with not-a-number in a block in the middle: what becomes not-a-number depends on the
-block. The strip passes a copy of the network on the CPU in float64, where no convolution mixes pixels that it should
-not. Norms count as pixel by pixel, because tiles share their statistics (models/tiling.py).
+It is measured with a strip of an image that is NaN in a block in the middle: results that depend on the block become
+NaN. The strip passes a copy of the network on the CPU in float64, where convolutions are computed directly. Norms are
+left out, because tiles share their statistics (models/tiling.py).
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from torch import nn
 
 from util.errors import Notice
 
-LONGEST = 256  # pixels; a network that looks further would need windows many times larger than their tiles
-USUAL = 64  # pixels of overlap where no overlap is exact
+LONGEST = 256  # pixels; a network with a larger reach would need windows many times larger than their tiles
+USUAL = 64  # pixels of overlap for networks that no overlap makes exact
 DROPOUT = nn.modules.dropout._DropoutNd
 NORMS = (nn.modules.instancenorm._InstanceNorm, nn.modules.batchnorm._BatchNorm)
 
 
 def reach_of_call(nets: Sequence[nn.Module], call: Callable[[], Any]) -> int | None:
-    """The reach() of the networks among `nets` that call() runs, one behind the other."""
+    """The sum of the reach() of the networks among `nets` that call() runs one after another; None if one is None."""
     calls: list = []
     hooks = [net.register_forward_pre_hook(lambda net, inputs: calls.append((net, inputs))) for net in nets]
     try:
@@ -39,9 +40,9 @@ def reach_of_call(nets: Sequence[nn.Module], call: Callable[[], Any]) -> int | N
 
 
 def reach(net: nn.Module, inputs: tuple) -> int | None:
-    """Pixels; None where the network looks further than LONGEST, as a U-Net of many halvings does.
+    """The reach in pixels; None if it is larger than LONGEST, as for a U-Net of many halvings.
 
-    `inputs` are those of a call of the network, the images (N, C, H, W) first; the values of the images don't matter.
+    `inputs` are those of a call of the network, the images (N, C, H, W) first; the values of the images are not used.
     """
     multiple = getattr(net, "multiple_of", 4)
     if multiple > LONGEST // 4:
@@ -57,24 +58,24 @@ def reach(net: nn.Module, inputs: tuple) -> int | None:
     touched = made.isnan().any(dim=2).any(dim=1)[0].nonzero()
     if not len(touched):
         return 0
-    # Which pixel of the block reaches furthest is unknown, hence the block's own width.
+    # Any pixel of the block may have the largest distance, so the width of the block is added.
     longest = max(margin - int(touched[0]), int(touched[-1]) - margin - multiple + 1) + multiple - 1
     return longest if longest <= LONGEST else None
 
 
 def overlap_for(given: int | None, reach: int | None, multiple: int, nets: Sequence[nn.Module]) -> int:
-    """The overlap of tiles for generators `nets` of this reach; a Notice says where the result is not exact."""
+    """The overlap of tiles for generators `nets` with this reach; warns with a Notice if the result is not exact."""
     needed = None if reach is None else -(-4 * reach // (3 * multiple)) * multiple
     overlap = given if given is not None else USUAL if needed is None else needed
     if needed is None:
         _say(
-            f"tile: the generator looks further than {LONGEST} pixels, and its tiles see {overlap} pixels around them: "
-            "the result differs from that of the whole image"
+            f"tile: results of the generator depend on pixels more than {LONGEST} away, and a tile gets {overlap} "
+            "around it: the result differs from that of the whole image"
         )
     elif overlap < needed:
         _say(
             f"tile_overlap {overlap}: the generator needs {needed} for the result of the whole image; near the borders "
-            "of tiles it differs slightly"
+            "of tiles the result differs slightly"
         )
     if any(isinstance(part, DROPOUT) and part.training for net in nets for part in net.modules()):
         _say("tile: dropout draws other numbers in each tile: the result differs from that of the whole image")

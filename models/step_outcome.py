@@ -1,4 +1,4 @@
-"""What a training step changes: attributes of its model, and tensors in place. For models/captured_step.py."""
+"""The changes of a training step: attributes of its model, and tensors in place. For models/captured_step.py."""
 
 from typing import Any, NamedTuple
 
@@ -8,16 +8,16 @@ from util.run import states
 
 
 class Outcome(NamedTuple):
-    """What a step leaves in the attributes of its model. Its tensors have no gradients."""
+    """The attributes of a model that a step sets. The tensors have no gradients."""
 
     values: dict[str, Any]  # images and plain values
-    losses: list[str]  # names of the attributes that are one number each, on the device
-    updated: list[list]  # for each update its parameters
+    losses: list[str]  # names of the attributes that are scalars on the device
+    updated: list[list]  # the parameters of each update
     numbers: dict[torch.dtype, tuple[list[int], torch.Tensor]]  # of losses, then flags of updates: positions, values
 
     @classmethod
     def of(cls, model: Any, before: dict[str, Any], made: list[tuple[list, torch.Tensor]]) -> "Outcome":
-        """`before`: the model's attributes before the step; `made`: what its Updates took note of."""
+        """`before`: the model's attributes before the step; `made`: the updates recorded by its Updates."""
         own = {name: value for name, value in vars(model).items() if not name.startswith("_")}
         assigned = {name: value for name, value in own.items() if before.get(name, cls) is not value}
         assigned = {name: v.detach() if isinstance(v, torch.Tensor) else v for name, v in assigned.items()}
@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
         return cls(assigned, losses, [parameters for parameters, _ in made], stacked)
 
     def publish(self, model: Any) -> None:
-        """Set the attributes. Numbers are copied, because they are read later than the next step."""
+        """Set the attributes. Scalars are copied, because they may be read after the next step."""
         numbers: dict[int, torch.Tensor] = {}
         for places, values in self.numbers.values():
             numbers.update(zip(places, values.clone().unbind()))
@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
 
 
 class Moment:
-    """What a step changes in place, copied to the CPU, and what the host counts; put_back() restores it."""
+    """Copies on the CPU of tensors that a step changes in place, and the host's counters; put_back() restores them."""
 
     def __init__(self, model: Any):
         self.model = model
@@ -58,8 +58,9 @@ class Moment:
         set_counts(self.model, self.counts)
 
     def largest_difference(self, expected: "Moment", start: "Moment") -> tuple[float, str]:
-        """(difference, name) of what differs most from the expected moment: the root of the summed squares, over that
-        of the change from the start to the expected moment."""
+        """(largest difference from the expected moment, name of the tensor): the norm of the difference, relative to
+        the
+        norm of the change from the start to the expected moment."""
         found = []
         for name, tensors in self.tensors.items():
             change = _distance(expected.tensors[name], start.tensors[name])
@@ -97,7 +98,7 @@ def _tensors_of_optimizers(model):
 
 
 def counts_of(model: Any) -> tuple:
-    """What the host counts in a step."""
+    """The counters of a step on the host."""
     updates = None if model._ema is None or torch.is_tensor(model._ema.updates) else model._ema.updates
     return model._steps_begun, [pool.filled for pool in states.pools_of(model).values()], updates
 
@@ -112,7 +113,7 @@ def set_counts(model: Any, counts: tuple) -> None:
 
 
 def marks_of(model: Any) -> dict[Any, Any]:
-    """Of what a step changes in place, the objects that are replaced by others when a state is loaded."""
+    """Tensors that a step changes in place, and that loading a state replaces by other tensors."""
     marks: dict[Any, Any] = {
         name: pool.slots for name, pool in states.pools_of(model).items() if pool.slots is not None
     }

@@ -1,4 +1,4 @@
-"""A Program (models/program.py) as a torch.export program, and how far its results are from those of its source."""
+"""Exports a Program (models/program.py) by torch.export, and measures the difference of its results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from util.errors import InputError
 def export(program: Program) -> tuple[Any, dict[str, bool]]:
     """(torch.export program, {"batch": ..., "size": ...}: whether it takes any batch size, any height and width).
 
-    Raises InputError with torch's reason where the network cannot be exported at all.
+    Raises InputError with torch's reason if the network can't be exported.
     """
     from torch.export import Dim
 
@@ -36,7 +36,7 @@ def export(program: Program) -> tuple[Any, dict[str, bool]]:
 def _trace(program: Program, example: tuple[torch.Tensor, ...], shapes: dict) -> Any:
     from torch.fx.experimental import _config
 
-    # Otherwise torch.export takes a size of 1 for a constant: the batch, or the innermost map of a U-Net.
+    # Otherwise torch.export treats a size of 1 as constant: the batch size, or the innermost map of a U-Net.
     settings: Any = _config
     oblivious = settings.patch(backed_size_oblivious=True)
     with torch.no_grad(), warnings.catch_warnings(), oblivious:
@@ -45,6 +45,6 @@ def _trace(program: Program, example: tuple[torch.Tensor, ...], shapes: dict) ->
 
 
 def largest_difference(run: Callable, source: Callable, inputs: list[tuple[torch.Tensor, ...]]) -> float:
-    """Of `run(*inputs)` and `source(*inputs)` over several batches, in units of the values."""
+    """The largest absolute difference between `run(*inputs)` and `source(*inputs)` over several batches."""
     with torch.no_grad():
         return max(float((run(*each).float() - source(*each).float()).abs().max()) for each in inputs)

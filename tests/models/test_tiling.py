@@ -143,7 +143,7 @@ def without_norms(net):
     ("words", "overlap", "said"),
     [
         (CYCLE_GAN, 16, "tile_overlap 16: the generator needs 64"),
-        (PIX2PIX, None, "looks further than 256 pixels"),
+        (PIX2PIX, None, "depend on pixels more than 256 away"),
         (PIX2PIX, None, "dropout draws other numbers in each tile"),
     ],
 )
