@@ -36,7 +36,7 @@ def begin(model: Any) -> None:
         print(f"--capture {word}: {reason}, so the steps run as without it")
         return
     if model.device.type == "cpu":
-        print(f"--capture {word}: a CPU has no graphs, so each step is called in the place of a replay")
+        print(f"--capture {word}: a CPU has no graphs, so each step is called instead of a replay")
     graphs = capturing.CudaGraphs() if model.device.type == "cuda" else capturing.Calls()
     model.optimize_parameters = CapturedStep(model, graphs)
 

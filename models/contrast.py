@@ -43,7 +43,7 @@ class Contrastive:
             raise InputError(f"--netG {opt.netG}: it returns no features for the contrastive loss; choose {able}")
         self._check_negatives()
         widths = feature_widths(netG, self.nce_layers, input_nc)
-        # Only a pass that goes on behind the last feature applies the in-place ReLU that may follow it.
+        # An in-place ReLU after the last feature changes it only in a pass that does not stop there.
         kept_intact = not netG.feature_is_overwritten(self.nce_layers[-1])
         self._shares_features = self._passes.may_share(encoder_of(netG)) and self.uses_patches() and kept_intact
         init = {"init_type": opt.init_type, "init_gain": opt.init_gain}

@@ -153,7 +153,7 @@ def define_D(
     """The initialised discriminator for a value of --netD, on the GPU of `gpu_ids`, or else on ``opt.device``.
 
     The eighth argument is no_antialias, as in CUT; a list there is gpu_ids, as in pytorch-CycleGAN-and-pix2pix.
-    With `num_D` above 1, discriminators for so many scales of the image, which return a list of maps of logits.
+    With `num_D` above 1, discriminators at this number of scales of the image, which return a list of maps of logits.
     """
     no_antialias, gpu_ids = _tell_apart(no_antialias, gpu_ids)
     row = _look_up("netD", netD, DISCRIMINATORS)

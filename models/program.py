@@ -127,7 +127,7 @@ class Program(nn.Module):
 
 
 class LabelledProgram(Program):
-    """A Program of a model with many targets: labels (N, values) are its second input and say what to translate to."""
+    """A Program of a model with many targets: its second input are the target labels (N, values)."""
 
     def __init__(self, translator: Translator, processing: bool = False) -> None:
         super().__init__(translator, {}, processing)
