@@ -1,13 +1,16 @@
 """--capture yes on a CPU: the code of captured steps, with a call in the place of each replay."""
 
+import copy
+
 import pytest
+import torch
 from same import assert_same
 from test_golden_curves import STARGAN, batch
 
 from models import captured_step, create_model, prepare
 from options.train_options import TrainOptions
 from util.errors import InputError
-from util.numerics import seeding
+from util.numerics import capturing, seeding
 from util.run import states
 
 TINY = "--netG resnet_4blocks --ngf 2 --ndf 2 --load_size 32 --crop_size 32".split()
@@ -110,3 +113,126 @@ def test_without_the_flag_nothing_changes(word, capsys):
 def test_another_word_is_refused():
     with pytest.raises(InputError, match="--capture maybe: choose auto, yes, no"):
         made("--model", "pix2pix", *TINY, "--capture", "maybe")
+
+
+# --- when graphs are made, dropped and given up ----------------------------------------------------------------------
+
+
+class Recorded(capturing.Calls):
+    """Counts the captures; after each replay `fault` is called with the model and the outcome."""
+
+    def __init__(self, model, fault=None):
+        self.model, self.fault, self.captures, self.released = model, fault, 0, 0
+
+    def capture(self, function):
+        self.captures += 1
+        return lambda: self.faulty(function())
+
+    def faulty(self, outcome):
+        if self.fault:
+            self.fault(self.model, outcome)
+        return outcome
+
+    def release(self):
+        self.released += 1
+
+
+def recorded(*words, fault=None):
+    """A model and the Recorded graphs of its steps."""
+    model = made("--model", "pix2pix", *TINY, *words, "--capture", "yes")
+    model.optimize_parameters.graphs = Recorded(model, fault)
+    return model, model.optimize_parameters.graphs
+
+
+def assert_same_weights(model, steps, *words, **named):
+    """As those of a model that has made the same steps without capturing."""
+    plain = made("--model", "pix2pix", *TINY, *words)
+    train(plain, steps, **named)
+    assert_same(states.model_state(plain), states.model_state(model))
+
+
+def test_a_batch_of_another_size_runs_as_it_is_until_it_is_usual():
+    model, graphs = recorded()
+    step = model.optimize_parameters
+    train(model, 4)
+    assert graphs.captures == 1
+    usual = batch(5, model.opt)
+    wide = {**usual, "A": usual["A"].repeat(1, 1, 1, 2), "B": usual["B"].repeat(1, 1, 1, 2)}
+    for number, images in enumerate([wide, usual, *[wide] * 12]):
+        seeding.seed_step(5, number)
+        model.set_input(images)
+        model.optimize_parameters()
+        assert model.real_A.shape == images["A"].shape == model.fake_B.shape
+        if number < 2 + captured_step.OFTEN - 1:
+            assert (graphs.captures, graphs.released) == (1, 0)
+    assert (graphs.captures, graphs.released) == (2, 1)
+    assert [kind.checked for kind in step.kinds.values()] == [True]
+    assert not step.off
+
+
+def test_after_a_load_graphs_are_made_anew():
+    model, graphs = recorded()
+    train(model, 5)
+    stored = copy.deepcopy(states.model_state(model))
+    train(model, 2, first=6)
+    assert (graphs.captures, graphs.released) == (1, 0)
+    states.load_model_state(model, stored, "the state")
+    train(model, 6, first=20)
+    assert (graphs.captures, graphs.released) == (2, 1)
+    assert not model.optimize_parameters.off
+
+
+def test_a_step_that_cannot_be_captured_runs_as_it_is(capsys):
+    model, graphs = recorded()
+
+    def capture(function):
+        function()
+        raise RuntimeError("operation not permitted when stream is capturing\nmore of it")
+
+    graphs.capture = capture
+    train(model, 2)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "can't be captured" in line]
+    assert lines == [
+        "--capture: the step can't be captured (operation not permitted when stream is capturing), so the steps run as "
+        "without it from here on"
+    ]
+    assert model.optimize_parameters.off
+
+
+def test_a_replay_that_differs_is_found_and_has_no_consequence(capsys):
+    def fault(model, outcome):
+        with torch.no_grad():
+            next(model.netD.parameters()).mul_(1.001)
+
+    model, _ = recorded(fault=fault)
+    train(model, 6)
+    assert "--capture: a replay differs from the step in " in capsys.readouterr().out
+    assert model.optimize_parameters.off
+    assert_same_weights(model, 6)
+
+
+def test_a_replay_with_other_losses_is_found(capsys):
+    def fault(model, outcome):
+        for _, values in outcome.numbers.values():
+            values.mul_(1.1)
+
+    model, _ = recorded(fault=fault)
+    train(model, 4)
+    assert "a replay differs from the step in loss" in capsys.readouterr().out
+
+
+def test_rates_of_a_capture_are_tensors_and_leave_no_trace():
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.Adam([weight], lr=0.1, fused=True)
+    rates = capturing.Rates([optimizer], torch.device("cpu"))
+    group = optimizer.param_groups[0]
+    with rates.in_optimizers():
+        tensor = group["lr"]
+        assert (float(tensor), group["capturable"]) == (pytest.approx(0.1), True)
+    assert (group["lr"], group["capturable"]) == (0.1, False)
+    group["lr"] = 0.05
+    rates.refill()
+    assert float(tensor) == pytest.approx(0.05)
+    with pytest.raises(KeyError), rates.in_optimizers():
+        raise KeyError
+    assert group["lr"] == 0.05
