@@ -127,6 +127,7 @@ def fake_cuda():
         is_cuda = property(lambda tensor: _device(tensor).type == "cuda")
         stack.enter_context(mock.patch.object(FakeTensor, "is_cuda", is_cuda, create=True))
         stack.enter_context(mock.patch.object(FakeTensor, "to", _to, create=True))
+        stack.enter_context(mock.patch.object(FakeTensor, "pin_memory", lambda tensor: tensor, create=True))
         stack.enter_context(mock.patch.object(FakeTensor, "cpu", lambda tensor: tensor.to("cpu"), create=True))
         groups = mock.patch.object(
             torch.optim.Optimizer, "_group_tensors_by_device_and_dtype", staticmethod(_by_device)

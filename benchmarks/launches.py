@@ -119,13 +119,7 @@ def count(setting, words, before=2, originals=False):
 
     `originals`: of the original program's step. A narrow network launches as many operations as a wide network.
     """
-    names = workload.flags_of(setting.model)
-    widths = ("g_conv_dim", "d_conv_dim") if "d_conv_dim" in names else ("ngf", "ndf")
-    narrow = [word for flag in widths for word in (f"--{flag}", "4")]
-    if "economies" not in names:
-        words = workload.picked(words, lambda flag: flag != "economies")
-    kind = reference.without_waiting if originals else functools.partial(workload.Training, device="cpu")
-    training = kind(setting, [*narrow, *words])
+    training = narrow(setting, words, originals)
     with fake_cuda.fake_cuda():
         fake_cuda.move(training.model)
         training.batch = fake_cuda.batch_like(training.batch)
@@ -134,6 +128,17 @@ def count(setting, words, before=2, originals=False):
         with Launches() as counter:
             training.step()
     return counter
+
+
+def narrow(setting, words, originals=False):
+    """A training on the CPU with few channels."""
+    names = workload.flags_of(setting.model)
+    widths = ("g_conv_dim", "d_conv_dim") if "d_conv_dim" in names else ("ngf", "ndf")
+    few = [word for flag in widths for word in (f"--{flag}", "4")]
+    if "economies" not in names:
+        words = workload.picked(words, lambda flag: flag != "economies")
+    kind = reference.without_waiting if originals else functools.partial(workload.Training, device="cpu")
+    return kind(setting, [*few, *words])
 
 
 if __name__ == "__main__":

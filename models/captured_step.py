@@ -37,7 +37,7 @@ def begin(model: Any) -> None:
         return
     if model.device.type == "cpu":
         print(f"--capture {word}: a CPU has no graphs, so each step is called instead of a replay")
-    graphs = capturing.CudaGraphs() if model.device.type == "cuda" else capturing.Calls()
+    graphs = capturing.CudaGraphs(model.device) if model.device.type == "cuda" else capturing.Calls()
     model.optimize_parameters = CapturedStep(model, graphs)
 
 
@@ -110,8 +110,9 @@ class CapturedStep:
                 self._run()
             kind.steps = 0 if kind.tape.refused else kind.steps
         elif kind.replay is None:
+            start = Moment(self.model)
             self._capture(kind)
-            self._run()
+            self._run_beside_graphs(start)
         else:
             self._check(kind)
 
@@ -119,6 +120,17 @@ class CapturedStep:
         """Run the step normally."""
         with self.graphs.aside():
             self.plain()
+
+    def _run_beside_graphs(self, start):
+        """The step as ever, for which graphs may leave too little memory: then from its start again without graphs."""
+        try:
+            return self._run()
+        except torch.OutOfMemoryError:
+            if self.off:
+                raise
+        start.put_back()
+        self._switch_off("graphs leave too little memory for a step beside them")
+        self._run()
 
     def drop(self) -> None:
         """Delete all graphs; they are captured again."""
@@ -196,14 +208,14 @@ class CapturedStep:
         model._updates.take()
         self._note(pending)
         start.put_back()
-        self._run()
+        self._run_beside_graphs(start)
         differences = [(_gap(losses[name], value), f"loss {name}") for name, value in _losses(model).items()]
         of_losses, in_place = LIMITS[model.device.type]
         found = max(differences), replayed.largest_difference(Moment(model), start)
         for (difference, name), limit in zip(found, (of_losses, in_place)):
             if not difference <= limit:
                 return self._switch_off(f"a replay differs from the step in {name}, by {difference:.2g}")
-        kind.checked = True
+        kind.checked = not self.off
 
     def _switch_off(self, reason):
         self.off = True

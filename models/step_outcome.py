@@ -119,7 +119,7 @@ def marks_of(model: Any) -> dict[Any, Any]:
     }
     for number, optimizer in enumerate(model.optimizers):
         for state in list(optimizer.state.values())[:1]:
-            marks.update(((number, name), tensor) for name, tensor in state.items())
+            marks[number] = state["exp_avg"]
     if model._ema is not None and torch.is_tensor(model._ema.updates):
         marks["updates"] = model._ema.updates
     return marks

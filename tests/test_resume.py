@@ -13,6 +13,7 @@ from same import assert_same
 from test_programs import CYCLE_GAN, PIX2PIX, ROOT, SMALL, paired, train, unpaired, weights, where  # noqa: F401
 
 import train as train_program
+from models import captured_step
 from util.errors import InputError
 from util.run import checkpoint, running
 
@@ -79,6 +80,16 @@ OTHERS = {
     "spectral norm, lazy r1": ("unpaired", (*CYCLE_GAN, "--spectral_norm", *"--lambda_r1 1 --lazy_r1 3".split())),
     "diffaugment": ("unpaired", (*CYCLE_GAN, "--diffaugment", "color,translation,cutout")),
 }
+
+
+def test_a_captured_run_goes_on_exactly_and_equals_one_without(unpaired, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(captured_step, "WARM_UP", 1)
+    words = (*CYCLE_GAN, "--pool_size", "3", "--seed", "11", "--n_epochs", "2", "--n_epochs_decay", "1")
+    straight = train(unpaired, tmp_path, *words, name="straight")
+    with monkeypatch.context() as patched:
+        stop_after(patched, 5)
+        train(unpaired, tmp_path, *words, "--capture", "yes", name="broken")
+    assert_same_run(straight, train(unpaired, tmp_path, "--continue_train", name="broken"))
 
 
 @pytest.mark.parametrize("case", OTHERS)

@@ -32,14 +32,14 @@ class ImagePool:
         """Each (1, C, H, W), detached."""
         if self.slots is None:
             return self._images
-        return list(self.slots[: self.count].split(1))
+        return list(self.slots[: self._count].split(1))
 
     @images.setter
     def images(self, images: list[torch.Tensor]) -> None:
         self._images, self.slots, self.filled = images, None, 0
 
     @property
-    def count(self) -> int:
+    def _count(self) -> int:
         """The number of images in the pool."""
         return len(self._images) if self.slots is None else self.filled
 
@@ -62,8 +62,8 @@ class ImagePool:
 
     def _draw(self):
         """(the slot that takes the next image or None, whether the slot's former image is returned instead)."""
-        if self.count < self.pool_size:
-            return self.count, False
+        if self._count < self.pool_size:
+            return self._count, False
         if random.uniform(0, 1) <= 0.5:
             return None, False
         return random.randint(0, self.pool_size - 1), True

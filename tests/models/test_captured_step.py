@@ -211,6 +211,29 @@ def test_a_replay_that_differs_is_found_and_has_no_consequence(capsys):
     assert_same_weights(model, 6)
 
 
+@pytest.mark.parametrize("steps", [2, 3])  # beside a capture, beside a comparison
+def test_a_step_without_memory_beside_graphs_is_made_again_without_them(steps, capsys):
+    model, graphs = recorded()
+    step, plain = model.optimize_parameters, model.optimize_parameters.plain
+    train(model, steps - 1)
+
+    def fails_once():
+        if graphs.captures and step._needs_memory:
+            step._needs_memory = False
+            model.step([model.optimizer_D], lambda: sum(p.sum() for p in model.netD.parameters()))
+            raise torch.OutOfMemoryError
+        plain()
+
+    step._needs_memory = True
+    step._replay = lambda kind: None
+    step.plain = fails_once
+    train(model, 2, first=steps)
+    assert "graphs leave too little memory" in capsys.readouterr().out
+    assert step.off
+    assert graphs.released == 1
+    assert_same_weights(model, steps + 1)
+
+
 def test_a_replay_with_other_losses_is_found(capsys):
     def fault(model, outcome):
         for _, values in outcome.numbers.values():

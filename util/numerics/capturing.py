@@ -100,14 +100,15 @@ class CudaGraphs:
     which belong to a stream, are met on the same stream in a capture.
     """
 
-    def __init__(self) -> None:
-        self.stream = torch.cuda.Stream()
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.stream = torch.cuda.Stream(device)
         self.pool = torch.cuda.graph_pool_handle()
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
         """Operations in the block run on the stream of the captures, in order with those before and after it."""
-        current = torch.cuda.current_stream()
+        current = torch.cuda.current_stream(self.device)
         self.stream.wait_stream(current)
         with torch.cuda.stream(self.stream):
             yield
@@ -129,7 +130,7 @@ class CudaGraphs:
 
     def release(self) -> None:
         """To be called before graphs are dropped. Later graphs have memory of their own."""
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(self.device)
         self.pool = torch.cuda.graph_pool_handle()
 
 

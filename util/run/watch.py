@@ -209,8 +209,9 @@ def restore(model, state, path):
 def mend(model):
     """Take out what a bad forward pass left behind: images in the pools, running statistics of batch norms."""
     for pool in states.pools_of(model).values():
-        finite = [image for image in pool.images if image.isfinite().all()]
-        if len(finite) < pool.count:
+        images = pool.images
+        finite = [image for image in images if image.isfinite().all()]
+        if len(finite) < len(images):
             pool.images = finite
     for net in model.networks_by_name().values():
         for module in net.modules():

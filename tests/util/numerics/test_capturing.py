@@ -30,9 +30,10 @@ def cuda(monkeypatch):
 
 
 def test_a_function_is_captured_once_and_its_graph_replayed(cuda):
-    graphs, calls = capturing.CudaGraphs(), []
+    graphs, calls = capturing.CudaGraphs(torch.device("cuda", 1)), []
     replay = graphs.capture(lambda: calls.append("captured") or "result")
     (entered,) = cuda.entered
+    cuda.Stream.assert_called_once_with(torch.device("cuda", 1))
     graph, *settings = entered
     assert dict(settings) == {"pool": "first pool", "stream": graphs.stream, "capture_error_mode": "thread_local"}
     assert graph.replay.call_count == 0
@@ -42,7 +43,7 @@ def test_a_function_is_captured_once_and_its_graph_replayed(cuda):
 
 
 def test_graphs_share_a_pool_until_they_are_released(cuda):
-    graphs = capturing.CudaGraphs()
+    graphs = capturing.CudaGraphs(torch.device("cuda", 1))
     for _ in range(2):
         graphs.capture(lambda: None)
     graphs.release()
@@ -52,7 +53,7 @@ def test_graphs_share_a_pool_until_they_are_released(cuda):
 
 
 def test_steps_that_are_not_captured_run_on_the_same_stream_and_in_order(cuda):
-    graphs = capturing.CudaGraphs()
+    graphs = capturing.CudaGraphs(torch.device("cuda", 1))
     current = cuda.current_stream.return_value
     with graphs.aside():
         assert cuda.entered == [(graphs.stream,)]
