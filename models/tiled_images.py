@@ -16,7 +16,7 @@ from util.run.progress import is_paired
 from util.util import source_side
 
 ALL = slice(None)
-OVERVIEW = 512  # pixels of the shorter side, at least, of an image in which a model recognises something
+OVERVIEW = 512  # pixels of the shorter side, at least, of an image whose attributes a model predicts
 PROBE = 64  # pixels of an image whose translation shows which networks run
 
 

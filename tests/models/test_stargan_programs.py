@@ -116,7 +116,7 @@ def test_attributes_of_images_without_labels_are_predicted_by_the_discriminator(
     assert files(page) == {f"0000{n}_{label}.png" for n in (1, 2) for label in ("real_A", "Striped")}
     (run / "latest_net_D.pth").unlink()
     with pytest.raises(
-        InputError, match=r"Striped: images without labels.*--attr_path.*latest_net_D.pth: no such checkpoint"
+        InputError, match=r"Striped: the images have no labels.*--attr_path.*latest_net_D.pth: no such checkpoint"
     ):
         translate(tmp_path, shapes / "folders" / "test" / "plain", "--targets", "Striped")
 

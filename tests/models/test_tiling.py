@@ -152,7 +152,7 @@ def test_a_result_that_is_not_exact_gives_a_notice(load, words, overlap, said):
         load(*words)(picture(150, 140), tile=128, tile_overlap=overlap)
 
 
-def test_attributes_are_recognised_in_the_whole_image_and_not_in_each_tile(load, monkeypatch):
+def test_attributes_are_predicted_for_the_whole_image_and_not_in_each_tile(load, monkeypatch):
     call, seen = load(*SMALL_STARGAN), []
     own = MultiDomainModel.attributes_for
 
