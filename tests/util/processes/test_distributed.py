@@ -10,7 +10,7 @@ import torch
 from options.train_options import TrainOptions
 from util.errors import InputError
 from util.numerics import device
-from util.processes import agreement, distributed, gradients, session
+from util.processes import agreement, collectives, distributed, gradients, session
 
 
 def test_collectives_of_one_process_return_its_own_values():
@@ -32,6 +32,29 @@ def test_collectives_of_one_process_return_its_own_values():
 def test_importing_it_does_not_import_torch():
     program = "import sys; from util.processes.distributed import gather; gather(1); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+@pytest.mark.parametrize(("theirs", "alike"), [((2, 3, 8, 8), True), ((1, 3, 8, 8), False), (None, None)])
+def test_shapes_of_a_step_are_compared_until_the_next(theirs, alike, monkeypatch):
+    """With a stand-in for another process, whose batch has the shape `theirs`."""
+    numbers = []
+    monkeypatch.setattr(session, "_size", 2)
+    monkeypatch.setattr(collectives, "start_maximum", lambda own: numbers.append(own) or (lambda: largest(own)))
+
+    def largest(own):
+        other = own if theirs == (2, 3, 8, 8) else [own[0] + 1, own[1] - 1]
+        return [max(pair) for pair in zip(own, other)]
+
+    distributed.set_step_images(2, 4)
+    if theirs is not None:
+        distributed.compare_step_shapes({"A": torch.zeros(2, 3, 8, 8), "A_paths": ["a", "b"]})
+    else:
+        distributed.compare_step_shapes([torch.zeros(2, 3, 8, 8)])  # a batch of a plug-in that is no dict
+    assert session.shapes_are_equal() is alike
+    distributed.set_step_images(2, 4)
+    assert session.shapes_are_equal() is None
+    assert len(numbers) == (theirs is not None)
+    distributed.set_step_images(1, 1)
 
 
 def test_an_absent_object_accepts_every_call():
