@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # the packages beside this file, from any folder
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # so that any program finds the packages
 
 from models.translator import Translator
 
@@ -20,5 +20,5 @@ __all__ = ["Translator", "load"]
 
 
 def load(run: str | os.PathLike, epoch: str | int = "latest", direction: str | None = None, device: str = "auto"):
-    """The trained run in a folder as a function of an image; see models.translator.Translator."""
+    """Load the trained run in a folder as a function of an image; see models.translator.Translator."""
     return Translator.load(run, epoch, direction, device)

@@ -13,11 +13,11 @@ from util.processes import distributed
 
 
 def main(cmd_line=None):
-    """Translate the data set and write the page; returns the exit code."""
+    """Translate the data set and write the result page; returns the exit code."""
     options = TestOptions(cmd_line)
     opt = options.parse()
     if len(opt.gpu_ids) > 1 or distributed.launched_several():
-        raise InputError("test.py works in one process: start it with python, and give one of the --gpu_ids")
+        raise InputError("test.py runs in one process: start it without torchrun, and give one of the --gpu_ids")
     from data.outputs import ExactFiles, open_image  # imported late: torch takes seconds, and -h should not
     from models.translator import Translator
     from models.trial import scoring_of

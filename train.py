@@ -13,7 +13,7 @@ from util.processes import distributed
 
 
 def main(cmd_line=None):
-    """Read the flags and train, in this process or in those that --gpu_ids asks for; returns the exit code."""
+    """Read the flags and train, in this process or in a process for each of --gpu_ids; returns the exit code."""
     with distributed.session():
         options = TrainOptions(cmd_line)
         opt = distributed.run_on_all_ranks(options.parse)
@@ -61,14 +61,14 @@ def train(opt, dataset, model, stopping, progress, averages, checkpoint, visuali
 
             evaluations.when_due()  # evaluate, with --eval_freq
             if progress.every(opt.save_latest_freq):  # save
-                visualizer.say(f"saving the latest model (epoch {epoch}, total_iters {progress.total_iters})")
+                visualizer.write(f"saving the latest model (epoch {epoch}, total_iters {progress.total_iters})")
                 checkpoint.save(f"iter_{progress.total_iters}" if opt.save_by_iter else "latest")
 
             if stopping.requested():  # stop
-                visualizer.say(f"{stopping.reason}: saving and leaving; --continue_train goes on from {progress}")
+                visualizer.write(f"{stopping.reason}: saving and exiting; --continue_train continues from {progress}")
                 return checkpoint.save("latest", must=True)
 
-        if not progress.wanted:  # end of the epoch: a saved state has the next epoch's learning rate
+        if not progress.max_iterations:  # end of the epoch: a saved state has the next epoch's learning rate
             model.update_learning_rate()
         if epoch % opt.save_epoch_freq == 0 or epoch == progress.last_epoch:
             print(f"saving the model at the end of epoch {epoch}, iters {progress.total_iters}")

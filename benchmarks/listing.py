@@ -24,7 +24,7 @@ def make_files(folder, count, per_folder):
             below = folder / f"{number // per_folder:06d}"
             below.mkdir(parents=True)
         os.close(os.open(f"{below}/{number:08d}.jpg", os.O_CREAT))
-    time.sleep(index.UNSURE / 1e9 + 0.5)  # younger folders are not trusted
+    time.sleep(index.RESOLUTION / 1e9 + 0.5)  # younger folders are not trusted
 
 
 def measure(root, options):

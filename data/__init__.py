@@ -1,8 +1,8 @@
 """Data sets by name: ``--dataset_mode aligned`` is the class AlignedDataset in data/aligned_dataset.py.
 
-To add one, add such a file: nothing is registered anywhere. data/template_dataset.py is the file to copy.
-Importing this package does not import torch; looking up a data set does. The flags of the built-in data sets are in
-data/flags.py, so that -h needs no torch either; a data set of your own declares its flags in its page.
+To add a data set, copy data/template_dataset.py to such a file: no registration is needed.
+Importing this package does not import torch; find_dataset_using_name() does. The flags of the built-in data sets are in
+data/flags.py, so that -h needs no torch either; a data set of your own declares its flags in its class.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BUILT_IN = (
 
 
 def find_dataset_using_name(dataset_name: str) -> Any:
-    """The data set class of that name; raises InputError naming the file and class that were looked for."""
+    """The data set class of that name; raises InputError with the file and class that were expected."""
     from util.factory import find_class
 
     return find_class("data", dataset_name, "dataset")
@@ -41,7 +41,7 @@ def get_option_setter(dataset_name: str) -> Callable:
 
 
 def reads_plain_folders(dataset_name: str) -> bool:
-    """Whether a test of that data set takes any folder of images; otherwise ``single`` takes its place."""
+    """Whether a test of that data set accepts any folder of images; otherwise ``single`` replaces it."""
     from data import flags
 
     if _takes_flags_from_table(dataset_name):
@@ -50,7 +50,7 @@ def reads_plain_folders(dataset_name: str) -> bool:
 
 
 def is_built_in(dataset_name: str) -> bool:
-    """Whether the class of that name is ours: a user's file may have the name of a built-in data set."""
+    """Whether the class of that name is our own: a user's file may have the name of a built-in data set."""
     return dataset_name == "template" or _takes_flags_from_table(dataset_name)
 
 
@@ -62,9 +62,9 @@ def _takes_flags_from_table(dataset_name: str) -> bool:
 
 
 def create_dataset(opt: Namespace) -> CustomDatasetDataLoader:
-    """What the training loop iterates over: batches of the data set that ``opt.dataset_mode`` names.
+    """The data loader of the data set that ``opt.dataset_mode`` names.
 
-    random, numpy and torch are seeded first, so that a data set which draws numbers in its __init__ is the same in
+    random, numpy and torch are seeded first, so that a data set that draws numbers in its __init__ is the same in
     every process and in a resumed run.
     """
     from data.loading.headers import check_headers

@@ -1,8 +1,8 @@
-"""Pairs of images: ``--dataset_mode aligned``. In <dataroot>, sub-folders included, one of
+"""Pairs of images: ``--dataset_mode aligned``. The pairs come from one of these, sub-folders of <dataroot> included:
 
 <phase>                  each file holds A in its left half and B in its right half
-<phase>A and <phase>B    A and B are files with equal names, whatever their endings
---pairs FILE.csv         a table of paths of A and B
+<phase>A and <phase>B    A and B are files with equal names; their endings may differ
+--pairs FILE.csv         a table with paths of A and B
 
 With --folders_A or --folders_B the channels of a side come from several files: <phase>A/depth/1.tif and
 <phase>A/normal/1.tif for ``--folders_A depth normal``.
@@ -14,14 +14,14 @@ from data import flags
 from data.base_dataset import BaseDataset, get_params, get_transform
 from data.folders import SIDE_BY_SIDE, find_images, phase_of
 from data.pair_lists import has_two_folders, paths_of_csv, paths_of_folders
-from data.pictures import about
+from data.pictures import naming
 from data.planes import Planes, Side
 from data.transforms import method_of_side
 from util.errors import InputError
 
 
 class AlignedDataset(BaseDataset):
-    """Items {A, B, A_paths, B_paths}; models swap the sides for --direction. A test may lack the files of one side."""
+    """Items {A, B, A_paths, B_paths}; models swap the sides by --direction. In a test, one side may be missing."""
 
     modify_commandline_options = staticmethod(flags.aligned)
     side_by_side = False  # whether each file holds both images
@@ -36,7 +36,7 @@ class AlignedDataset(BaseDataset):
         self.pairs = self._find_pairs()
 
     def _find_pairs(self):
-        """[(path of A, path of B)]: equal paths for two halves of a file, None for the side that a test lacks."""
+        """[(path of A, path of B)]: equal paths for the two halves of a file, None for a side that is missing."""
         opt, phase = self.opt, phase_of(self.opt)
         if getattr(opt, "pairs", None):
             self.roots = [self.root, os.path.dirname(os.path.abspath(opt.pairs))]
@@ -46,8 +46,8 @@ class AlignedDataset(BaseDataset):
             return pairs
         if self.A.folders or self.B.folders:
             raise InputError(
-                f"--folders_A, --folders_B: sub-folders of {os.path.join(self.root, phase)}A and {phase}B, and there "
-                "are no such folders"
+                f"--folders_A, --folders_B: these are sub-folders of {os.path.join(self.root, phase)}A and {phase}B, "
+                "which do not exist; create both, or leave the flags out"
             )
         self.roots = [self.root, os.path.join(self.root, phase)]
         self.side_by_side = True
@@ -67,9 +67,9 @@ class AlignedDataset(BaseDataset):
             self._need_equal_sizes(path_A, image_A, path_B, image_B)
         item = {f"{side}_paths": path for side, path in (("A", path_A), ("B", path_B)) if path}
         if path_A and path_B and path_A != path_B:
-            item["paired"] = True  # two halves of a file need no word for it
-        with about(path_A or path_B):
-            # One crop and flip for both sides, so that they fit.
+            item["paired"] = True  # for two halves of one file, is_paired() compares the paths
+        with naming(path_A or path_B):
+            # The same crop and flip for both sides.
             params = get_params(self.opt, (image_B if image_A is None else image_A).size)
             for side, image, channels in (("A", image_A, self.A.channels), ("B", image_B, self.B.channels)):
                 if image is not None:
@@ -86,13 +86,13 @@ class AlignedDataset(BaseDataset):
         if path_A != path_B:
             return self.A.open(path_A) if path_A else None, self.B.open(path_B) if path_B else None
         image = self.A.open(path_A)
-        with about(path_A):
-            if isinstance(image, Planes) or self.B.channels not in (1, 3):  # the sides have other channels
+        with naming(path_A):
+            if isinstance(image, Planes) or self.B.channels not in (1, 3):  # the sides differ in channels: open twice
                 return halves(image)[0], halves(self.B.open(path_A))[1]
             return halves(image)
 
     def _need_equal_sizes(self, path_A, image_A, path_B, image_B):
-        """Images of a pair may differ in size where they are scaled to one size anyway."""
+        """Raise InputError for a pair of different sizes, unless --preprocess resizes both to one size."""
         if "resize" not in self.opt.preprocess:
             sizes = (
                 f"{path} has {image.width}x{image.height}" for path, image in ((path_A, image_A), (path_B, image_B))
@@ -104,7 +104,7 @@ class AlignedDataset(BaseDataset):
 
 
 def halves(image):
-    """Left and right half; of an odd width the right one gets the column in the middle."""
+    """The left and the right half; if the width is odd, the right half gets the middle column."""
     width, height = image.size
     middle = width // 2
     if middle == 0:

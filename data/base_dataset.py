@@ -1,6 +1,6 @@
-"""The contract of a data set, and the preprocessing that ``--preprocess`` asks for.
+"""BaseDataset, the contract of a data set, and get_transform, the preprocessing that ``--preprocess`` sets.
 
-The addresses in this file are public: data sets written elsewhere import them from here.
+The names in this file are public: data sets written elsewhere import them from here.
 """
 
 import os
@@ -17,7 +17,7 @@ from data.transforms import BICUBIC, Compose, pil_method
 from util.errors import InputError
 from util.flags import sides
 
-# The names under which other people's data sets know the stages.
+# The names of the stages in the original programs, which other people's data sets import.
 __make_power_2 = transforms.make_power_2
 __scale_width = transforms.scale_width
 __scale_shortside = transforms.scale_shortside
@@ -33,12 +33,12 @@ __transforms2pil_resize = transforms.pil_method
 class BaseDataset(Dataset, ABC):
     """A list of items, each a dict such as {"A": (C, H, W) in [-1, 1], "A_paths": str}.
 
-    ``__getitem__`` may draw from random, numpy and torch: all three are seeded for each item, by its place in the
-    run. ``current_epoch`` is set before an item is made, also in the data workers.
+    ``__getitem__`` may draw from random, numpy and torch: all three are seeded for each item, by (seed, epoch, index).
+    ``current_epoch`` is set before an item is made, also in the data workers.
 
-    Two members are optional. ``roots`` lists the folders below which the image files lie; test.py keeps the sub-folders
-    below the deepest of them in the names of results. ``files()`` lists the image files, which training checks before
-    it starts and scripts/check_data.py checks in full.
+    Two members are optional. ``roots`` lists the folders that contain the image files; test.py keeps the path of an
+    image below the deepest of them in the name of its result. ``files()`` lists the image files, whose headers training
+    checks before it starts; scripts/check_data.py checks them in full.
     """
 
     roots: list[str] = []  # for data sets that don't call this __init__
@@ -50,7 +50,7 @@ class BaseDataset(Dataset, ABC):
         self.current_epoch = 0
 
     def initialize(self, opt: Namespace) -> None:
-        """Data sets of 2018 fill themselves in an initialize() that may call this one; __init__ has done its work."""
+        """Does nothing. Data sets written in 2018 define initialize() instead of __init__ and may call this one."""
 
     def files(self) -> list[str]:
         """Paths of all image files that the data set reads; an empty list means that they are unknown."""
@@ -63,22 +63,22 @@ class BaseDataset(Dataset, ABC):
 
     @abstractmethod
     def __len__(self):
-        """How many items an epoch has."""
+        """The number of items in an epoch."""
 
     @abstractmethod
     def __getitem__(self, index):
-        """One item, as a dict."""
+        """The item at an index, as a dict."""
 
 
 def folders_of_phase(root: str, phase: str) -> list[str]:
-    """The usual folders of images: `root`, and in it <phase>, <phase>A and <phase>B."""
+    """The usual folders of images: `root`, <root>/<phase>, <root>/<phase>A and <root>/<phase>B."""
     return [root, *(os.path.join(root, phase + side) for side in ("", "A", "B"))] if phase else [root]
 
 
 def get_params(opt: Namespace, size: tuple[int, int]) -> dict[str, Any]:
-    """Draw what preprocessing leaves to chance, for images of `size` = (width, height).
+    """Draw the random parameters of the preprocessing for images of `size` = (width, height).
 
-    Always in it: ``crop_pos`` (x, y) and ``flip``. Given to get_transform for two images, both get the same.
+    The result always has ``crop_pos`` (x, y) and ``flip``. Pass it to get_transform for both images of a pair.
     """
     word, loaded, cropped, params = opt.preprocess, sides(opt.load_size), sides(opt.crop_size), {}
     if "resize" in word:
@@ -108,17 +108,19 @@ def get_transform(
 ) -> Compose:
     """The stages that ``opt.preprocess`` names, in order, as one picklable function of a PIL image.
 
-    What `params` (see get_params) doesn't hold is drawn anew for every image. With convert the result is a float
-    tensor (C, H, W) in [-1, 1], otherwise a PIL image. ``opt.round_to_4`` (where a model or data set adds it) rounds
-    sizes after every --preprocess, not only after ``none``; ``opt.exact_size`` (a test of networks that take any
-    size) leaves the size after ``none`` as it is.
+    Parameters that are not in `params` (see get_params) are drawn anew for every image. With `convert` the result is a
+    float tensor (C, H, W) in [-1, 1], otherwise a PIL image. ``opt.round_to_4`` (if a model or data set adds it) rounds
+    sizes to multiples of 4 after every --preprocess, not only after ``none``; ``opt.exact_size`` (set in a test of
+    networks that accept any size) keeps the size after ``none``.
     """
     word, load_size, crop_size, method = opt.preprocess, sides(opt.load_size), sides(opt.crop_size), pil_method(method)
     given = (params or {}).get
     stages = [transforms.to_gray] if grayscale else []
     if "fixsize" in word:
         if given("size") is None:
-            raise InputError(f"--preprocess {word}: only for data sets that pass a size to get_transform")
+            raise InputError(
+                f"--preprocess {word}: only for data sets that pass a size to get_transform; choose another"
+            )
         stages.append(partial(transforms.fix_size, size=given("size"), method=method))
     if "resize" in word:
         said = {"crop_size": crop_size, "word": word}

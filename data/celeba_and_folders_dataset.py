@@ -1,8 +1,8 @@
-"""Attributes and folders at once: ``--dataset_mode celeba_and_folders``.
+"""Images with attributes and images in a folder per domain, trained together: ``--dataset_mode celeba_and_folders``.
 
-<dataroot> as ``celeba`` reads it, --rafd_image_dir as ``labelled_folders`` reads it (both may lie in --dataroot).
+<dataroot> is read as by ``celeba``, --rafd_image_dir as by ``labelled_folders`` (by default <dataroot>, too).
 
-The label of an image says what is known about it (section 3.2 of the StarGAN paper, eq. 7):
+The label of an image, with a mask that marks its known part (section 3.2 of the StarGAN paper, eq. 7):
 
     [ attributes (0 if unknown) | domain, one-hot (0 if unknown) | attributes known? | domain known? ]
 """
@@ -24,7 +24,7 @@ from util.processes import distributed
 class CelebAAndFoldersDataset(BaseDataset):
     """Items {A: (C, H, W), label: (attributes + domains + 2,), A_paths}.
 
-    In training a step with attributes and one with domains take turns; what has fewer images comes round again
+    In training, steps with attributes and steps with domains alternate; the images of the smaller part are repeated
     within an epoch.
     """
 
@@ -51,7 +51,7 @@ class CelebAAndFoldersDataset(BaseDataset):
         return -(-max(map(len, self.parts)) // distributed.step_size(self.opt))
 
     def visiting_order(self, seed, epoch, shuffled):
-        """Steps of the two parts in turn, each part in an order of its own; a test takes all, one after the other."""
+        """Indices for alternating steps of the two parts, each part in its own order; in a test, all in order."""
         if not self.opt.isTrain:
             return range(len(self))
         size, order = distributed.step_size(self.opt), []
@@ -61,7 +61,7 @@ class CelebAAndFoldersDataset(BaseDataset):
         return order
 
     def _rounds(self, part, seed, epoch, shuffled):
-        """A part's indices, every round in a new order, as many as an epoch takes."""
+        """The indices of a part for an epoch; each repetition of the part has a new order."""
         length, wanted, order = len(self.parts[part]), self._turns() * distributed.step_size(self.opt), []
         while len(order) < wanted:
             own = seeding.derive(seed, part, len(order) // length)
@@ -75,7 +75,7 @@ class CelebAAndFoldersDataset(BaseDataset):
         return {**item, "label": self.masked(item.get("label"))}
 
     def masked(self, label):
-        """The label of a part with its place in the whole; None is all unknown."""
+        """The label of the whole data set for the label of a part; None: all unknown."""
         attributes, domains = len(self.opt.selected_attrs), len(self.opt.domains)
         if label is None:
             return torch.zeros(attributes + domains + 2)
@@ -86,7 +86,7 @@ class CelebAAndFoldersDataset(BaseDataset):
 
 
 def parts_of_a_test(opt):
-    """What a test finds: images with attributes, images in a folder of the phase, or else any images."""
+    """The parts of a test: images with attributes, images in a folder of the phase, otherwise any images."""
     parts = [CelebADataset(opt)] if opt.attr_path or find_attribute_file(opt.dataroot) else []
     if domain_folder(opt) != opt.dataroot:
         parts.append(LabelledFoldersDataset(opt))

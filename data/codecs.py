@@ -1,7 +1,8 @@
-"""Files that PIL cannot hold exactly, as arrays: 16-bit colour PNG, TIFF of any depth and channel count, NPY, NPZ.
+"""Read and write files that PIL can't represent exactly: 16-bit colour PNG, TIFF of any depth and channel count, NPY,
+NPZ.
 
-16-bit colour PNG and compressed TIFF need the package imagecodecs, TIFF needs tifffile; both are imported when a file
-asks for them.
+16-bit colour PNG and compressed TIFF need the package imagecodecs, TIFF needs tifffile; both are imported only for a
+file that needs them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
 def kind_of(file: str | os.PathLike | IO[bytes], name: str) -> str | None:
-    """ "PNG", "TIFF", "NPY" or "NPZ" for a file that PIL would shorten or can't read; None where PIL is exact."""
+    """The decoder of read() for a file that PIL can't read or would round: PNG, TIFF, NPY or NPZ; else None."""
     ending = os.path.splitext(name)[1].lower()
     start = _start(file)
     if start.startswith(b"\x93NUMPY"):
@@ -38,8 +39,10 @@ def kind_of(file: str | os.PathLike | IO[bytes], name: str) -> str | None:
 
 
 def has_8_bits(file: str | os.PathLike | IO[bytes]) -> bool:
-    """Whether an image file has 8 bits or fewer for each value and no other channels than gray, colour and
-    transparency. True also for a file that can't be opened."""
+    """Whether an image file has at most 8 bits per value and only channels of gray, colour and transparency.
+
+    True also for a file that can't be opened.
+    """
     start = _start(file)
     if start.startswith(PNG_START):
         return start[24:25] != b"\x10"
@@ -90,7 +93,7 @@ def _pil_is_exact(file) -> bool:
 
 
 def read(file: str | os.PathLike | IO[bytes], kind: str) -> tuple[np.ndarray, dict]:
-    """(array (H, W) or (H, W, C) the right way up, its colour profile and EXIF data) of a file of that kind_of."""
+    """(upright array (H, W) or (H, W, C), {icc_profile, exif}) of a file; `kind` is its kind_of()."""
     if kind in ("NPY", "NPZ"):
         return _read_numpy(file, kind), {}
     return _read_png(file) if kind == "PNG" else tiff.read(file)
@@ -127,9 +130,9 @@ def _chunks(content):
 
 
 def write(file: IO[bytes], array: np.ndarray, ending: str, notes: dict) -> bool:
-    """Write an array (H, W) or (H, W, C) where PIL can't; False where PIL should write it.
+    """Write an array (H, W) or (H, W, C); returns False, and writes nothing, if PIL can write it.
 
-    `ending` is that of the file's name, such as ".tif". Raises InputError where the format can't hold the array.
+    `ending` is the ending of the file's name, such as ".tif". Raises InputError if the format can't hold the array.
     """
     channels = 1 if array.ndim == 2 else array.shape[2]
     if ending in NUMPY:
@@ -143,7 +146,7 @@ def write(file: IO[bytes], array: np.ndarray, ending: str, notes: dict) -> bool:
         codecs = tiff.need("imagecodecs", "a PNG file with 16 bits for each colour")
         file.write(_with_notes(codecs.png_encode(np.ascontiguousarray(array)), notes))
     else:
-        holds = "8 or 16 bits and up to 4 channels" if ending == ".png" else "8 bits and up to 4 channels"
+        holds = "8 or 16 bits and at most 4 channels" if ending == ".png" else "8 bits and at most 4 channels"
         raise InputError(
             f"a {ending} file holds {holds}, and this image has {channels} channels of {array.dtype}; "
             "choose tif, npy or npz"
@@ -159,7 +162,7 @@ def _pil_writes(dtype: np.dtype, channels: int, ending: str) -> bool:
 
 
 def _with_notes(png: bytes, notes: dict) -> bytes:
-    """The PNG file with its colour profile and EXIF data, as chunks behind the header."""
+    """The PNG file with the colour profile and EXIF data inserted as chunks after the header."""
     header = len(PNG_START) + 25
     extra = b""
     if notes.get("icc_profile"):

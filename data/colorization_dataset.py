@@ -1,6 +1,6 @@
 """Colour photos as lightness (A) and colour (B) in CIE Lab space: ``--dataset_mode colorization``.
 
-<dataroot>/<phase>, sub-folders included. Needs scikit-image.
+It reads <dataroot>/<phase>, sub-folders included, and needs scikit-image.
 """
 
 import os
@@ -24,12 +24,12 @@ class ColorizationDataset(BaseDataset):
         super().__init__(opt)
         if (opt.input_nc, opt.output_nc, opt.direction) != (1, 2, "AtoB"):
             raise InputError(
-                "--dataset_mode colorization: goes from lightness to two colour channels; leave out "
+                "--dataset_mode colorization: A is lightness (1 channel), B is colour (2 channels); leave out "
                 f"--input_nc {opt.input_nc}, --output_nc {opt.output_nc}, --direction {opt.direction}, "
                 "or give 1, 2 and AtoB"
             )
         if getattr(opt, "data_range", None):
-            raise InputError("--data_range: --dataset_mode colorization reads images of 8 bits; leave it out")
+            raise InputError("--data_range: --dataset_mode colorization reads 8-bit images; leave the flag out")
         rgb_to_lab()
         phase = phase_of(opt)
         self.roots = [self.root, os.path.join(self.root, phase)]
@@ -51,7 +51,7 @@ class ColorizationDataset(BaseDataset):
 
 
 def rgb_to_lab():
-    """scikit-image's function for it."""
+    """The function rgb2lab of scikit-image."""
     try:
         from skimage.color import rgb2lab
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Images of any kind as the tensors that networks take, and back as images of the same kind.
+"""Convert images of any kind to tensors for networks, and results back to the same kind.
 
 ========================  =============================================  ==========================================
 kind                      values in                                      values out
@@ -12,7 +12,8 @@ numpy array               (H, W) or (H, W, C): integers of 8, 16 or 32   an arra
 tensor                    (C, H, W) or (N, C, H, W) in [-1, 1]           a tensor of the same dtype and device
 ========================  =============================================  ==========================================
 
-Networks calculate in float32, so that 8 and 16 bits come back exactly and more than 24 bits are rounded.
+Networks compute in float32: values of 8 and 16 bits are converted without loss, values of more than 24 bits are
+rounded.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ ALL = slice(None)
 def to_tensor(image: Any, channels: int, data_range: Range | None = None) -> tuple[torch.Tensor, Back]:
     """(tensor (C, H, W) or (N, C, H, W) in [-1, 1] with `channels` channels, function from a result to the same kind).
 
-    `data_range` are the values that become -1 and 1, by default those of the dtype. Gray becomes colour by repetition
-    and colour becomes gray by luma where `channels` asks for it; a result is then converted back to the image's own
-    number of channels. Transparency that the network does not take is kept for the result. Raises TypeError for
+    `data_range`: the values that become -1 and 1, by default the limits of the dtype. If `channels` requires it, gray
+    becomes colour by repetition and colour becomes gray by luma; a result is then converted back to the image's own
+    number of channels. Transparency that is no input of the network is copied to the result. Raises TypeError for
     another kind of object, ValueError for values, shapes or channel counts that do not fit.
     """
     if isinstance(image, torch.Tensor):
@@ -53,7 +54,7 @@ def to_tensor(image: Any, channels: int, data_range: Range | None = None) -> tup
 
 
 def to_picture(image: Any, data_range: Range | None = None) -> tuple[Picture, Callable[[Picture], Any]]:
-    """(the image as a Picture, function from a Picture to the kind of the image)."""
+    """(the image as a Picture, function that converts a Picture to the kind of the image)."""
     if isinstance(image, Picture):
         return image, lambda made: made
     if isinstance(image, str | os.PathLike):
@@ -67,19 +68,19 @@ def to_picture(image: Any, data_range: Range | None = None) -> tuple[Picture, Ca
 
 def _noted(picture: Picture, data_range: Range | None) -> Picture:
     if data_range is None:
-        notices.of_bits("an image", picture.colours, picture.range)
+        notices.check_bits("an image", picture.colours, picture.range)
     return picture
 
 
 def _to_pil(picture: Picture) -> Image.Image:
-    """Colour of more than 8 bits has no mode in PIL and becomes 8-bit RGB."""
+    """A PIL image; colour of more than 8 bits becomes 8-bit RGB, because PIL has no other mode."""
     image = to_pil(picture)
     if image is None:
         low, high = picture.range
         values = (picture.array.astype(np.float64) - low) / (high - low) * 255
         image = to_pil(picture._replace(array=np.rint(np.clip(values, 0, 255)).astype(np.uint8)))
     if image is None:
-        raise ValueError(f"a result of {picture.array.shape[2]} channels: no PIL image can hold it; use arrays")
+        raise ValueError(f"a result of {picture.array.shape[2]} channels: PIL has no mode for it; use arrays")
     return image
 
 
@@ -93,9 +94,9 @@ def _pil_or_array(picture: Picture) -> Image.Image | np.ndarray:
 
 
 class Converter:
-    """Windows of a Picture as tensors, and tensors as windows of an array like the Picture's.
+    """Converts windows of a Picture to tensors, and results to windows of an array of the Picture's dtype.
 
-    `rows` and `columns` are slices; without them the window is the whole picture.
+    `rows` and `columns` are the slices of the window, by default the whole picture.
     """
 
     def __init__(self, picture: Picture, channels: int) -> None:
@@ -105,7 +106,7 @@ class Converter:
         self.own = own - self.splits_alpha
         if self.own != channels and {self.own, channels} != {1, 3}:
             raise ValueError(
-                f"an image of {own} channels: expected {channels}, or 1 and 3, which are converted to each other"
+                f"an image of {own} channels: expected {channels} (only 1 and 3 are converted to each other)"
             )
 
     def tensor(self, rows: slice = ALL, columns: slice = ALL) -> torch.Tensor:
@@ -116,7 +117,7 @@ class Converter:
         return scaled(torch.from_numpy(values.astype(np.float32)).permute(2, 0, 1), self.picture.range).contiguous()
 
     def values(self, made: torch.Tensor, rows: slice = ALL, columns: slice = ALL) -> np.ndarray:
-        """(h, w, C') of the picture's dtype for a result (C', h, w); integers are rounded and kept within the dtype."""
+        """An array (h, w, C') of the picture's dtype for a result (C', h, w); integers are rounded and clipped."""
         dtype, (low, high) = self.picture.array.dtype, self.picture.range
         values = (made.detach().float().cpu().permute(1, 2, 0).numpy() + 1) / 2 * (high - low)
         values = values + low if low else values
@@ -124,7 +125,7 @@ class Converter:
             values = with_channels(values, self.own)
         if dtype.kind != "f":
             limits = np.iinfo(dtype)
-            # As float32, the largest values of 32 bits would be beyond the dtype.
+            # float32 would round the limits of 32-bit integers to values outside the dtype.
             values = np.nan_to_num(values, nan=low).astype(np.float64) if dtype.itemsize == 4 else values
             values = np.rint(np.clip(np.nan_to_num(values, nan=low), limits.min, limits.max))
         values = values.astype(dtype)
@@ -135,7 +136,7 @@ class Converter:
 
 
 def scaled(values: torch.Tensor, data_range: Range) -> torch.Tensor:
-    """float32 values with the ends of `data_range` at -1 and 1; changes them in place."""
+    """Scale float32 values in place, so that the ends of `data_range` become -1 and 1."""
     low, high = data_range
     return (values.sub_(low) if low else values).div_(high - low).mul_(2).sub_(1)
 
@@ -147,7 +148,7 @@ def with_channels(values: np.ndarray, channels: int) -> np.ndarray:
         return values
     if own == 1:
         return np.repeat(values, channels, axis=2)
-    if values.dtype == np.uint8:  # PIL's rounding, as in the data sets
+    if values.dtype == np.uint8:  # by PIL, to round as the data sets do
         return np.asarray(Image.fromarray(values).convert("L"))[:, :, None]
     return (values.astype(np.float64) @ np.array(LUMA))[:, :, None]
 

@@ -1,7 +1,7 @@
 """The flags of the built-in data sets, and the defaults that a data set changes: one function per --dataset_mode.
 
-Nothing here imports torch, so that -h and a refused command line take no second. The page of a data set takes its
-function over by declaring ``modify_commandline_options = staticmethod(flags.<name>)``; see util/factory.py.
+This file does not import torch, so that -h and error messages take less than a second. The class of a data set
+declares its function by ``modify_commandline_options = staticmethod(flags.<name>)``; see util/factory.py.
 """
 
 import argparse
@@ -13,12 +13,12 @@ from util.flags import SWITCH, Int, declare, refuse, words
 
 Parser = argparse.ArgumentParser
 
-# The words of --preprocess. data/base_dataset.py looks for parts of the word, so the two stages combine freely.
+# The words of --preprocess. data/base_dataset.py searches for parts of the word, so the two stages combine freely.
 FIRST = ("resize", "scale_width", "scale_shortside", "zoom")
 SECOND = ("crop", "patch", "trim")
 PREPROCESS = (*(f"{first}_and_{second}" for second in SECOND for first in FIRST), *FIRST, *SECOND, "none")
 
-# Data sets whose test takes any folder of images.
+# Data sets whose tests accept any folder of images.
 READ_PLAIN_FOLDERS = ("celeba", "labelled_folders", "celeba_and_folders")
 
 
@@ -60,7 +60,7 @@ def singleimage(parser: Parser, is_train: bool) -> Parser:
 
 
 def colorization(parser: Parser, is_train: bool) -> Parser:
-    """From lightness to two colour channels."""
+    """No flags; the defaults are those of lightness as A and two colour channels as B."""
     parser.set_defaults(input_nc=1, output_nc=2, direction="AtoB")
     return parser
 
@@ -72,7 +72,8 @@ SELECTED = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")  # the at
 def add_domain_flags(parser: Any) -> None:
     """--selected_attrs, --domains and --image_size, unless they are declared already.
 
-    StarGAN declares them as well: labelled data sets work for other models, and StarGAN tests on images without labels.
+    Labelled data sets and StarGAN both declare them: such data sets work with other models, and a test of StarGAN with
+    data sets without labels.
     """
     if "selected_attrs" in parser.names():
         return
@@ -87,16 +88,16 @@ USUAL_CROP = {"celeba": 178, "rafd": 256}  # as released, for faces of 178x218 a
 
 
 def add_labelled(parser: Parser, mode: str, *kinds: str) -> None:
-    """The flags of labelled images of these kinds; refuses the flags that other data sets have for sizes."""
-    instead = "the sizes here are " + ", ".join([*(f"--{kind}_crop_size" for kind in kinds), "--image_size"])
+    """The flags of labelled images of these kinds; refuses the flags with which other data sets set sizes."""
+    instead = "set the sizes with " + ", ".join([*(f"--{kind}_crop_size" for kind in kinds), "--image_size"])
     refuse(parser, f"--dataset_mode {mode}", load_size=instead, crop_size=instead, preprocess=instead)
     refuse(parser, f"--dataset_mode {mode}", data_range=EIGHT_BITS)
     add_domain_flags(parser)
     flag = declare(parser, scope="data")
     for kind in kinds:
         help = (
-            "side of the central square that is cut out before scaling; beyond the image it is black "
-            f"(none given: {USUAL_CROP[kind]}, or the image's short side where that is smaller)"
+            "side of the central square that is cut out before scaling; a square larger than the image has black "
+            f"borders (none given: {USUAL_CROP[kind]}, or the image's short side if it is smaller)"
         )
         flag(f"--{kind}_crop_size", type=Int(1), help=help)
 
@@ -113,10 +114,10 @@ def add_folder_flags(parser: Parser) -> None:
 
 
 def stand_in_for_dataroot(parser: Parser) -> None:
-    """Without --dataroot, the folders that the flags of the original StarGAN name take its place."""
+    """Without --dataroot, use the folders of --celeba_image_dir or --rafd_image_dir, as in the original StarGAN."""
     opt = parser.parse_known_args()[0]
     images = getattr(opt, "celeba_image_dir", None)
-    if images and not opt.attr_path:  # the usual place of the attribute file is beside the folder of images
+    if images and not opt.attr_path:  # the attribute file is usually beside the folder of images
         images = os.path.dirname(images.rstrip("/")) or "."
     if not opt.dataroot:
         parser.set_defaults(dataroot=images or getattr(opt, "rafd_image_dir", None))
@@ -150,9 +151,9 @@ def celeba_and_folders(parser: Parser, is_train: bool) -> Parser:
     opt = parser.parse_known_args()[0]
     domains = opt.domains or (find_domains(opt) if is_train and opt.dataroot else [])
     if "images" in domains and not opt.domains and not opt.rafd_image_dir:
-        domains = [name for name in domains if name != "images"]  # the folder of the images with attributes
+        domains = [name for name in domains if name != "images"]  # the images with attributes are in this folder
     parser.set_defaults(domains=domains, c_dim=len(opt.selected_attrs), c2_dim=len(domains))
-    if is_train:  # where the model counts iterations, an iteration takes a batch of each kind
+    if is_train:  # an iteration of the original is two of ours: a batch of each kind
         parser.set_defaults(**{name: 2 * parser.get_default(name) for name in ("n_iters", "n_iters_decay")})
     return parser
 
@@ -167,7 +168,7 @@ def domain_folder(opt: argparse.Namespace) -> str:
 
 
 def find_domains(opt: argparse.Namespace) -> list[str]:
-    """Names of the folders with images in them, sorted; empty if the folder does not exist."""
+    """Names of the domains' folders that contain images, sorted."""
     from data.image_paths import make_dataset
 
     folder = domain_folder(opt)

@@ -1,4 +1,4 @@
-"""The folder a data set reads, and a helpful word when it isn't there: what was expected, what was found, the mend."""
+"""The folders of a data set, and the message for a missing folder, with the expected and the existing folders."""
 
 import os
 from collections import Counter
@@ -6,8 +6,8 @@ from itertools import islice
 
 from data.image_names import MENDS, UNREAD, is_shard
 from data.image_paths import EXTENSIONS, image_rule, make_dataset
-from data.loading.archive import met_below
-from util.errors import InputError, nearest
+from data.loading.archive import known_below
+from util.errors import InputError, nearest, some_of
 
 SIDE_BY_SIDE = (
     "each image holds A in its left half and B in its right half: scale the two images of a pair to one size, "
@@ -16,7 +16,7 @@ SIDE_BY_SIDE = (
 
 
 def phase_of(opt, side=""):
-    """opt.phase, or val where a test finds no folder test<side> but a folder val<side>."""
+    """opt.phase, or "val" for a test if there is no folder test<side> but a folder val<side>."""
     there = (os.path.isdir(os.path.join(opt.dataroot, phase + side)) for phase in ("test", "val"))
     return "val" if opt.phase == "test" and list(there) == [False, True] else opt.phase
 
@@ -24,44 +24,35 @@ def phase_of(opt, side=""):
 def find_images(opt, name, tree, note=""):
     """Paths of the images in <dataroot>/<name>, at most opt.max_dataset_size.
 
-    `tree` lists the folders that this data set reads and `note` says what is in them, for the InputError
-    that a missing or empty folder gets.
+    InputError for a missing or empty folder; it lists `tree`, the folders that this data set reads, with the text
+    `note` about their content.
     """
     folder = os.path.join(opt.dataroot, name) if name else opt.dataroot
     if not os.path.isdir(opt.dataroot):
         if os.path.exists(opt.dataroot):
-            raise InputError(f"--dataroot {opt.dataroot}: a file; give the folder that holds the images")
+            raise InputError(f"--dataroot {opt.dataroot}: this is a file; give the folder that holds the images")
         raise InputError(f"--dataroot {opt.dataroot}: there is no such folder{_neighbour(opt.dataroot)}")
     paths = make_dataset(folder, opt.max_dataset_size) if os.path.isdir(folder) else []
     if paths:
-        say_shards(folder, paths)
+        print_shards(folder, paths)
         return paths
     problem = f"no images in it ({' '.join(EXTENSIONS)})" if os.path.isdir(folder) else "there is no such folder"
     there = inventory(opt.dataroot)
     reads = " and ".join(f"<dataroot>/{part}" for part in tree) or "the images anywhere below --dataroot"
     note = f" ({note})" if note else ""
-    way_out = f"Put {folder}.tar into a folder {folder}" if is_tar_alone(folder) else mend(opt, tree, there)
+    is_tar = not os.path.isdir(folder) and os.path.isfile(folder + ".tar")
+    correction = f"Put {folder}.tar into a folder {folder}" if is_tar else correct(opt, tree, there)
     raise InputError(
         f"{folder}: {problem}. --dataset_mode {opt.dataset_mode} reads {reads}{note}; "
-        f"{opt.dataroot} has {describe_all(opt.dataroot, folder, there)}. {way_out}"
+        f"{opt.dataroot} has {describe_all(folder, there)}. {correction}"
     )
 
 
-OTHER_IMAGES = (
-    ".gif",
-    ".jp2",
-    ".jxl",
-    ".psd",
-    ".svg",
-    ".tga",
-    ".exr",
-    ".hdr",
-    ".pdf",
-)
+OTHER_IMAGES = tuple(".gif .jp2 .jxl .psd .svg .tga .exr .hdr .pdf".split())
 
 
 def other_kinds(folder, most=10_000):
-    """3 .gif, 1 .avif files below the folder, which are not read: of images of other kinds; "" without them."""
+    """The number of image files of unsupported formats below the folder, as text: "3 .gif files, ..."; "" for none."""
     names = (name for _, _, files in os.walk(folder) for name in files)
     endings = Counter(os.path.splitext(name)[1].lower() for name in islice(names, most))
     found = [f"{count} {ending}" for ending, count in endings.most_common() if ending in (*OTHER_IMAGES, *UNREAD)]
@@ -70,8 +61,8 @@ def other_kinds(folder, most=10_000):
     return f"{', '.join(found)} files, which are not read: {mend}" if found else ""
 
 
-def describe_all(root, folder, there):
-    """What is in `root`, and the images of other kinds in the folder of it that has no images."""
+def describe_all(folder, there):
+    """describe(there), and the images of unsupported formats in `folder`."""
     known, others = describe(there), other_kinds(folder)
     if others and known == NOTHING:
         return others
@@ -81,19 +72,15 @@ def describe_all(root, folder, there):
 NOTHING = "nothing in it"
 
 
-def is_tar_alone(folder):
-    return not os.path.isdir(folder) and os.path.isfile(folder + ".tar")
-
-
-def say_shards(folder, paths):
-    """Said, since a tar file that happens to lie there would add its images unnoticed."""
-    shards = met_below(folder)
+def print_shards(folder, paths):
+    """Print the number of images in tar files: a tar file that is there by mistake would add its images silently."""
+    shards = known_below(folder)
     if shards:
-        print(f"{folder}: {len(paths):,} images; {sum(shards.values()):,} lie in its {len(shards):,} tar files")
+        print(f"{folder}: {len(paths):,} images; {sum(shards.values()):,} are in its {len(shards):,} tar files")
 
 
 def inventory(root, limit=10_000):
-    """{folder: images (and shards) directly in it} for `root` ("") and two levels below; stops counting at `limit`."""
+    """{folder: number of its own images and shards} of `root` ("") and two levels below; looks at `limit` entries."""
     counts, queue = {}, [("", 0)]
     for name, depth in queue:
         counts[name] = 0
@@ -115,13 +102,12 @@ def describe(there, most=8):
     parts = [f"{name or 'directly in it'} ({number})" for name, number in numbers.items()]
     if not parts:
         folders = sorted(name for name in there if name)
-        return f"no images, only the folders {', '.join(folders[:most])}" if folders else NOTHING
-    more = f" and {len(parts) - most} folders more" if len(parts) > most else ""
-    return ", ".join(parts[:most]) + more
+        return f"no images, only the folders {some_of(folders, most)}" if folders else NOTHING
+    return some_of(parts, most)
 
 
-def mend(opt, tree, there):
-    """The likeliest way out, from what lies in the folder instead."""
+def correct(opt, tree, there):
+    """The most likely correction, by the folders that exist (`there`, an inventory)."""
     root, phase = opt.dataroot, opt.phase
     for parent in sorted(name for name in there if name and os.sep not in name):
         if tree and all(os.path.join(parent, part) in there for part in tree):

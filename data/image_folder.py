@@ -1,4 +1,4 @@
-"""The images below a folder. These addresses are public: data sets written elsewhere import them from here."""
+"""The images below a folder. The names here are public: data sets written elsewhere import them."""
 
 from torch.utils.data import Dataset
 
@@ -13,7 +13,7 @@ def default_loader(path):
 
 
 class ImageFolder(Dataset):
-    """All images below a folder, without labels: the image, or (image, path) with return_paths."""
+    """All images below a folder. An item is an image, or (image, path) with return_paths."""
 
     def __init__(self, root, transform=None, return_paths=False, loader=default_loader):
         self.root = root

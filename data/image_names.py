@@ -1,6 +1,6 @@
-"""Which names are those of images, of shards, and of archives that can't be shards.
+"""The names of images, of shards (tar files), and of compressed archives, which can't be shards.
 
-Users of the original programs read further kinds of files in one of two ways, and both change every listing here:
+Users of the original programs add kinds of files in one of two ways, and both apply to every listing:
 ``data.image_folder.IMG_EXTENSIONS.append(".npy")``, or a function of their own as ``data.image_folder.is_image_file``.
 """
 
@@ -39,23 +39,23 @@ def is_image_file(filename: str) -> bool:
 
 
 def image_rule() -> Callable[[str], bool]:
-    """The function that decides in listings: is_image_file, or the one that replaced it in data.image_folder."""
+    """The function that selects images in listings: is_image_file, or its replacement in data.image_folder."""
     public = sys.modules.get("data.image_folder")
     return getattr(public, "is_image_file", is_image_file)
 
 
 def rule_key() -> list[str] | None:
-    """What a stored listing depends on besides the folder: the endings; None for a function of a plug-in."""
+    """The endings on which a stored listing depends; None for a user's function, whose listings are not stored."""
     return sorted(_endings()) if image_rule() is is_image_file else None
 
 
 def unread_ending(filename: str) -> str | None:
-    """The ending of a name of an image that a package is missing for, else None."""
+    """The ending of an image's name if the package that reads such images is missing, else None."""
     ending = os.path.splitext(filename)[1].lower()
     return ending if ending in UNREAD and not os.path.basename(filename).startswith(".") else None
 
 
-_known: tuple[int, tuple[str, ...]] = (0, ())  # number of IMG_EXTENSIONS, and their distinct lower-case forms
+_known: tuple[int, tuple[str, ...]] = (0, ())  # (length of IMG_EXTENSIONS, its distinct entries in lower case)
 
 
 def _endings() -> tuple[str, ...]:

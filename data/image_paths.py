@@ -23,47 +23,48 @@ from util.errors import InputError, Notice
 
 __all__ = ["EXTENSIONS", "IMG_EXTENSIONS", "is_image_file", "make_dataset"]
 
-BIG = 10_000  # entries, from which on a listing is kept
-MANY = 10  # shards, from which on one process reads their headers for all
+BIG = 10_000  # smallest number of entries for which a listing is stored
+MANY = 10  # smallest number of shards for which one process reads the headers and the others wait
 
 
 def make_dataset(dir, max_dataset_size=float("inf")):
-    """Paths of the images in a folder and its sub-folders, linked ones too: sorted, then the first so many.
+    """Paths of the images in a folder and its sub-folders, also linked ones: the first `max_dataset_size`, sorted.
 
-    Hidden folders are left out. A link to a folder it lies in is not followed. Dangling links to images stay in
-    the list, so that opening them says what is wrong. Tar files count as folders (data/loading/archive.py).
+    Hidden folders are left out. A link to a folder that contains it is not followed. Dangling links to images stay in
+    the list, so that opening them raises an error. Tar files count as folders (data/loading/archive.py).
     """
     if not os.path.isdir(dir):
         raise InputError(f"{dir}: there is no such folder")
     listing, prefix = list_folder(dir), os.path.join(dir, "")
-    say_unread(dir, listing)
+    notify_unread(dir, listing)
     paths = [prefix + name for name in listing["images"]]
     shards, compressed = ([prefix + name for name in listing[kind]] for kind in ("shards", "compressed"))
-    if compressed and (shards or not paths):  # beside loose images it may be what they were unpacked from
-        raise InputError(f"{compressed[0]}: compressed, so images can't be read from it; unpack it, or make it a .tar")
+    if compressed and (shards or not paths):  # beside image files, it may be the archive that held them
+        raise InputError(f"{compressed[0]}: images can't be read from a compressed archive; unpack it, or make it .tar")
     if shards:
-        with index.one_first(dir, "shards") if len(shards) >= MANY else contextlib.nullcontext():
+        with index.one_process_first(dir, "shards") if len(shards) >= MANY else contextlib.nullcontext():
             for shard in shards:
                 paths += archive.member_paths(shard)
         paths.sort()
     return paths[: int(min(max_dataset_size, len(paths)))]
 
 
-def say_unread(dir, listing):
-    """Say which images are left out because a package is missing."""
+def notify_unread(dir, listing):
+    """Notify of images that are left out because a package is missing."""
     endings = Counter(unread_ending(name) for name in listing.get("unread", ()))
     for ending, count in endings.items() if listing["images"] else ():  # without images the folder is an error
         warnings.warn(Notice(f"{dir}: {count} {ending} files are left out: they need {MENDS[ending]}"), stacklevel=3)
 
 
 def list_folder(dir):
-    """{"images", "shards", "compressed", "unread": names below `dir`, sorted; "watched": see _walk}.
+    """{"images", "shards", "compressed", "unread": sorted names below `dir`; "watched": see _walk; "rule": rule_key()}.
 
-    Big ones are kept in the index. "unread" are images that a package is missing for.
+    "unread" are images that need a missing package. The listing of a large folder is stored in the index, and read from
+    it while the folder does not change.
     """
-    kept = _kept(dir)
-    if kept is not None:
-        return kept
+    stored = _stored(dir)
+    if stored is not None:
+        return stored
     moment, start = time.time_ns(), time.perf_counter()
     found, watched, entries = {"images": [], "shards": [], "compressed": [], "unread": []}, {}, 0
     is_image = image_rule()
@@ -72,23 +73,24 @@ def list_folder(dir):
         for kind, path in _walk(os.fspath(dir), frozenset(), watched, is_image):
             entries += 1
             if entries == BIG:
-                stack.enter_context(index.one_first(dir, "folder"))
-                if (kept := _kept(dir)) is not None:  # by a process that was first
-                    return kept
+                stack.enter_context(index.one_process_first(dir, "folder"))
+                if (stored := _stored(dir)) is not None:  # by the process that was first
+                    return stored
             if kind:
                 found[kind].append(path[skip:])
         listing = {kind: sorted(names) for kind, names in found.items()}
         listing["watched"] = {path[skip:]: mark for path, mark in watched.items()}
         listing["rule"] = rule_key()
-        if entries >= BIG and listing["rule"] is not None and index.settled(filter(None, watched.values()), moment):
+        stamps = filter(None, watched.values())
+        if entries >= BIG and listing["rule"] is not None and index.shows_changes(stamps, moment):
             place, seconds = index.save(dir, "folder", listing), time.perf_counter() - start
             if place:
-                print(f"{dir}: {entries:,} entries listed in {seconds:.1f} s, kept in {place} until the folder changes")
+                print(f"{dir}: {entries:,} entries listed in {seconds:.1f} s; stored in {place} for the next run")
     return listing
 
 
-def _kept(dir):
-    """The listing in the index, if every folder in it is as it was."""
+def _stored(dir):
+    """The listing in the index, or None if there is none, or if a folder in it has changed."""
     listing, prefix = index.load(dir, "folder"), os.path.join(dir, "")
     if not listing or listing.get("rule") is None or listing["rule"] != rule_key():
         return None
@@ -98,7 +100,7 @@ def _kept(dir):
 
 
 def _mark(path):
-    """The stamp of a folder; None where there is no folder."""
+    """The stamp of a folder (index.stamp); None if there is no folder."""
     try:
         status = os.stat(path)
     except OSError:
@@ -107,13 +109,13 @@ def _mark(path):
 
 
 def _walk(folder, above, watched, is_image):
-    """(kind, path) of all entries below `folder`; kind is None for those that don't matter, such as hidden ones.
+    """Yields (kind, path) of all entries below `folder`; kind is None for ignored entries, such as hidden ones.
 
-    `above` holds the identities of the folders it lies in, to notice loops. `watched` becomes {path: its _mark}, of
-    all folders and of the links that may lead to one some day: while these are the same, so is the listing.
+    `above` holds the identities of the parent folders, to detect loops. `watched` is filled with {path: its _mark} of
+    all folders, and of links that may point to a folder later: while their marks are equal, the listing is valid.
     """
     try:
-        status = os.stat(folder)  # before looking into it, so that what changes meanwhile is noticed
+        status = os.stat(folder)  # before listing it, so that a change during the listing is detected
         watched[folder] = index.stamp(status)
         here = (status.st_dev, status.st_ino)
         if here in above:
@@ -151,5 +153,5 @@ def _kind(entry, is_image):
 def _is_folder(entry):
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads to itself
+    except OSError:  # a link that points to itself
         return False

@@ -1,6 +1,6 @@
-"""What data sets of labelled images share: the file with the labels, and the central crop and its sizes.
+"""Shared by the data sets of labelled images: reading the attribute file, the central crop and its sizes.
 
-Attributes of images are in CelebA's list_attr_celeba.txt, or in a CSV table with a header:
+The attributes are in CelebA's list_attr_celeba.txt, or in a CSV table with a header:
 
 1200                                            image,Male,Young
 5_o_Clock_Shadow Arched_Eyebrows ...            000001.jpg,0,1
@@ -26,7 +26,7 @@ RELEASED_TEST = 1999  # rows
 
 
 def find_attribute_file(folder):
-    """The attribute file of a data set: one of the usual names, or the only CSV file; None if there is none."""
+    """The attribute file in a folder: a file with one of USUAL_NAMES, or the only CSV file; None if there is none."""
     for name in USUAL_NAMES:
         if os.path.isfile(os.path.join(folder, name)):
             return os.path.join(folder, name)
@@ -36,28 +36,28 @@ def find_attribute_file(folder):
 
 
 def read_attributes(path, selected):
-    """Rows (image's name, [1.0 if it has it, for each of the `selected` attributes]), in the order of the file."""
+    """[(name of the image, [1.0 or 0.0 for each of the `selected` attributes])], in the order of the file."""
     names, lines = _names_and_lines(path)
     columns = [_column(path, names, attribute) for attribute in selected]
     rows = [_row(path, number, cells, names, columns) for number, cells in lines if cells]
     if not rows:
-        raise InputError(f"{path}: there are attributes in it, but no images")
+        raise InputError(f"{path}: it lists attributes, but no images")
     return rows
 
 
 def split(rows, training):
-    """The rows for training, or those for tests: shuffled alike, cut as released if there are enough of them.
+    """The rows for training or for tests: disjoint parts of the rows in the original's shuffled order.
 
-    The original took 1999 rows for tests; where that would be more than half of them, it is a tenth.
+    The original takes 1999 rows for tests; if this is more than half of the rows, a tenth is taken.
     """
     shuffled = list(rows)
-    random.Random(1234).shuffle(shuffled)  # the original's order, without touching anybody's random numbers
+    random.Random(1234).shuffle(shuffled)
     tests = RELEASED_TEST if len(rows) >= 2 * RELEASED_TEST else max(1, len(rows) // 10)
     return shuffled[tests:] if training else shuffled[:tests]
 
 
 def _names_and_lines(path):
-    """The attributes' names and an iterable of (line number, [image's name, values])."""
+    """(names of the attributes, iterable of (line number, [name of the image, values]))."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             lines = file.read().splitlines()
@@ -68,8 +68,8 @@ def _names_and_lines(path):
         return header[1:], enumerate(body, 2)
     if len(lines) < 2 or not lines[0].strip().isdigit():
         raise InputError(
-            f"{path}: starts neither with the number of images, as CelebA's list does, nor with a CSV header "
-            "such as image,Male,Young"
+            f"{path}: it must begin with the number of images, as CelebA's list_attr_celeba.txt does, or with a CSV "
+            "header such as image,Male,Young"
         )
     return lines[1].split(), enumerate(map(str.split, lines[2:]), 3)
 
@@ -94,19 +94,19 @@ def _row(path, number, cells, names, columns):
 
 
 def centre_crop(image, size=None, usual=256):
-    """The central square of `size` pixels, black beyond the image; without a size at most `usual`, never beyond it."""
+    """The central square of `size` pixels, black outside the image; without a size, at most `usual` and inside it."""
     side = size or min(usual, *image.size)
     left, top = (_start(length, side) for length in image.size)
     return image.crop((left, top, left + side, top + side))
 
 
 def _start(length, side):
-    # As torchvision's CenterCrop: what is too short gets the odd black line at its end.
+    # As torchvision's CenterCrop: of an odd number of black lines, the larger half is at the end.
     return round((length - side) / 2) if length >= side else -((side - length) // 2)
 
 
 def labelled_transform(opt, kind):
-    """Image -> (C, image_size, image_size) in [-1, 1]: mirrored at random, cropped, scaled, in the released order."""
+    """Image -> (C, image_size, image_size) in [-1, 1]: flipped at random, cropped, resized, in the original's order."""
     stages = [transforms.to_gray] if opt.input_nc == 1 else []
     if opt.isTrain and not opt.no_flip:
         stages.append(transforms.flip)
@@ -115,12 +115,12 @@ def labelled_transform(opt, kind):
     return transforms.Compose([*stages, crop, resize, transforms.to_tensor])
 
 
-def say_sizes(opt, kind, path):
-    """Print what becomes of the images, told for the first of them."""
+def print_sizes(opt, kind, path):
+    """Print the sizes of the crop and of the result, for the image at `path`."""
     width, height = open_image(path).size
     asked = getattr(opt, f"{kind}_crop_size")
     side = asked or min(USUAL_CROP[kind], width, height)
-    black = ", black beyond the image" if side > min(width, height) else ""
+    black = " with black borders" if side > min(width, height) else ""
     print(
         f"images of {width}x{height}: the central {side}x{side}{black} (--{kind}_crop_size), "
         f"scaled to {opt.image_size}x{opt.image_size} (--image_size)"

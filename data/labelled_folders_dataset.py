@@ -1,8 +1,8 @@
 """A folder for each domain: ``--dataset_mode labelled_folders``.
 
-<dataroot>/<phase>/<domain>/..., or, without a folder for the phase, <dataroot>/<domain>/... Sub-folders are included.
+It reads <dataroot>/<phase>/<domain>/..., or, without a folder for the phase, <dataroot>/<domain>/..., with sub-folders.
 
-A test needs no domains in its folders: any images below <dataroot>/<phase>, or below <dataroot>, will do.
+A test needs no folders of domains: it reads all images below <dataroot>/<phase>, or below <dataroot>.
 """
 
 import os
@@ -12,13 +12,13 @@ from data.base_dataset import BaseDataset
 from data.flags import domain_folder, find_domains
 from data.folders import find_images
 from data.image_paths import make_dataset
-from data.labelled import labelled_transform, say_sizes
+from data.labelled import labelled_transform, print_sizes
 from data.pictures import load_image
 from util.errors import InputError, nearest
 
 
 class LabelledFoldersDataset(BaseDataset):
-    """Items {A: (C, H, W), label: the domain's number, A_paths}; in a test no label."""
+    """Items {A: (C, H, W), label: index of the domain, A_paths}; no label in a test."""
 
     modify_commandline_options = staticmethod(flags.labelled_folders)
     reads_plain_folders = True
@@ -31,7 +31,7 @@ class LabelledFoldersDataset(BaseDataset):
             self.paths, self.classes = find_unlabelled(opt), None
         self.roots = [*self.roots, domain_folder(opt)]
         self.transform = labelled_transform(opt, "rafd")
-        say_sizes(opt, "rafd", self.paths[0])
+        print_sizes(opt, "rafd", self.paths[0])
 
     def files(self):
         return self.paths
@@ -46,10 +46,10 @@ class LabelledFoldersDataset(BaseDataset):
 
 
 def find_labelled(opt):
-    """(paths, numbers of their domains), domain by domain, at most --max_dataset_size of each."""
+    """(paths, indices of their domains), domain by domain, at most --max_dataset_size of each."""
     folder, there = domain_folder(opt), find_domains(opt)
     if not os.path.isdir(folder):
-        find_images(opt, opt.phase, [opt.phase])  # says what there is instead
+        find_images(opt, opt.phase, [opt.phase])  # raises an error that lists the folders
     for domain in opt.domains:
         if domain not in there:
             hint = nearest(domain, there) or f" there are {', '.join(there) or 'none'}"

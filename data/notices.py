@@ -1,4 +1,4 @@
-"""What an image loses on its way to the network without an error: one line for each kind of loss, once in a program."""
+"""Notices about losses of an image on its way to the network that are no errors. Each kind is printed once per run."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from PIL import Image
 from util.errors import Notice
 from util.flags import Sides
 
-PAGED = ("TIFF", "GIF", "WEBP", "PNG", "AVIF", "HEIF")  # not JPEG, whose further pictures are previews and depth maps
-BENT = 1.05  # a change of the proportions by less is not worth a line
+PAGED = ("TIFF", "GIF", "WEBP", "PNG", "AVIF", "HEIF")  # not JPEG, whose further images are previews and depth maps
+DISTORTED = 1.05  # smallest ratio of two aspect ratios that is reported
 KINDS = ("pages", "bits", "proportions")
-_said = mmap.mmap(-1, len(KINDS))  # shared with data workers, which are forked: all processes together say it once
+_shown = mmap.mmap(-1, len(KINDS))  # shared with forked data workers, so that one of all processes prints a notice
 
 
-def say_once(kind: str, text: str) -> None:
-    """Warn with a Notice, which the programs print as a line."""
+def notify_once(kind: str, text: str) -> None:
+    """Warn with a Notice, which programs print as one line, unless a notice of this kind was printed before."""
     place = KINDS.index(kind)
-    if not _said[place]:
-        _said[place] = 1
-        warnings.warn(Notice(f"{text} (said once)"), stacklevel=3)
+    if not _shown[place]:
+        _shown[place] = 1
+        warnings.warn(Notice(f"{text} (this notice appears only once)"), stacklevel=3)
 
 
-def forget() -> None:
-    """Let every kind be said again."""
-    _said[:] = bytes(len(KINDS))
+def reset() -> None:
+    """Allow every kind of notice to be printed again."""
+    _shown[:] = bytes(len(KINDS))
 
 
-def of_pages(path: object, image: Image.Image) -> None:
-    """Of a file that PIL has opened and not yet decoded: is the first page or frame the only one?"""
+def check_pages(path: object, image: Image.Image) -> None:
+    """Notify if an image that PIL has opened, but not decoded yet, has further pages or frames."""
     if image.format not in PAGED:
         return
     with contextlib.suppress(Exception):  # a damaged second page
@@ -42,32 +42,33 @@ def of_pages(path: object, image: Image.Image) -> None:
 
 
 def further_pages(path: object, kind: str) -> None:
-    mend = "save the others as files of their own" if kind == "TIFF" else "make it an mp4 to translate every frame"
+    """Notify that a file has further pages or frames, which are not used."""
+    mend = "save each page as a file" if kind == "TIFF" else "convert it to mp4 to translate every frame"
     what = "page" if kind == "TIFF" else "frame"
-    say_once("pages", f"{path}: it has more than one {what}, and only the first is used; {mend}")
+    notify_once("pages", f"{path}: it has more than one {what}, and only the first is used; {mend}")
 
 
-def of_bits(path: object, colours: np.ndarray, low_high: tuple[float, float]) -> None:
-    """Of values without transparency that were given no range: do they use 16 bits?"""
+def check_bits(path: object, colours: np.ndarray, low_high: tuple[float, float]) -> None:
+    """Notify if 16-bit values (without transparency, and without --data_range) use at most 14 of the 16 bits."""
     if low_high != (0, 65535):
         return
     highest = int(colours.max())
     bits = max(8, 2 * math.ceil(highest.bit_length() / 2))
     if bits <= 14:
-        say_once(
+        notify_once(
             "bits",
             f"{path}: its largest value is {highest} of 65535, so the network sees a dark image; for values of {bits} "
             f"bits train with --data_range 0,{2**bits - 1}",
         )
 
 
-def of_proportions(old: tuple[int, int], new: tuple[int, int], crop: Sides, word: str) -> None:
-    """Of sizes (width, height) before and after --preprocess `word`: are the proportions as they were?"""
+def check_proportions(old: tuple[int, int], new: tuple[int, int], crop: Sides, word: str) -> None:
+    """Notify if --preprocess `word` changes the proportions; `old` and `new` are sizes (width, height)."""
     change = (old[0] / old[1]) / (new[0] / new[1])
-    if 1 / BENT <= change <= BENT:
+    if 1 / DISTORTED <= change <= DISTORTED:
         return
     width = max(new[0], math.ceil(crop.height * old[0] / old[1]))
     before, after = ("{}x{}".format(*size) for size in (old, new))
     text = f"--preprocess {word}: an image of {before} pixels is squeezed to {after}; to keep the proportions"
     mend = f"train with --preprocess scale_width_and_crop --load_size {width}, and test with --preprocess none"
-    say_once("proportions", f"{text} {mend}")
+    notify_once("proportions", f"{text} {mend}")

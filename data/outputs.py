@@ -1,4 +1,4 @@
-"""Results of a test as files of the depth and family of their source, where an 8-bit PNG would lose values."""
+"""Write results of a test in the bit depth and format of their source, if an 8-bit PNG would lose values."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ from data.loading.archive import source
 from data.pictures import open_image, read, write
 from data.values import KEPT, ORIENTATION, Picture
 
-__all__ = ["ExactFiles", "open_image"]  # all that test.py needs for its results
+__all__ = ["ExactFiles", "open_image"]
 
-FAMILIES = (".png", ".tif", ".tiff", ".npy", ".npz")  # endings that results take over from their source
+FAMILIES = (".png", ".tif", ".tiff", ".npy", ".npz")  # endings of sources whose results keep the ending
 
 
 class ExactFiles:
-    """Called with a result and its source, returns (ending, function that writes the file) or None.
+    """Callable with a result and its source; returns (ending, function that writes the file), or None for 8-bit PNG.
 
-    None stands for 8-bit PNG as a page shows it: of sources of 8 bits that become gray or colour, unless
-    --output_format asks for another format.
+    8-bit PNG is enough for gray or colour results of 8-bit sources, unless --output_format sets another format.
     """
 
     def __init__(self, opt: Namespace) -> None:
@@ -38,21 +37,21 @@ class ExactFiles:
     def __call__(self, result: torch.Tensor, path: str) -> tuple[str, Callable[[str], None]] | None:
         """`result` is (C, H, W) in [-1, 1], made from the image file at `path`."""
         if not _is_file(path):
-            return None  # a name that a data set made up
+            return None  # a plug-in's data set may use names that are no files
         plain = len(result) in (1, 3) and _has_8_bits(path)
         if plain and self.format in (None, "png") and self.data_range is None:
             return None
         like = _read(path, self.data_range)
         own = os.path.splitext(path)[1].lower()
         ending = "." + self.format if self.format else own if own in FAMILIES else ".png"
-        # The channels are those of the result; the source gives the type and the range of the values.
+        # The channels are those of the result; the dtype and the range of the values are those of the source.
         one = like._replace(array=like.array[:, :, :1], alpha=False)
         array = np.concatenate([Converter(one, 1).values(band[None]) for band in result], axis=2)
         return ending, lambda target: write(target, like._replace(array=array, mode="", alpha=False))
 
     def notes(self, path: str) -> dict:
         """The colour profile and EXIF data of a source, for PIL's save()."""
-        # Sources that are no image files of PIL's have none.
+        # Sources that PIL can't open have none.
         with contextlib.suppress(Exception), Image.open(source(path)) as image:
             kept = {key: image.info[key] for key in KEPT if image.info.get(key)}
             if "exif" in kept:

@@ -1,15 +1,14 @@
-"""Pairs of paths of images: from two folders with equal names, or from a table."""
+"""The pairs of image files of --dataset_mode aligned: from two folders with equal names, or from a table."""
 
 import csv
 import os
 
 from data.folders import find_images, phase_of
-from util.errors import InputError
+from util.errors import InputError, some_of
 
 
 def has_two_folders(opt):
-    """Whether --dataset_mode aligned reads <phase>A and <phase>B: both are there (one is enough in a test), and no
-    folder <phase> with pairs side by side."""
+    """Whether to read <phase>A and <phase>B: both exist (one is enough in a test), and no folder <phase> exists."""
     if os.path.isdir(os.path.join(opt.dataroot, phase_of(opt))):
         return False
     there = [os.path.isdir(_folder(opt, side)) for side in "AB"]
@@ -21,7 +20,8 @@ def _folder(opt, side):
 
 
 def paths_of_folders(opt, folders_A=(), folders_B=()):
-    """([(path of A, path of B)] by the names below the folders, without their endings; the folders)."""
+    """([(path of A, path of B)], root folders). Two files are a pair if their paths below the folders, without endings,
+    are equal. `folders_A` and `folders_B`: the values of --folders_A and --folders_B."""
     found, folders = {}, []
     for side, stacked in (("A", folders_A), ("B", folders_B)):
         if os.path.isdir(_folder(opt, side)):
@@ -30,16 +30,12 @@ def paths_of_folders(opt, folders_A=(), folders_B=()):
             found[side] = _by_stem(find_images(opt, name, [name]), folders[-1])
     if len(found) == 1:
         side = next(iter(found))
-        print(f"{opt.dataroot}: only {folders[0]} is there, so the images are tested without their truths")
-        none = dict.fromkeys(found[side])
-        found = {"A": none, "B": none, **found}
+        print(f"{opt.dataroot}: there is only {folders[0]}, so its images are tested without their truths")
+        missing = dict.fromkeys(found[side])
+        found = {"A": missing, "B": missing, **found}
     alone = {side: sorted(found[side].keys() - found[other].keys()) for side, other in ("AB", "BA")}
     if alone["A"] or alone["B"]:
-        shown = (
-            f"{_folder(opt, side)} has {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
-            for side, names in alone.items()
-            if names
-        )
+        shown = (f"{_folder(opt, side)} has {some_of(names)}" for side, names in alone.items() if names)
         raise InputError(f"images without a partner of the same name: {'; '.join(shown)}")
     return [(found["A"][stem], found["B"][stem]) for stem in found["A"]], [opt.dataroot, *folders]
 
@@ -49,15 +45,15 @@ def _by_stem(paths, folder):
     for path in paths:
         stem = os.path.splitext(os.path.relpath(path, folder))[0]
         if stem in by_stem:
-            raise InputError(f"{by_stem[stem]}, {path}: two images of one name; which belongs to the pair?")
+            raise InputError(f"{by_stem[stem]}, {path}: two images have the same name; remove or rename one of them")
         by_stem[stem] = path
     return by_stem
 
 
 def paths_of_csv(opt):
-    """[(path of A, path of B)] of --pairs: columns A and B, or the first two of a table without such a header.
+    """[(path of A, path of B)] in the table of --pairs: its columns A and B, or without this header the first two.
 
-    Paths are relative to the table's folder. With a column ``phase``, rows of other phases are left out.
+    Paths are relative to the table's folder. If there is a column ``phase``, rows of other phases are left out.
     """
     try:
         with open(opt.pairs, newline="", encoding="utf-8-sig") as file:
@@ -80,8 +76,7 @@ def paths_of_csv(opt):
         pairs.append(tuple(os.path.join(folder, row[column].strip()) for column in columns))
     missing = [path for pair in pairs for path in pair if not os.path.exists(path)]
     if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise InputError(f"--pairs {opt.pairs}: there is no {', '.join(missing[:3])}{more}")
+        raise InputError(f"--pairs {opt.pairs}: there is no {some_of(missing)}")
     if not pairs:
         raise InputError(f"--pairs {opt.pairs}: no pairs in it for --phase {opt.phase}")
     return pairs[: int(min(opt.max_dataset_size, len(pairs)))]

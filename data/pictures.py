@@ -1,4 +1,4 @@
-"""Image files, the right way up: as 8-bit RGB (open_image), or exactly as they are, and back (read, write)."""
+"""Read image files upright, as 8-bit RGB (open_image) or with their exact values (read), and write them (write)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from data.values import SIXTEEN_BIT, Picture, from_pil, of_array, to_pil, turn_o
 from util.errors import InputError
 from util.files import replacing
 
-# Listed, so that a file can't pick a decoder that runs other programs (PostScript) whatever it calls itself.
+# An explicit list, so that no file, whatever its ending, selects a decoder that runs other programs (PostScript).
 FORMATS = ["JPEG", "PNG", "BMP", "PPM", "GIF", "TIFF", "WEBP", *(["AVIF"] if features.check("avif") else [])]
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # twice as many pixels are an error
-Image.preinit()  # the common decoders now, instead of all of them at the first image
-with contextlib.suppress(ImportError):  # HEIC, where the package is installed
+Image.preinit()  # load the common decoders; otherwise PIL would load all decoders at the first image
+with contextlib.suppress(ImportError):  # HEIC, if the package is installed
     import pillow_heif
 
     pillow_heif.register_heif_opener()
@@ -28,17 +28,17 @@ with contextlib.suppress(ImportError):  # HEIC, where the package is installed
 
 
 def read(path: str | os.PathLike, data_range: tuple[float, float] | None = None) -> Picture:
-    """The file as a Picture, turned as its EXIF orientation says. Raises InputError naming the path.
+    """Read a file as a Picture, turned upright by its EXIF orientation. InputError with the path if it can't be read.
 
-    Without `data_range` the values from 0 to 255 or 65535, of other integers all values of the type, and 0 to 1 of
-    floating point become [-1, 1]; with it no value is clipped. `path` may be a member of a shard.
+    `data_range`: the values that become -1 and 1; values outside it are not clipped. None: the limits of the file's
+    dtype, or 0 and 1 for floating point. `path` may be a member of a shard.
     """
     try:
         file = source(path)
         kind = codecs.kind_of(file, os.fspath(path))
         if kind is None:
             with Image.open(file, formats=FORMATS) as image:
-                notices.of_pages(path, image)
+                notices.check_pages(path, image)
                 image.load()
                 picture = from_pil(upright(image), data_range)
         else:
@@ -46,7 +46,7 @@ def read(path: str | os.PathLike, data_range: tuple[float, float] | None = None)
             colour_png = kind == "PNG" and array.shape[2] in (2, 4)
             picture = of_array(array, data_range)._replace(alpha=colour_png, notes=notes)
         if data_range is None:
-            notices.of_bits(path, picture.colours, picture.range)
+            notices.check_bits(path, picture.colours, picture.range)
         return picture
     except MemoryError:
         raise
@@ -54,7 +54,7 @@ def read(path: str | os.PathLike, data_range: tuple[float, float] | None = None)
         raise InputError(f"{os.fspath(path)}: {reason(error, path)}") from error
 
 
-LOSSLESS: dict[str, dict] = {
+QUALITY: dict[str, dict] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"lossless": True},
     "AVIF": {"quality": 95},
@@ -63,10 +63,10 @@ LOSSLESS: dict[str, dict] = {
 
 
 def write(path: str | os.PathLike, picture: Picture | Image.Image) -> None:
-    """Write the file whole or not at all, in the format of the ending, with colour profile and EXIF data.
+    """Write a picture atomically in the format of the file's ending, with its colour profile and EXIF data.
 
-    Depth and channels are the picture's. Raises InputError where the format can't hold them; JPEG, which has no
-    lossless form, gets its best settings.
+    Bit depth and channels are those of the picture; InputError if the format can't hold them. Formats are lossless
+    except JPEG and AVIF, which get high quality.
     """
     picture = from_pil(picture) if isinstance(picture, Image.Image) else picture
     ending = os.path.splitext(path)[1].lower()
@@ -82,21 +82,21 @@ def write(path: str | os.PathLike, picture: Picture | Image.Image) -> None:
             if kind == "JPEG" and image.mode not in ("L", "RGB", "CMYK"):
                 image = image.convert("L" if image.mode == "LA" else "RGB")
             notes = {key: picture.notes[key] for key in ("icc_profile", "exif", "dpi") if key in image.info}
-            image.save(file, format=kind, **LOSSLESS.get(kind, {}), **notes)
+            image.save(file, format=kind, **QUALITY.get(kind, {}), **notes)
     except InputError as error:
         raise InputError(f"{os.fspath(path)}: {error}") from None
 
 
 def open_image(path):
-    """The image as a PIL image of mode RGB. Raises InputError naming the path if it can't be read.
+    """Read a file as a PIL image of mode RGB. InputError with the path if it can't be read.
 
     `path` may be a member of a shard (data/loading/archive.py). EXIF rotation is applied. 16-bit gray is scaled to
-    8 bits, floating-point gray is taken as [0, 1]. Transparent pixels are laid on white, as viewers show them. Images
-    of more than 2 * PIL.Image.MAX_IMAGE_PIXELS (179 million) pixels are refused, as decompression bombs.
+    8 bits, floating-point gray is read as [0, 1]. Transparent pixels are blended with white, as in viewers. Images of
+    more than 2 * PIL.Image.MAX_IMAGE_PIXELS (179 million) pixels are refused as decompression bombs.
     """
     try:
         with Image.open(source(path), formats=FORMATS) as image:
-            notices.of_pages(path, image)
+            notices.check_pages(path, image)
             image.load()
             turn = turn_of(image)
             if image.mode != "RGB" or "transparency" in image.info:
@@ -104,7 +104,7 @@ def open_image(path):
             return image if turn is None else image.transpose(turn)
     except MemoryError:
         raise
-    except Exception as error:  # decoders raise whatever their parsing stumbles over
+    except Exception as error:  # decoders raise many types of exceptions for damaged files
         raise InputError(f"{path}: {reason(error, path)}") from error
 
 
@@ -120,21 +120,21 @@ def to_rgb(image):
 
 
 def from_gray(image, white, kind):
-    """Gray levels 0..white to 8-bit RGB, rounded."""
+    """Convert gray values 0..white to 8-bit RGB, rounded."""
     gray = np.asarray(image).astype(np.float64)
     low, high = gray.min(), gray.max()
-    if not (low >= 0 and high <= white):  # in these words NaN is outside too
-        raise InputError(f"{kind} gray goes from {low:g} to {high:g}, not within 0 to {white}; save it as 8-bit gray")
+    if not (low >= 0 and high <= white):  # also true for NaN
+        raise InputError(f"{kind} gray values from {low:g} to {high:g} are outside 0 to {white}; save it as 8-bit gray")
     return Image.fromarray(np.rint(gray * (255 / white)).astype(np.uint8)).convert("RGB")
 
 
 def reason(error, path=""):
-    """Why a decoder gave up, in one line."""
+    """The reason of a decoder's error, in one line."""
     if ending := unread_ending(os.fspath(path)):
         return f"{ending} files need {MENDS[ending]}"
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, Image.UnidentifiedImageError):
-        return f"not an image of a kind that can be read ({', '.join(FORMATS)})"
+        return f"not an image of a supported format ({', '.join(FORMATS)})"
     if isinstance(error, Image.DecompressionBombError):
         return f"too large to be read safely ({text}); scale it down first"
     if isinstance(error, OSError) and error.strerror:
@@ -143,8 +143,8 @@ def reason(error, path=""):
 
 
 @contextlib.contextmanager
-def about(path):
-    """Put the path in front of an InputError that is raised while this image is worked on."""
+def naming(path):
+    """Put the path in front of the message of an InputError that is raised in the block."""
     try:
         yield
     except InputError as error:
@@ -152,7 +152,7 @@ def about(path):
 
 
 def load_image(path, transform):
-    """The image at `path`, transformed; an InputError from either names the path."""
+    """transform(the RGB image at `path`); an InputError names the path."""
     image = open_image(path)
-    with about(path):
+    with naming(path):
         return transform(image)

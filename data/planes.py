@@ -1,4 +1,4 @@
-"""Images of any depth and number of channels on their way through the stages of data/transforms.py."""
+"""Images of any bit depth and number of channels in a form that the stages of data/transforms.py accept."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from PIL import Image
 from data import codecs
 from data.conversion import Converter
 from data.loading.archive import source
-from data.pictures import about, open_image, read
+from data.pictures import naming, open_image, read
 from util.errors import InputError
 
 
 class Planes:
-    """Channels as PIL images of floating point in [-1, 1], with the methods of a PIL image that the stages call."""
+    """Channels as PIL images of floating point in [-1, 1]. Has the methods of a PIL image that the stages call."""
 
     mode = "planes"
 
@@ -42,16 +42,16 @@ class Planes:
         return self._each("transpose", method)
 
     def convert(self, mode: str) -> Planes:
-        """Itself: open_exact() has given it the channels that the network takes."""
+        """Returns itself: open_exact() has converted to the channels of the network."""
         return self
 
 
 def open_exact(path: str, channels: int, data_range: tuple[float, float] | None = None) -> Image.Image | Planes:
-    """The image for a network that takes `channels`: 8-bit RGB from open_image where that is exact, else Planes."""
+    """The image for a network with `channels` input channels: 8-bit RGB if this is exact, otherwise Planes."""
     if data_range is None and channels in (1, 3) and has_8_bits(path):
         return open_image(path)
     picture = read(path, data_range)
-    with about(path):
+    with naming(path):
         return Planes.of(_tensor(picture, channels))
 
 
@@ -71,10 +71,10 @@ def has_8_bits(path: str) -> bool:
 
 
 class Side:
-    """The images of one side: opened with its channels, transformed, and named in errors.
+    """Opens the images of one side with `channels` channels.
 
-    `folders` are names of sub-folders whose images of equal names are stacked: a path in the first of them stands for
-    all, and their channels follow each other in this order.
+    `folders`: names of sub-folders whose images of equal names are stacked along the channels, in this order; a path in
+    the first of them is the path of the stack.
     """
 
     def __init__(self, opt, channels: int, folders: list[str] | tuple = ()) -> None:
@@ -94,13 +94,13 @@ class Side:
         if len(stacked.bands) != self.channels:
             counts = ", ".join(f"{name} {len(planes.bands)}" for name, planes in zip(self.folders, bands))
             raise InputError(
-                f"{path}: the folders have {len(stacked.bands)} channels together ({counts}), and the network takes "
-                f"{self.channels}; see --input_nc and --output_nc"
+                f"{path}: the folders have {len(stacked.bands)} channels together ({counts}), but the network has "
+                f"{self.channels}; change --input_nc or --output_nc"
             )
         return stacked
 
     def files_of(self, path: str) -> list[str]:
-        """The files that `path`, in the first of the folders, stands for."""
+        """The files of the stack at `path`, or [path] without folders to stack."""
         if len(self.folders) < 2:
             return [path]
         before, after = path.split(os.sep + self.folders[0] + os.sep, 1)
@@ -109,7 +109,7 @@ class Side:
 
     def load(self, path: str, transform) -> torch.Tensor:
         image = self.open(path)
-        with about(path):
+        with naming(path):
             return transform(image)
 
 

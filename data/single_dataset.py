@@ -1,6 +1,6 @@
-"""One folder of images, for translating in one direction: ``--dataset_mode single``.
+"""One folder of images, for translation in one direction: ``--dataset_mode single``.
 
-All images below <dataroot>, whatever the phase.
+It reads all images below <dataroot>; --phase is not used.
 """
 
 from data import flags
@@ -18,7 +18,7 @@ class SingleDataset(BaseDataset):
         super().__init__(opt)
         self.roots = [self.root]
         self.A_paths = find_images(opt, "", [])
-        # These images are what the network takes in, whatever the direction of the training was.
+        # The images are the input of the network; against the direction of the training, --output_nc is its channels.
         other_way = (getattr(opt, "test_direction", None) or opt.direction) != opt.direction
         channels = opt.output_nc if other_way else opt.input_nc
         self.side = Side(opt, channels)

@@ -1,6 +1,6 @@
-"""One image of each domain, as patches of it at random scales: ``--dataset_mode singleimage``.
+"""One image of each domain, of which items are patches at random scales: ``--dataset_mode singleimage``.
 
-<dataroot>/trainA and <dataroot>/trainB hold one image each, for training and for tests, which take them whole.
+<dataroot>/trainA and <dataroot>/trainB hold one image each. A test uses the same images as a whole.
 """
 
 import argparse
@@ -11,19 +11,19 @@ from PIL import Image
 from data import flags, transforms
 from data.base_dataset import BaseDataset, get_transform
 from data.folders import find_images
-from data.pictures import about, open_image
+from data.pictures import naming, open_image
 from util.errors import InputError
 from util.numerics import seeding
 from util.processes import distributed
 
-PATCHES = 100_000  # in an epoch, as released
+PATCHES = 100_000  # in an epoch, as in the original
 
 
 class SingleImageDataset(BaseDataset):
     """Items {A, B, A_paths, B_paths}.
 
-    In training, --preprocess with ``zoom`` scales each side of an image by a factor of its own, drawn from
-    [1 / --random_scale_max, 1]. All images of a step have the same factors, so that they are negatives of one scale.
+    In training, --preprocess with ``zoom`` scales the width and the height of an image by two factors from
+    [1 / --random_scale_max, 1]. All items of a step have the same factors, so that the negatives have the same scale.
     """
 
     modify_commandline_options = staticmethod(flags.singleimage)
@@ -43,15 +43,15 @@ class SingleImageDataset(BaseDataset):
         self.transforms = {side: get_transform(own, None, channels[side] == 1, method) for side in "AB"}
         self.step_size = distributed.step_size(opt) if opt.isTrain else 1
         self.factors = np.random.uniform(1 / opt.random_scale_max, 1, (len(self), 2))  # (step, width and height)
-        self._zoomed = {}  # side -> (factors, image): items of a step follow each other
+        self._zoomed = {}  # side -> (factors, image): a cache, because the items of a step are loaded in a row
 
     def _find(self, side):
         folder = f"train{side}"
         paths = find_images(self.opt, folder, ["trainA", "trainB"], "one image in each")
         if len(paths) > 1:
             raise InputError(
-                f"{self.root}/{folder}: {len(paths)} images, and --dataset_mode singleimage takes one; "
-                "leave one there, or give --dataset_mode unaligned"
+                f"{self.root}/{folder}: {len(paths)} images, but --dataset_mode singleimage takes one; "
+                "keep one image there, or give --dataset_mode unaligned"
             )
         return paths[0]
 
@@ -62,7 +62,7 @@ class SingleImageDataset(BaseDataset):
         return max(1, PATCHES // self.step_size) * self.step_size if self.opt.isTrain else 1
 
     def visiting_order(self, seed, epoch, shuffled):
-        """The steps' images in order or, shuffled, one step's after another's; those of a step stay together."""
+        """The indices of an epoch; with `shuffled` the steps are shuffled, and the items of a step stay together."""
         steps = len(self) // self.step_size
         order = seeding.order(seed, epoch, steps) if shuffled else range(steps)
         return [step * self.step_size + image for step in order for image in range(self.step_size)]
@@ -70,7 +70,7 @@ class SingleImageDataset(BaseDataset):
     def __getitem__(self, index):
         item = {}
         for side, path in self.paths.items():
-            with about(path):
+            with naming(path):
                 item[side] = self.transforms[side](self._scaled(side, index))
             item[f"{side}_paths"] = path
         return item

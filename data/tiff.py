@@ -1,4 +1,4 @@
-"""TIFF files that PIL cannot hold exactly, and the EXIF data of any TIFF file. Package: tifffile."""
+"""Read and write TIFF files that PIL can't represent exactly, and the EXIF data of any TIFF file, with tifffile."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from PIL import Image, TiffImagePlugin
 from data import notices
 from util.errors import InputError
 
-TURNS = {2: (0, 1), 3: (2, 0), 4: (2, 1), 5: (1, 1), 6: (3, 0), 7: (3, 1), 8: (1, 0)}  # quarter turns, then mirrored
+# EXIF orientation -> (quarter turns, whether to mirror afterwards)
+TURNS = {2: (0, 1), 3: (2, 0), 4: (2, 1), 5: (1, 1), 6: (3, 0), 7: (3, 1), 8: (1, 0)}
 ORIENTATION, ICC_PROFILE = 274, 34675
 DESCRIPTION, SOFTWARE, DATE = 270, 305, 306
 TEXTS = (DESCRIPTION, 271, 272, SOFTWARE, DATE, 315, 316, 33432)  # make, model, artist, computer, copyright, too
 DIRECTORIES = (0x8769, 0x8825)  # of EXIF and of GPS data
-LITTLE_ENDIAN, ENTRY, LONG = b"II*\0", 12, 4  # start of a file; bytes of a tag in a list; type of a place
+LITTLE_ENDIAN, ENTRY, LONG = b"II*\0", 12, 4  # start of a file; bytes of a tag in a list; type of an offset
 
 
 def need(package: str, what: str) -> Any:
-    """The package, or an InputError that names it."""
+    """Import a package; InputError with the command that installs it."""
     try:
         return importlib.import_module(package)
     except ImportError:
@@ -33,7 +34,7 @@ def need(package: str, what: str) -> Any:
 
 
 def read(file: str | os.PathLike | IO[bytes]) -> tuple[np.ndarray, dict]:
-    """(array (H, W) or (H, W, C) the right way up, its colour profile and EXIF data)."""
+    """(upright array (H, W) or (H, W, C), {icc_profile, exif})."""
     tifffile = need("tifffile", "this kind of TIFF file")
     with tifffile.TiffFile(file) as tiff:
         series, tags = tiff.series[0], tiff.pages[0].tags
@@ -56,16 +57,16 @@ def read(file: str | os.PathLike | IO[bytes]) -> tuple[np.ndarray, dict]:
 
 
 def turned(array: np.ndarray, orientation: int) -> np.ndarray:
-    """The array (H, W, ...) turned as an EXIF orientation says."""
+    """The array (H, W, ...) turned upright by its EXIF orientation."""
     quarters, mirrored = TURNS.get(orientation, (0, 0))
     array = np.rot90(array, quarters)
     return array[:, ::-1] if mirrored else array
 
 
 def description_of(exif: Image.Exif) -> bytes | None:
-    """The tags of a TIFF file that describe the image and its making, as EXIF data; None without such tags.
+    """The tags of a TIFF file that describe the image and its origin, as EXIF data; None without such tags.
 
-    The other tags of a TIFF file say how the file stores its pixels.
+    The other tags describe how the file stores its pixels.
     """
     kept = Image.Exif()
     for tag in TEXTS:
@@ -87,17 +88,19 @@ def write(file: IO[bytes], array: np.ndarray, notes: dict) -> None:
     settings |= {"planarconfig": "contig"} if channels > 1 else {}
     exif = Image.Exif()
     exif.load(notes.get("exif", b""))
-    content = io.BytesIO()  # tifffile wants a name of the file
+    content = io.BytesIO()  # tifffile needs a file with a name, or a BytesIO
     tifffile.imwrite(content, array, byteorder="<", **settings, **_tags(exif))
     _add_directories(content, {tag: values for tag in DIRECTORIES if (values := exif.get_ifd(tag))})
     file.write(content.getbuffer())
 
 
 def _tags(exif: Image.Exif) -> dict:
-    """The arguments of tifffile.imwrite for the texts of EXIF data."""
+    """The arguments of tifffile.imwrite for the text tags of EXIF data."""
     texts = {tag: str(exif[tag]) for tag in TEXTS if tag in exif}
     date = texts.pop(DATE, "")
-    found: dict[str, Any] = {"datetime": date} if re.fullmatch(r"[\d :]{16}:\d\d", date) else {}  # no other is taken
+    found: dict[str, Any] = (
+        {"datetime": date} if re.fullmatch(r"[\d :]{16}:\d\d", date) else {}
+    )  # tifffile refuses other forms
     usual = {"description": DESCRIPTION, "software": SOFTWARE}
     found |= {name: texts.pop(tag).encode() for name, tag in usual.items() if tag in texts}
     extra = [(tag, "s", 0, text.encode(), True) for tag, text in texts.items()]
@@ -107,10 +110,10 @@ def _tags(exif: Image.Exif) -> dict:
 def _add_directories(content: io.BytesIO, directories: dict[int, dict]) -> None:
     """Add directories of tags, which tifffile does not write, to the first page of a TIFF file.
 
-    They lie behind the image, and behind them a new list of the page's tags, to which the header then points.
+    They are appended, followed by a new list of the page's tags, to which the header then points.
     """
     header = bytes(content.getbuffer()[:8])
-    if not directories or header[:4] != LITTLE_ENDIAN:  # files of more than 4 GB have other lists
+    if not directories or header[:4] != LITTLE_ENDIAN:  # files of more than 4 GB have lists of another form
         return
     start = struct.unpack("<I", header[4:])[0]
     count = struct.unpack("<H", content.getbuffer()[start : start + 2])[0]
@@ -131,7 +134,7 @@ def _add_directories(content: io.BytesIO, directories: dict[int, dict]) -> None:
 
 
 def _even_end(content: io.BytesIO) -> int:
-    """Go to the end of the file, at an even place as TIFF wants it."""
+    """Seek to the end of the file, padded to an even offset, which TIFF requires."""
     end = content.seek(0, io.SEEK_END)
     content.write(bytes(end % 2))
     return end + end % 2

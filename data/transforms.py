@@ -1,6 +1,6 @@
-"""What happens to an image between its file and the network: one small function per stage, PIL image first.
+"""The stages of preprocessing: one small function per stage, whose first argument is a PIL image.
 
-Stages know no options. What a stage leaves to chance may be given instead, so that two images can share it.
+Stages do not read options. Random parameters of a stage can be given as arguments, so that two images share them.
 """
 
 import random
@@ -18,7 +18,7 @@ BICUBIC = Image.Resampling.BICUBIC
 
 
 class Compose:
-    """Stages, one after the other; `transforms` is the list of them. Can be pickled, as its stages can."""
+    """Applies a list of stages in order. It can be pickled if the stages can."""
 
     def __init__(self, transforms):
         self.transforms = transforms
@@ -30,12 +30,12 @@ class Compose:
 
 
 def method_of_side(opt, side):
-    """How images of side "A" or "B" are resized: to the nearest pixel if --label_maps names the side."""
+    """The resampling method for side "A" or "B": nearest pixel if --label_maps names the side."""
     return Image.Resampling.NEAREST if getattr(opt, "label_maps", "none") in (side, "both") else BICUBIC
 
 
 def pil_method(method):
-    """PIL's resampling constant for itself, its number, or torchvision's InterpolationMode."""
+    """PIL's resampling constant for a constant, its number, or torchvision's InterpolationMode."""
     value = getattr(method, "value", method)
     if isinstance(value, str):  # torchvision's modes are words
         return Image.Resampling[value.removesuffix("-exact").upper()]
@@ -52,8 +52,8 @@ def resize(image, size, method=BICUBIC):
 
 
 def squeeze(image, size, method=BICUBIC, crop_size=1, word="resize"):
-    """resize() to proportions that are not those of the image, which is said once; `word` is that of --preprocess."""
-    notices.of_proportions(image.size, size, sides(crop_size), word)
+    """resize() with a notice if the proportions change; `word` is the value of --preprocess."""
+    notices.check_proportions(image.size, size, sides(crop_size), word)
     return resize(image, size, method)
 
 
@@ -68,7 +68,7 @@ def fix_size(image, size, method=BICUBIC):
 
 
 def width_scaled(size, target_width, crop_size):
-    """The size an image of `size` gets by scale_width: never lower than a crop, even if that bends the picture."""
+    """The size of an image after scale_width: at least as high as a crop, even if the aspect ratio changes."""
     width, height = size
     lowest = sides(crop_size).height
     if width == target_width and height >= lowest:
@@ -81,7 +81,7 @@ def scale_width(image, target_width, crop_size, method=BICUBIC):
 
 
 def shortside_scaled(size, target):
-    """The size an image of `size` gets by scale_shortside: enlarged to hold `target`, never made smaller."""
+    """The size of an image after scale_shortside: enlarged until `target` fits into it, never reduced."""
     target = sides(target)
     scale = max(target.width / size[0], target.height / size[1])
     if scale <= 1:
@@ -98,7 +98,7 @@ def draw_zoom():
 
 
 def zoomed(size, factor, crop_size):
-    """The size an image of `size` gets by random_zoom: each side times its factor, never below a crop."""
+    """The size of an image after random_zoom: each side times its factor, at least a crop."""
     crop = sides(crop_size)
     return round(max(crop.width, size[0] * factor[0])), round(max(crop.height, size[1] * factor[1]))
 
@@ -112,12 +112,12 @@ def need_at_least(image, size):
     if image.width < sides(size).width or image.height < sides(size).height:
         raise InputError(
             f"an image of {image.width}x{image.height} pixels is too small for --crop_size {as_size(*sides(size))}: "
-            "use a smaller one, or a --preprocess that scales first, such as resize_and_crop"
+            "use a smaller --crop_size, or a --preprocess that scales first, such as resize_and_crop"
         )
 
 
 def crop(image, pos=None, size=256):
-    """A window at `pos` = (x, y), or anywhere inside; `size` is the side of a square or (height, width)."""
+    """Cut out a window at `pos` = (x, y), None: random; `size` is the side of a square or (height, width)."""
     need_at_least(image, size)
     height, width = sides(size)
     if image.size == (width, height):
@@ -129,9 +129,9 @@ def crop(image, pos=None, size=256):
 
 
 def patch(image, index=None, size=256, offset=None):
-    """One cell of a grid of cells of `size` (see crop), counted down the columns; index None is any cell.
+    """Cut out a cell of a grid with cells of `size` (see crop), counted down the columns; `index` None: random.
 
-    `offset` = two numbers in [0, 1) says where in the image the grid lies; None is anywhere.
+    `offset` = two numbers in [0, 1) sets the position of the grid in the image; None: random.
     """
     need_at_least(image, size)
     height, width = sides(size)
@@ -144,7 +144,7 @@ def patch(image, index=None, size=256, offset=None):
 
 
 def trim(image, trim_width=256, offset=None):
-    """Like a crop, but a side that is shorter stays as it is. `offset` as in patch()."""
+    """Cut out a window; a side of the image that is shorter than the window is kept. `offset` as in patch()."""
     offset = (random.random(), random.random()) if offset is None else offset
     limit = sides(trim_width)
     width, height = min(image.width, limit.width), min(image.height, limit.height)
@@ -166,38 +166,38 @@ _warned = []
 
 
 def print_size_warning(ow, oh, w, h):
-    """Say once in a run, in whichever process loads the first images, that sizes are being changed."""
+    """Print once per run that sizes are changed, in the first data worker only."""
     worker = get_worker_info()
     if _warned or (worker and worker.id):
         return
     _warned.append(True)
     print(
-        f"The sizes of images must be multiples of 4: one of {ow}x{oh} was scaled to {w}x{h}, "
-        "and so will be all others that are not. This is said only once."
+        f"The sizes of images must be multiples of 4: an image of {ow}x{oh} was scaled to {w}x{h}, and all others with "
+        "such sizes are scaled, too. This message appears only once."
     )
 
 
 def flip(image, flip=None):
-    """Mirrored left to right, if `flip`; None leaves it to a coin."""
+    """Mirror left to right if `flip` is True; None: with probability 0.5."""
     flip = random.random() > 0.5 if flip is None else flip
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else image
 
 
 def to_tensor(image):
-    """PIL image -> float32 (C, H, W); 8-bit values land in [-1, 1], the bits as torchvision would give them.
+    """PIL image -> float32 (C, H, W); 8-bit values become [-1, 1], bit for bit as with torchvision.
 
-    Planes (data/planes.py) hold values in [-1, 1] already.
+    Planes (data/planes.py) have values in [-1, 1] already.
     """
     if image.mode == "planes":
         return torch.stack([torch.from_numpy(np.array(band)) for band in image.bands])
     tensor = planes(image)
     scaled = tensor.div(255) if tensor.dtype == torch.uint8 else tensor.float()
-    return scaled.mul_(2).sub_(1)  # the bits of (x - 0.5) / 0.5: twice a number is exact
+    return scaled.mul_(2).sub_(1)  # bit for bit (x - 0.5) / 0.5, because doubling is exact
 
 
 def planes(image):
-    """The values of a PIL image as it stores them, (C, H, W)."""
-    if image.mode == "RGB":  # a third faster band by band than by turning (H, W, C) round
+    """The values of a PIL image (C, H, W), in its own dtype."""
+    if image.mode == "RGB":  # band by band, a third faster than permuting (H, W, C)
         bands = [np.frombuffer(image.tobytes("raw", band), np.uint8) for band in "RGB"]
         return torch.from_numpy(np.concatenate(bands)).view(3, image.height, image.width)
     pixels = torch.from_numpy(np.array(image.convert("L") if image.mode == "1" else image))

@@ -1,6 +1,7 @@
-"""Two folders of images with nothing in common but their domain: ``--dataset_mode unaligned``.
+"""Two folders of images without pairs, one per domain: ``--dataset_mode unaligned``.
 
-<dataroot>/<phase>A and <dataroot>/<phase>B, sub-folders included. An item is an image of A and some image of B.
+It reads <dataroot>/<phase>A and <dataroot>/<phase>B, sub-folders included. An item is an image of A and a random image
+of B.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from util.util import source_side
 
 
 class UnalignedDataset(BaseDataset):
-    """Items {A, B, A_paths, B_paths}; a test of one direction may lack the other side's folder, and its keys."""
+    """Items {A, B, A_paths, B_paths}. In a test of one direction, the other side's folder and keys may be missing."""
 
     modify_commandline_options = staticmethod(flags.unaligned)
 
@@ -53,7 +54,7 @@ class UnalignedDataset(BaseDataset):
     def __len__(self):
         if self.opt.isTrain:
             return max(self.A_size, self.B_size)
-        # In a test each image to translate comes once: more of the other side would repeat it.
+        # A test translates each image once, even if the other side has more images.
         return self.B_size if self.source == "B" else self.A_size
 
     def __getitem__(self, index):
@@ -65,7 +66,7 @@ class UnalignedDataset(BaseDataset):
             item["A_paths"] = self.A_paths[index % self.A_size]
             item["A"] = self.A.load(item["A_paths"], transform_A)
         if self.B_paths:
-            # Any B, so that no A always meets the same one; in order where asked for, or where there is no A to meet.
+            # A random B, so that the pairs change; in order with --serial_batches, or if there is no A.
             in_order = opt.serial_batches or not self.A_paths
             item["B_paths"] = self.B_paths[index % self.B_size if in_order else random.randrange(self.B_size)]
             item["B"] = self.B.load(item["B_paths"], transform_B)
@@ -73,7 +74,7 @@ class UnalignedDataset(BaseDataset):
 
 
 def transforms_of_sides(opt, A_nc, B_nc):
-    """The stages of --preprocess for images of A and of B."""
+    """The transforms of --preprocess for images of A and of B."""
     return [
         get_transform(opt, grayscale=channels == 1, method=method_of_side(opt, side))
         for side, channels in (("A", A_nc), ("B", B_nc))

@@ -1,5 +1,5 @@
-"""The values of an image of any depth and number of channels, and what the image was like: from PIL images and arrays,
-and back."""
+"""Picture: the exact values of an image of any bit depth and number of channels; conversion from and to PIL images and
+arrays."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ UPRIGHT = {
 
 
 class Picture(NamedTuple):
-    """The values of an image file exactly as the file holds them, and what the file was like."""
+    """The exact values of an image, and the properties of its file that a result should keep."""
 
     array: np.ndarray  # (H, W, C) in the file's dtype
     range: tuple[float, float]  # the values that become -1 and 1
-    mode: str = ""  # PIL's mode of the file; "" for a file that PIL can't hold
+    mode: str = ""  # PIL's mode of the image; "" if it was not read by PIL
     alpha: bool = False  # whether the last channel is transparency
-    flat: bool = False  # whether an array without channels (H, W) stands for it
+    flat: bool = False  # whether the source was an array (H, W)
     notes: dict[str, Any] = {}  # icc_profile, exif (upright), dpi
 
     @property
@@ -43,17 +43,17 @@ class Picture(NamedTuple):
 
 
 def orientation(image):
-    with contextlib.suppress(Exception):  # a picture with broken EXIF data is still a picture
+    with contextlib.suppress(Exception):  # an image with damaged EXIF data is still readable
         return image.getexif().get(ORIENTATION)
 
 
 def turn_of(image):
-    """How a PIL image must be turned to be upright; None for an upright image."""
+    """The transposition that turns a PIL image upright; None for an upright image."""
     return UPRIGHT.get(orientation(image))
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The PIL image turned as its EXIF orientation says, which the result no longer has."""
+    """The PIL image turned upright by its EXIF orientation, which is removed from the result."""
     turn = turn_of(image)
     if turn is None:
         return image
@@ -64,11 +64,11 @@ def upright(image: Image.Image) -> Image.Image:
     return result
 
 
-KEPT = ("icc_profile", "exif", "dpi")  # entries of a PIL image's info that its translation keeps
+KEPT = ("icc_profile", "exif", "dpi")  # entries of a PIL image's info that its translation gets
 
 
 def from_pil(image: Image.Image, data_range: tuple[float, float] | None = None) -> Picture:
-    """A PIL image as a Picture: gray and colour with transparency as they are, other modes of 8 bits as RGB."""
+    """A PIL image as a Picture: gray and RGB, with or without transparency, unchanged; other 8-bit modes as RGB."""
     mode = image.mode
     notes = {key: image.info[key] for key in KEPT if image.info.get(key)}
     if image.format == "TIFF" and "exif" not in notes and (described := description_of(image.getexif())):
@@ -76,7 +76,7 @@ def from_pil(image: Image.Image, data_range: tuple[float, float] | None = None) 
     if mode in SIXTEEN_BIT or mode == "F":
         array = np.asarray(image)
         if mode == "I" and data_range is None and array.min() >= 0 and array.max() <= 65535:
-            data_range = (0, 65535)  # PIL's mode for some 16-bit files
+            data_range = (0, 65535)  # PIL reads some 16-bit files in this 32-bit mode
         array = array.astype(np.uint16) if mode.startswith("I;") else array
         return of_array(array, data_range)._replace(mode=mode, notes=notes)
     alpha = "A" in image.getbands()
@@ -87,11 +87,11 @@ def from_pil(image: Image.Image, data_range: tuple[float, float] | None = None) 
     return of_array(array, data_range)._replace(mode=mode, alpha=alpha, notes=notes)
 
 
-ROWS = 1024  # that are converted at once, so that a large image is not held several times
+ROWS = 1024  # rows converted at a time, so that no second copy of a large image is in memory
 
 
 def _pixels(image: Image.Image, mode: str) -> np.ndarray:
-    """The array of an image in a mode of 8 bits."""
+    """The image converted to an 8-bit mode, as an array."""
     if image.height <= ROWS:
         return np.asarray(image.convert(mode))
     array = np.empty((image.height, image.width, 3) if mode == "RGB" else (image.height, image.width), np.uint8)
@@ -113,11 +113,11 @@ def of_array(array: np.ndarray, data_range: tuple[float, float] | None = None) -
     if dtype.kind == "f":
         low, high = array.min(), array.max()
         if not np.isfinite(high - low):
-            raise ValueError("a floating-point array with values that are outside any range: NaN or infinite")
+            raise ValueError("a floating-point array with values that are NaN or infinite")
         if data_range is None and not (low >= 0 and high <= 1):
             raise ValueError(
-                f"floating-point values from {low:g} to {high:g}, outside [0, 1]: scale them to this range, or name "
-                "theirs when training, with --data_range"
+                f"floating-point values from {low:g} to {high:g}, outside [0, 1]: scale them to this range, or train "
+                "with their range as --data_range"
             )
         usual = (0.0, 1.0)
     else:
@@ -127,7 +127,7 @@ def of_array(array: np.ndarray, data_range: tuple[float, float] | None = None) -
 
 
 def to_pil(picture: Picture) -> Image.Image | None:
-    """The Picture as a PIL image, in its mode where the channels allow it; None where PIL has no mode for it."""
+    """The Picture as a PIL image, in the source's mode if the channels fit it; None if PIL has no mode for it."""
     array, mode = picture.array, picture.mode
     channels = array.shape[2]
     if array.dtype == np.uint8 and channels <= 4:
@@ -141,8 +141,8 @@ def to_pil(picture: Picture) -> Image.Image | None:
 
 
 def _in_mode(image: Image.Image, mode: str, notes: dict) -> Image.Image:
-    """`image` in the mode and with the notes of its source; a colour result of a gray source stays in colour, and the
-    colour profile of the gray source does not apply to it."""
+    """The image in the mode and with the notes of its source. A colour result of a gray source stays in colour and
+    does not get the gray source's colour profile."""
     if image.mode in ("RGB", "RGBA") and mode in ("L", "LA", "1", *SIXTEEN_BIT, "F"):
         notes = {key: value for key, value in notes.items() if key != "icc_profile"}
     elif mode and mode != image.mode and mode not in (*SIXTEEN_BIT, "F"):

@@ -1,4 +1,4 @@
-"""Video files: their frames go through a function, sound and frame rate stay. Package: imageio-ffmpeg."""
+"""Apply a function to the frames of a video file; sound and frame rate are kept. Needs the package imageio-ffmpeg."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from util.files import UNFINISHED
 
 ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm")
 CODECS = {".webm": ("libvpx-vp9", ["-crf", "24", "-b:v", "0"]), ".avi": ("mpeg4", ["-q:v", "2"])}
-H264 = ("libx264", ["-crf", "16"])  # near to the frames; 0 would be lossless, 23 is ffmpeg's default
-# Players take untagged colours of large frames for BT.709, and ffmpeg would write BT.601.
+H264 = ("libx264", ["-crf", "16"])  # high quality; 0 would be lossless, 23 is ffmpeg's default
+# Players assume BT.709 for untagged colours of large frames, but ffmpeg would write BT.601.
 COLOURS = ["-vf", "scale=out_color_matrix=bt709:out_range=tv", "-colorspace", "bt709", "-color_range", "tv"]
 COLOURS += ["-color_primaries", "bt709", "-color_trc", "bt709"]
 
@@ -35,9 +35,9 @@ def map_frames(
 ) -> int:
     """Write `target`, the video whose frames are function(frames of `source`), with the sound of `source`.
 
-    `function` takes and gives lists of at most `batch_size` frames (H, W, 3) uint8. `progress` is called with the
-    frames of a batch and those expected in all. Returns the number of frames. The file is whole or not written;
-    InputError where the source cannot be read or the target cannot be written.
+    `function` takes and returns lists of at most `batch_size` frames (H, W, 3) uint8. `progress` is called with the
+    number of frames in a batch and the expected total. Returns the number of frames. The target is written completely
+    or not at all; InputError if the source cannot be read or the target cannot be written.
     """
     if importlib.util.find_spec("imageio_ffmpeg") is None:
         raise InputError(f"{source}: videos need the package imageio-ffmpeg: pip install imageio-ffmpeg")
@@ -72,7 +72,7 @@ def map_frames(
 
 
 def _frames(source: str) -> tuple[Iterator[np.ndarray], dict[str, Any]]:
-    """(frames (H, W, 3) uint8, what ffmpeg found out about the video)."""
+    """(frames (H, W, 3) uint8, ffmpeg's description of the video)."""
     import imageio_ffmpeg
 
     reader = imageio_ffmpeg.read_frames(source, pix_fmt="rgb24")
@@ -96,7 +96,7 @@ def _writer(target: str, source: str, about: dict[str, Any]) -> Any:
         fps=about["fps"],
         codec=codec,
         quality=None,
-        pix_fmt_out="yuv420p" if even else "yuv444p",  # 4:2:0 has half of each side for the colours
+        pix_fmt_out="yuv420p" if even else "yuv444p",  # 4:2:0 halves both sides for the colours
         macro_block_size=1,
         ffmpeg_log_level="fatal",
         output_params=[*quality, *COLOURS],

@@ -1,9 +1,10 @@
-"""What training and testing share: the flags of both, and the parsing in passes.
+"""The options of training and testing: their shared flags, and the parsing in passes.
 
-The model and the data set named on the command line add flags of their own, so the command line is parsed three times:
+The model and the data set of the command line add flags of their own, so the command line is parsed in passes:
 shared flags -> the model, its flags and defaults -> the data set, its flags and defaults -> all values.
-Lowest to highest, a value comes from: the flag's default, the model's set_defaults, the data set's, the train_opt.json
-of --config, the trained run (in a test, or with --continue_train), the flags in a file of --config, the command line.
+From the lowest to the highest priority, a value comes from: the flag's default, the model's set_defaults, the data
+set's set_defaults, a train_opt.json given as --config, the trained run (in a test, or with --continue_train), a file of
+flags given as --config, the command line.
 """
 
 import argparse
@@ -24,22 +25,22 @@ from util.processes import distributed
 
 
 def cores() -> int:
-    """The processor cores that this process may use."""
+    """The number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class BaseOptions:
-    """``TrainOptions(cmd_line).parse()`` is a Namespace; `cmd_line`: None (sys.argv), a string, or a list of words."""
+    """``TrainOptions(cmd_line).parse()`` returns a Namespace; `cmd_line`: None (sys.argv), a string or a word list."""
 
     isTrain = None  # set by the subclasses' initialize()
 
     def __init__(self, cmd_line: str | Iterable | None = None) -> None:
         self.initialized = False
         self.cmd_line = cmd_line
-        self.parser: Any = None  # an OptionParser from gather_options() on
-        self.opt: Any = None  # the Namespace from parse() on
-        self.drawn_seed = distributed.value_of_rank0(saved.draw_seed())  # for a run that is given none
-        self.as_given: dict[str, Any] = {}  # values as typed, of flags that the run works with scaled
+        self.parser: Any = None  # an OptionParser after gather_options()
+        self.opt: Any = None  # a Namespace after parse()
+        self.drawn_seed = distributed.value_of_rank0(saved.draw_seed())  # for a run without --seed
+        self.as_given: dict[str, Any] = {}  # values before the scaling by --scale_lr
 
     def initialize(self, parser: OptionParser) -> OptionParser:
         """Add the flags of both modes."""
@@ -54,7 +55,7 @@ class BaseOptions:
         return self.cmd_line.split() if isinstance(self.cmd_line, str) else [str(word) for word in self.cmd_line]
 
     def restore(self, parser: OptionParser) -> dict[str, Any]:
-        """The options of an earlier run that may become defaults: none here; the subclasses read the run."""
+        """The options of an earlier run that may become defaults; subclasses read them from the run's folder."""
         return {}
 
     def takes_over(self, flag: Declaration) -> bool:
@@ -62,11 +63,11 @@ class BaseOptions:
         return False
 
     def without_own_defaults(self, trained: dict[str, Any], package: Any, name: str) -> dict[str, Any]:
-        """The values of an earlier run without those for which a user's model or data set has a default that wins."""
+        """The values of an earlier run, except those for which a default of a user's model or data set has priority."""
         return trained
 
     def gather_options(self) -> argparse.Namespace:
-        """Parse in passes (see above) and return the raw Namespace; ``-h`` prints the flags of the choice and exits."""
+        """Parse in passes (see above) and return the raw Namespace; ``-h`` prints the help and exits."""
         parser = self.initialize(OptionParser(self.words()))
         with parser.tolerating(old_flags.NAMES_OF_OURS):
             path = parser.parse_known_args()[0].config
@@ -116,7 +117,7 @@ class BaseOptions:
         opt.normG = opt.normG or opt.norm
         opt.normD = opt.normD or opt.norm
         if any("stylegan2" in str(word) for word in (opt.netG, opt.netD)):
-            # Stored with the run, so that a test with another --crop_size builds the same networks.
+            # Stored in train_opt.json, so that a test with another --crop_size builds the same networks.
             opt.stylegan2_size = stylegan2_size(opt)
         if opt.seed is None:
             opt.seed = self.drawn_seed
@@ -124,29 +125,26 @@ class BaseOptions:
             opt.num_threads = min(opt.num_threads, cores())
 
     def check_runs(self, opt: argparse.Namespace) -> None:
-        """Check that the run exists which a test or a continued training names."""
+        """Raise InputError if the run of a test or of a continued training does not exist."""
 
     def parse(self) -> argparse.Namespace:
-        """Gather, complete and check the options. Raises InputError; prints and writes nothing (see show and save)."""
+        """Gather, complete and check the options. Raises InputError. See show() and save() for output."""
         opt = self.gather_options()
         given = self.parser.given()
         if not opt.dataroot:
-            raise InputError("--dataroot: missing; give the folder with the images")
+            raise InputError("--dataroot: the flag is missing; give the folder with the images")
         self.finish(opt, given)
         checks.check(opt, given)
         self.check_runs(opt)
-        from util.numerics import (  # torch takes seconds to import; a mistyped flag should not wait for it
-            device,
-            precision,
-        )
+        from util.numerics import device, precision  # imported late: torch takes seconds, and wrong flags fail before
 
         opt.device, opt.gpu_ids = device.resolve(opt.device, opt.gpu_ids)
-        opt.precision = precision.settle(opt.precision, opt.device)
+        opt.precision = precision.resolve(opt.precision, opt.device)
         self.opt = opt
         return opt
 
     def show(self) -> None:
-        """Print the options; called when the data and the networks are known to fit, so that errors come first."""
+        """Print the options. Called after the data and the networks are created, so that errors come first."""
         self.print_options(self.opt)
 
     def print_options(self, opt: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""What argparse can't check: words from tables, sizes that must fit together, names that must stay in their folder."""
+"""Checks beyond argparse: words from tables, sizes that must fit together, names of runs."""
 
 import argparse
 import os
@@ -50,20 +50,20 @@ CHOICES = {
 
 
 def check(opt: argparse.Namespace, given: set[str]) -> None:
-    """Check everything that is known before data or networks exist. Raises InputError."""
+    """Check all options that can be checked before data and networks are created. Raises InputError."""
     built_in = models.is_built_in(opt.model) and data.is_built_in(opt.dataset_mode)
     check_name(opt.name)
     if not re.fullmatch(r"[A-Za-z0-9_-]+", opt.epoch):
-        raise InputError(f"--epoch {opt.epoch}: an epoch's number, latest, or best")
+        raise InputError(f"--epoch {opt.epoch}: give the number of an epoch, latest, or best")
     if not re.fullmatch(r"[^/\\\0-\x1f]+", opt.phase) or opt.phase in (".", ".."):
-        raise InputError(f"--phase {opt.phase}: the name of a folder in --dataroot, without slashes")
+        raise InputError(f"--phase {opt.phase}: give the name of a folder in --dataroot, without slashes")
     check_word("compile", opt.compile, COMPILING)
     if opt.precision is not None:
         check_word("precision", opt.precision, PRECISIONS)
-    if built_in:  # plug-ins have words of their own
+    if built_in:  # plug-ins may accept other words and sizes
         check_words(opt)
         check_sizes(opt, given)
-        say_ignored(opt, given)
+        print_ignored(opt, given)
     if opt.isTrain:
         check_word("capture", opt.capture, CAPTURING)
         loss_checks.check(opt, built_in, given)
@@ -83,12 +83,12 @@ def check_words(opt: argparse.Namespace) -> None:
         if value in NEVER_WORKED:
             raise InputError(f"--{name} {value}: {NEVER_WORKED[value]}; choose {', '.join(allowed)}")
         if (name, value) in OLD_VALUES:
-            raise InputError(f"--{name} {value}: it is --{name} {OLD_VALUES[name, value]} here")
+            raise InputError(f"--{name} {value}: use --{name} {OLD_VALUES[name, value]}")
         check_word(name, value, allowed)
 
 
 def check_sizes(opt: argparse.Namespace, given: set[str]) -> None:
-    """load_size against crop_size, and the size that reaches the generator against its stride."""
+    """Check --load_size against --crop_size, and the size of the generator's input against its stride."""
     size, flag = None, ""
     if "crop" in opt.preprocess or "patch" in opt.preprocess:
         size, flag = opt.crop_size, "--crop_size"
@@ -96,16 +96,16 @@ def check_sizes(opt: argparse.Namespace, given: set[str]) -> None:
         load_size = opt.load_size if opt.isTrain or "load_size" in given else opt.crop_size
         if scaled and any(loaded < cropped for loaded, cropped in zip(sides(load_size), sides(opt.crop_size))):
             raise InputError(
-                f"--load_size {load_size} is smaller than --crop_size {opt.crop_size}: make it at least that"
+                f"--load_size {load_size}: smaller than --crop_size {opt.crop_size}; give at least {opt.crop_size}"
             )
     elif opt.preprocess == "resize":
         size, flag = opt.load_size, "--load_size"
     stride = stride_of(opt)
-    # In a test an image of any size is padded; a training on padded images would only waste time.
+    # A test pads images of other sizes. A training does not, because padding would waste time in every step.
     if size is not None and opt.isTrain and any(side % stride for side in sides(size)):
         down, up = (as_size(*(round_side(side, stride) for side in sides(size))) for round_side in (_below, _above))
-        mend = f"{down} or {up}" if all(sides(down)) else up
-        raise InputError(f"{flag} {size}: --netG {opt.netG} needs a multiple of {stride}; try {mend}")
+        suitable = f"{down} or {up}" if all(sides(down)) else up
+        raise InputError(f"{flag} {size}: --netG {opt.netG} needs a multiple of {stride}; try {suitable}")
     if opt.isTrain and opt.netD in FIXED_SIZE:
         check_size_of_D(opt, size, flag)
     if opt.isTrain and size is not None:
@@ -113,23 +113,23 @@ def check_sizes(opt: argparse.Namespace, given: set[str]) -> None:
 
 
 def check_size_of_D(opt: argparse.Namespace, size: Any, flag: str) -> None:
-    """StyleGAN2's discriminator halves an image to 4x4 pixels, so its images have one size, a power of two."""
+    """Check the size of the images of StyleGAN2's discriminator: a power of two, because it halves them to 4x4."""
     side, name = opt.stylegan2_size, "--stylegan2_size"
     if opt.netD == "tilestylegan2" and opt.D_patch_size is not None:
         side, name = opt.D_patch_size, "--D_patch_size"
         if size is not None and any(each % side for each in sides(size)):
-            raise InputError(f"{name} {side}: {flag} {size} is no multiple of it")
+            raise InputError(f"{name} {side}: {flag} {size} is no multiple of it; change one of the two")
     elif size is not None and not all(side <= each < 1.25 * side for each in sides(size)):
         raise InputError(
             f"{flag} {size}: --netD {opt.netD} takes images of {side}x{side} (see --stylegan2_size); give "
             f"{flag} {side}, or --netD patchstylegan2, which takes every size"
         )
     if side & (side - 1):
-        raise InputError(f"{name} {side}: --netD {opt.netD} needs a power of two")
+        raise InputError(f"{name} {side}: --netD {opt.netD} needs a power of two, such as 64 or 128")
 
 
-def say_ignored(opt: argparse.Namespace, given: set[str]) -> None:
-    """Print a line about given flags that the chosen networks do not read."""
+def print_ignored(opt: argparse.Namespace, given: set[str]) -> None:
+    """Print a line for each given flag that the chosen networks do not use."""
     tables = {"netG": GENERATORS, **({"netD": DISCRIMINATORS, "netF": PROJECTORS} if opt.isTrain else {})}
     for flag, table in tables.items():
         ignored = table[getattr(opt, flag)].ignores if hasattr(opt, flag) else ()
@@ -149,8 +149,8 @@ def check_schedule(opt: argparse.Namespace, built_in: bool) -> None:
     last = opt.n_epochs + opt.n_epochs_decay
     if opt.epoch_count > last:
         raise InputError(
-            f"--epoch_count {opt.epoch_count}: nothing to train, the last epoch is --n_epochs {opt.n_epochs} "
-            f"+ --n_epochs_decay {opt.n_epochs_decay} = {last}"
+            f"--epoch_count {opt.epoch_count}: no epoch is left to train, because the last epoch is --n_epochs "
+            f"{opt.n_epochs} + --n_epochs_decay {opt.n_epochs_decay} = {last}; increase one of them"
         )
     if opt.lr_policy == "plateau" and built_in and opt.eval_metrics is None:
         raise InputError("--lr_policy plateau: it follows a metric; give --eval_freq N --eval_metrics A, or use linear")
@@ -168,24 +168,25 @@ def check_evaluation(opt: argparse.Namespace, built_in: bool) -> None:
         raise InputError(f"--eval_metrics {opt.eval_metrics}: give the images between two evaluations with --eval_freq")
     need_judge(names, opt.judge, "--eval_metrics")
     if opt.best_metric is not None and opt.best_metric not in names:
-        raise InputError(f"--best_metric {opt.best_metric}: it is not among --eval_metrics {opt.eval_metrics}; add it")
+        raise InputError(f"--best_metric {opt.best_metric}: not in --eval_metrics {opt.eval_metrics}; add it there")
 
 
 def check_start(opt: argparse.Namespace) -> None:
-    """Check --on_nan, which plug-ins share, and that a run is either started (--init_from) or continued."""
+    """Check --on_nan, and that a run is either started with --init_from or continued."""
     check_word("on_nan", opt.on_nan, NAN_POLICIES)
     if opt.init_from is None:
         return
     if opt.continue_train:
         raise InputError(
-            f"--init_from {opt.init_from}, --continue_train: a continued run has its own weights; give one of them"
+            f"--init_from {opt.init_from}, --continue_train: a continued run has its own weights; give only one of the "
+            "two flags"
         )
     if not os.path.exists(opt.init_from):
-        raise InputError(f"--init_from {opt.init_from}: there is no such run folder or file")
+        raise InputError(f"--init_from {opt.init_from}: there is no such file or folder of a run")
 
 
 def check_name(name: str) -> None:
-    """A run's name is a folder below --checkpoints_dir, possibly in a sub-folder, and never a folder outside."""
+    """Raise InputError unless the name of a run is a folder below --checkpoints_dir, such as a or a/b."""
     parts = re.split(r"[/\\]", name)
     if (
         not name
@@ -193,11 +194,11 @@ def check_name(name: str) -> None:
         or any(part in ("", ".", "..") for part in parts)
         or re.search(r"[\0-\x1f:]", name)
     ):
-        raise InputError(f"--name {name!r}: a plain name (or a/b), inside --checkpoints_dir")
+        raise InputError(f"--name {name!r}: give a plain name, or a/b for a sub-folder of --checkpoints_dir")
 
 
 def full_name(opt: argparse.Namespace) -> str:
-    """--name with the filled --suffix behind it."""
+    """--name, followed by the filled --suffix."""
     return f"{opt.name}_{fill_suffix(opt.suffix, opt)}" if opt.suffix else opt.name
 
 
@@ -217,7 +218,7 @@ def fill_suffix(suffix: str, opt: argparse.Namespace) -> str:
 
 
 def check_run_exists(opt: argparse.Namespace, name: str, trained: dict[str, Any] | None) -> None:
-    """A run to test or to continue has options, or checkpoints of another program under any name."""
+    """Raise InputError unless a run to test or to continue has options, or files of another program."""
     folder = os.path.join(opt.checkpoints_dir, name)
     if trained or (os.path.isdir(folder) and os.listdir(folder)):
         return
@@ -228,7 +229,7 @@ def check_run_exists(opt: argparse.Namespace, name: str, trained: dict[str, Any]
 def check_against_trained(
     opt: argparse.Namespace, given: set[str], trained: dict[str, Any] | None, parser: OptionParser
 ) -> None:
-    """Refuse a given flag of scope `network` that contradicts the trained run; ``--model test`` is no contradiction."""
+    """Refuse a given flag of scope `network` that differs from the trained run, except ``--model test``."""
     for name in parser.names_with(lambda flag: flag.scope == "network"):
         if name not in given or not trained or name not in trained or (name == "model" and opt.model == "test"):
             continue

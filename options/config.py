@@ -1,8 +1,8 @@
-"""--config: flags from a file, beneath the command line.
+"""--config: flags from a file; the command line overrides them.
 
-A mapping of flags in YAML or JSON (``ngf: 32``) stands for words in front of the command line: a key that is no flag is
-refused like a flag. The train_opt.json of a run holds all values of that run, so it is read as --continue_train reads
-it: its networks, data and training become defaults, and its name, folders and device do not.
+A mapping of flags in YAML or JSON (``ngf: 32``) is inserted before the words of the command line: a key that is no flag
+is refused. A run's train_opt.json holds all values of the run, so it is read as by --continue_train: the values of its
+networks, data and training become defaults, those of its name, folders and device do not.
 """
 
 import json
@@ -14,7 +14,7 @@ from util.run import folder as run_folder
 
 
 class Config(NamedTuple):
-    """What a file of --config gives: words before those of the command line, or the options of a run."""
+    """The content of a --config file: words to insert before the command line, or the options of a run."""
 
     words: list[str]
     options: dict[str, Any]
@@ -32,7 +32,7 @@ def read(path: str | None) -> Config:
         return Config([], run_folder.options_in(path, content), [])
     flags = {str(key).removeprefix("--"): value for key, value in content.items()}
     if "config" in flags:
-        raise InputError(f"--config {path}: it names a further config; a file of flags can't")
+        raise InputError(f"--config {path}: it contains the flag config; put all flags into one file")
     return Config([word for key, value in flags.items() for word in _words(path, key, value)], {}, list(flags))
 
 
@@ -60,9 +60,9 @@ def _parse(path):
 
 
 def _words(path, key, value):
-    """A flag as on the command line; no words for an empty value, which leaves the default."""
+    """The words of a flag on the command line; none for an empty value, which keeps the default."""
     if isinstance(value, dict):
-        raise InputError(f"--config {path}: {key}: a flag has a value or a list of values, not further keys")
+        raise InputError(f"--config {path}: {key}: give a value or a list of values, not a mapping")
     if value is None or value == []:
         return []
     if isinstance(value, list):
@@ -71,7 +71,7 @@ def _words(path, key, value):
 
 
 def naming_file(error: InputError, path: str | None, config: Config, command_line: list[str]) -> InputError:
-    """The error, with the file's path in front if it is about a flag of the file that the command line lacks."""
+    """The error; if it is about a flag that only the file has, the path of the file precedes the message."""
     flag = str(error).split(":")[0].split(" ")[0].removeprefix("--")
     typed = {word.split("=")[0].removeprefix("--") for word in command_line if word.startswith("--")}
     return InputError(f"--config {path}: {error}") if flag in config.keys and flag not in typed else error

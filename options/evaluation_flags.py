@@ -17,12 +17,12 @@ def add_both(parser: OptionParser) -> None:
 
 def add_training(parser: OptionParser) -> None:
     flag = parser.topic(TOPIC, scope="training")
-    help = "images between two evaluations on the val images, or else the test images, with --eval_metrics"
+    help = "images between two evaluations, on the val images, otherwise on the test images; needs --eval_metrics"
     flag("--eval_freq", type=Int(1), help=help, common=True)
     help = f"metrics joined by commas: {words(OF_PHOTOS)}"
     flag("--eval_metrics", metavar="A,B", help=help, common=True)
-    flag("--eval_max_images", type=count, default=float("inf"), help="evaluate on this many images at most")
-    help = "keep the checkpoint with the best value of this metric as best_* (none given: none)"
+    flag("--eval_max_images", type=count, default=float("inf"), help="largest number of images in an evaluation")
+    help = "keep the checkpoint with the best value of this metric as best_* (none given: no such checkpoint)"
     flag("--best_metric", metavar="A", help=help)
 
 

@@ -1,6 +1,6 @@
-"""The flags that every model and every data set has, by topic, the most used first. No function imports torch.
+"""The flags of all models and data sets, by topic, the most used first. No function imports torch.
 
-Each flag has a scope (util/flags.py). ``common=True`` is for the flags that ``-h`` shows.
+Each flag has a scope (util/flags.py). ``-h`` shows the flags with ``common=True``.
 """
 
 import data
@@ -21,7 +21,7 @@ TOPICS = (
     *(evaluation_flags.TOPIC, SHOWING, machine_flags.TOPIC, PLUG_INS),
 )
 
-PHASE = "which part of the data: the folders <phase>A, <phase>B or <phase>"
+PHASE = "part of the data: the folders <phase>A and <phase>B, or <phase>"
 
 
 def add_both(parser: OptionParser) -> None:
@@ -40,18 +40,18 @@ def add_run(parser: OptionParser) -> None:
     flag = parser.topic(RUN, scope="run")
     help = "folder with the images (required)"
     flag("--dataroot", help=help, scope="machine", resume=True, common=True)
-    help = "name of the run: its files lie in <checkpoints_dir>/<name>"
+    help = "name of the run, whose files are in <checkpoints_dir>/<name>"
     flag("--name", default="experiment_name", help=help, common=True)
     names = f"{words(models.BUILT_IN)}, or models/<name>_model.py of your own"
     flag("--model", type=models.own_name, default="cycle_gan", help=names, scope="network", common=True)
-    flag("--epoch", default="latest", help="which checkpoint to load: an epoch's number, or latest", common=True)
+    flag("--epoch", default="latest", help="checkpoint to load: the number of an epoch, latest or best", common=True)
     help = "if above 0: load iter_<load_iter> instead of --epoch"
     flag("--load_iter", type=Int(0), default=0, help=help)
-    flag("--checkpoints_dir", default="./checkpoints", help="where the runs are kept", scope="machine", common=True)
+    flag("--checkpoints_dir", default="./checkpoints", help="folder of the runs", scope="machine", common=True)
     flag("--suffix", default="", help="added to --name in training, e.g. {model}_{netG}_size{load_size}")
-    help = "seed of all random numbers; none given: drawn, printed and saved"
+    help = "seed of all random numbers (none given: drawn at random, printed and saved)"
     flag("--seed", type=Int(0, 2**63 - 1), help=help, scope="training", common=True)
-    help = "flags from this YAML or JSON file, or a run's train_opt.json; the command line wins"
+    help = "read flags from this YAML or JSON file, or a run's train_opt.json; the command line overrides them"
     flag("--config", metavar="FILE", help=help, common=True)
     flag("--verbose", **SWITCH, default=False, help="print the networks")
 
@@ -70,11 +70,11 @@ def add_data(parser: OptionParser) -> None:
     flag("--preprocess", default="resize_and_crop", help=words(PREPROCESS), common=True)
     help = "AtoB | BtoA; in a test of a two-sided run either direction (none given: as trained)"
     flag("--direction", default="AtoB", help=help, common=True)
-    help = "processes that load data, by default no more than there are cores; 0 = the main process loads"
+    help = "processes that load data, by default at most one per core; 0 = the main process loads"
     flag("--num_threads", type=Int(0), default=4, help=help, scope="machine", resume=True, common=True)
-    help = "most that --dataset_mode singleimage makes the images smaller in training, drawn for each step"
+    help = "largest factor by which --dataset_mode singleimage reduces the images in training, drawn for each step"
     flag("--random_scale_max", type=Float(low=1), default=3.0, help=help)
-    help = "use this many images at most"
+    help = "largest number of images to use"
     flag("--max_dataset_size", type=count, default=float("inf"), help=help, restore=False)
     flag("--no_flip", **SWITCH, default=False, help="do not mirror images at random", restore=False)
     help = "take the images in order instead of shuffled"
@@ -93,7 +93,7 @@ def add_networks(parser: OptionParser) -> None:
     flag("--input_nc", type=Int(1), default=3, help="channels of the input images: 3 colour, 1 gray", common=True)
     flag("--output_nc", type=Int(1), default=3, help="channels of the output images: 3 colour, 1 gray", common=True)
     flag("--n_layers_D", type=Int(1, 8), default=3, help="depth of the discriminator, with --netD n_layers")
-    help = "discriminators of the same kind that judge the image at scales 1, 1/2, 1/4, ..., with a PatchGAN --netD"
+    help = "number of PatchGAN discriminators, which classify the image at scales 1, 1/2, 1/4, ..."
     flag("--num_D", type=Int(1, 5), default=1, help=help)
     flag("--normG", default=None, help="normalisation of the generator (none given: --norm)")
     flag("--normD", default=None, help="normalisation of the discriminator (none given: --norm)")
@@ -104,7 +104,7 @@ def add_networks(parser: OptionParser) -> None:
     flag("--stylegan2_G_num_downsampling", type=Int(1, 6), default=1, help=help)
     help = "image side for which StyleGAN2's networks have their channels (none given: that of the training images)"
     flag("--stylegan2_size", type=Int(4), help=help)
-    help = "side of the tiles that are judged each by itself, with --netD tilestylegan2 (none given: the whole image)"
+    help = "side of the tiles that --netD tilestylegan2 classifies separately (none given: the whole image)"
     flag("--D_patch_size", type=Int(4), help=help)
     flag("--init_type", default="normal", help=words(INITS), scope="training")
     help = "scale of normal, xavier and orthogonal init"
@@ -114,15 +114,15 @@ def add_networks(parser: OptionParser) -> None:
 def add_showing(parser: OptionParser) -> None:
     flag = parser.topic(SHOWING, scope="training", restore=False)
     flag("--display_winsize", type=Int(1), default=256, help="width of the images on the pages, in pixels")
-    flag("--use_wandb", **SWITCH, default=False, help="log to Weights & Biases too")
-    flag("--wandb_project_name", default="CycleGAN-and-pix2pix", help="project name there")
+    flag("--use_wandb", **SWITCH, default=False, help="also log to Weights & Biases")
+    flag("--wandb_project_name", default="CycleGAN-and-pix2pix", help="name of the project in Weights & Biases")
     flag("--use_tensorboard", **SWITCH, default=False, help="write TensorBoard event files into the run's folder")
 
 
 def add_for_plug_ins(parser: OptionParser) -> None:
     """Flags of the original programs that no built-in model or data set reads."""
     flag = parser.topic(PLUG_INS)
-    help = "a prettier name, for pages that compare runs"
+    help = "name of the run on pages that compare runs"
     flag("--easy_label", default="experiment_name", help=help, scope="run", resume=True)
 
 
@@ -135,23 +135,23 @@ def add_training(parser: OptionParser) -> None:
     evaluation_flags.add_training(parser)
     add_training_display(parser)
     machine_flags.add_training(parser)
-    help = "read by plug-ins that evaluate"
+    help = "images between two evaluations of a plug-in"
     parser.topic(PLUG_INS)("--evaluation_freq", type=Int(1), default=5000, help=help, scope="training")
 
 
 def add_training_run(parser: OptionParser) -> None:
     flag = parser.topic(RUN, scope="run")
-    help = "go on where the run --name stopped, with its options"
+    help = "continue the run --name where it stopped, with its options"
     flag("--continue_train", **SWITCH, default=False, help=help, common=True)
-    help = "start anew in a folder that holds checkpoints, which are deleted"
+    help = "start anew in a folder that holds checkpoints, and delete them"
     flag("--overwrite", **SWITCH, default=False, help=help, common=True)
-    flag("--max_time", type=Float(above=0), help="save and leave after this many minutes (none given: no limit)")
+    flag("--max_time", type=Float(above=0), help="save and exit after this many minutes (none given: no limit)")
     help = "start a new run from the weights in this run's folder (see --epoch) or .pth file"
     flag("--init_from", help=help)
     flag("--pretrained_name", default=None, help="load the weights from this run instead of --name")
     flag = parser.topic(DATA, scope="data")
     flag("--phase", default="train", help=PHASE, restore=False)
-    help = "take the next image for an image that can't be read"
+    help = "replace an image that can't be read by the next image"
     flag("--skip_bad_images", **SWITCH, default=False, help=help)
 
 
@@ -167,7 +167,7 @@ def add_saving(parser: OptionParser) -> None:
 
 
 def add_training_display(parser: OptionParser) -> None:
-    """Frequencies count images, and mean "at least every so many"; every epoch has a line and a picture at least."""
+    """Frequencies count images. Losses and images are shown at least once in every epoch."""
     flag = parser.topic(SHOWING, scope="training")
     flag("--print_freq", type=Int(1), default=100, help="images between two lines of losses", common=True)
     help = "images between two updates of the pictures"
@@ -188,22 +188,22 @@ def add_training_display(parser: OptionParser) -> None:
 def add_testing(parser: OptionParser) -> None:
     """The flags of test.py alone."""
     flag = parser.topic(RUN, scope="run", common=True)
-    flag("--results_dir", default="./results/", help="where the result pages go")
-    flag("--num_test", type=count, default=float("inf"), help="test this many images at most")
-    flag("--tile", type=Int(16), help="translate large images in tiles of so many pixels, with less memory")
-    help = "pixels around a tile that its network sees (none given: as many as it needs for an exact result)"
+    flag("--results_dir", default="./results/", help="folder of the result pages")
+    flag("--num_test", type=count, default=float("inf"), help="largest number of images to test")
+    flag("--tile", type=Int(16), help="translate large images in tiles with this side in pixels, with less memory")
+    help = "pixels around a tile that are input of the network, too (none given: as many as an exact result needs)"
     flag("--tile_overlap", type=Int(0), help=help)
-    help = "measure the norms' statistics on this many tiles: faster and less exact (none given: on all tiles)"
+    help = "measure the statistics of norms on this many tiles: faster and less exact (none given: on all tiles)"
     flag("--tile_samples", type=Int(1), help=help)
     flag("--phase", default="test", help=PHASE, scope="data", restore=False, topic=DATA)
     help = "leave out images that can't be read and list them at the end (exit code 1); no = stop at the first"
     flag("--skip_bad_images", **SWITCH, default=True, help=help, scope="data", restore=False, topic=DATA)
     flag("--eval", **SWITCH, default=False, help="networks in eval mode: running statistics, no dropout")
-    help = "test the weights averaged by --ema instead of the last ones (none given: where the run has them)"
+    help = "test the weights averaged by --ema instead of the trained weights (none given: if the run has them)"
     flag("--use_ema", **SWITCH, default=None, help=help)
     evaluation_flags.add_testing(parser)
     flag = parser.topic(SHOWING, scope="run")
     flag("--results_layout", default="flat", help="flat (<image>_<label>.png) | folders (<label>/<image>.png)")
-    help = f"format of the result files: {words(OUTPUT_FORMATS)} (none given: that of the input, PNG for 8 bits)"
+    help = f"format of the results: {words(OUTPUT_FORMATS)} (none given: PNG for 8 bits, otherwise the input's)"
     flag("--output_format", choices=OUTPUT_FORMATS, help=help)
     flag("--aspect_ratio", type=Float(above=0), default=1.0, help="stretch result images to this width/height")

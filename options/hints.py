@@ -1,4 +1,4 @@
-"""What to say about a flag that the chosen program, model and data set do not have."""
+"""The hint in the error about a flag that the chosen program, model and data set do not have."""
 
 from collections.abc import Callable, Collection
 
@@ -8,7 +8,7 @@ from options import flags, old_flags
 from options.parser import OptionParser
 from util.errors import InputError, nearest, same_letters
 
-# Why only some models have a flag.
+# flag -> the reason why only some models have it
 OF_PAIRS = ("--lambda_feat", "--lambda_perceptual", "--perceptual", "--perceptual_weights")
 REASONS = dict.fromkeys(OF_PAIRS, "; the flag compares a translation with its true image, which only paired data has")
 
@@ -16,7 +16,7 @@ CHOICES = {"--model": models.flags.BY_NAME, "--dataset_mode": data.flags.BY_NAME
 
 
 def about_unknown(flag: str, known: Collection[str], is_train: bool, chosen: str) -> str:
-    """The end of a message ``--x: no such flag here;``: what the flag is called here, or where it belongs.
+    """The end of the message ``--x: no such flag here;``: the flag to use instead, or the programs that have the flag.
 
     `chosen` names the model of the command line, for example ``--model cycle_gan (the default)``.
     """
@@ -52,6 +52,6 @@ def flags_of(is_train: bool, setter: Callable | None = None) -> set[str]:
     (flags.add_training if is_train else flags.add_testing)(parser)
     try:
         parser = setter(parser, is_train) if setter else parser
-    except InputError:  # --model test does not train
+    except InputError:  # --model test can't be trained
         return set()
     return set(parser._option_string_actions)

@@ -1,6 +1,6 @@
-"""Flags that users of other programs type, and what to type here: looked up before the nearest spelling.
+"""Flags of other programs and their counterparts here, for the error about an unknown flag.
 
-docs/old_commands.md shows the table; scripts/make_options_doc.py writes it there.
+scripts/make_options_doc.py writes the table to docs/old_commands.md.
 """
 
 import argparse
@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 
 class Old(NamedTuple):
-    """Flags with one meaning in other programs."""
+    """Flags of other programs that have the same counterpart."""
 
     flags: tuple[str, ...]
-    here: str  # what to type instead, or what to do; flags in back-ticks
-    source: str  # which programs have the flags
+    here: str  # the flags to use instead, in back-ticks, or an instruction
+    source: str  # the programs that have the flags
 
 
 FIRST = "CycleGAN and pix2pix before 2019"
@@ -93,21 +93,21 @@ OLD_FLAGS = (
 
 BY_FLAG = {flag: row for row in OLD_FLAGS for flag in row.flags}
 
-# Values with another word here, by (flag, value).
+# (flag, value of other programs) -> our value
 OLD_VALUES = {
     ("lr_policy", "lambda"): "linear",
     ("norm", "sync_batch"): "syncbatch",
 }
 
 
-# Flags that the original programs do not have: a user's file may use these names for flags of another meaning.
+# Our flags that the original programs do not have: a user's file may declare flags of these names with other meanings.
 NAMES_OF_OURS = (
     *("compile", "precision", "on_nan", "max_time", "channels_last", "economies", "ema", "lr_G", "lr_D"),
     *("diffaugment", "lambda_r1", "lazy_r1", "label_smoothing", "spectral_norm"),
     *("num_D", "lambda_feat", "lambda_perceptual", "perceptual", "perceptual_weights"),
 )
 
-# Options that files of 2017 to 2020 read -> the option here, from the rows with one flag.
+# Names of options in files written from 2017 to 2020 -> our names, from the rows whose counterpart is one flag.
 OLD_NAMES = {
     flag[2:]: row.here.strip("`-")
     for row in OLD_FLAGS
@@ -117,7 +117,7 @@ OLD_NAMES = {
 
 
 class Options(argparse.Namespace):
-    """The options of a program; ``opt.niter`` and the like are read as the options that have taken their place."""
+    """The options of a program; old names such as ``opt.niter`` give the values of their counterparts."""
 
     def __getattr__(self, name: str) -> Any:
         if name in OLD_NAMES:
@@ -127,9 +127,10 @@ class Options(argparse.Namespace):
         raise AttributeError(f"there is no option {name}")
 
     def with_own(self, values: dict[str, Any]) -> "Options":
-        """The same options, in which flags that a user's file has redefined keep these values of ours.
+        """These options for the framework, in which flags that a user's file redefined have our own `values`.
 
-        Both objects share their dictionary, and their classes refer to each other: ``for_plug_ins`` and ``framework``.
+        The result and the options for the user's file share one dictionary; their classes refer to each other by
+        ``for_plug_ins`` and ``framework``.
         """
         if not values:
             return self
@@ -146,7 +147,7 @@ class Options(argparse.Namespace):
 
 
 def hint(flag: str) -> str:
-    """What to do instead of typing a flag of another program; "" for a flag that is not in the table."""
+    """The instruction for a flag of another program; "" for a flag that is not in the table."""
     if flag not in BY_FLAG:
         return ""
     here = BY_FLAG[flag].here

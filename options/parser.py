@@ -1,4 +1,4 @@
-"""The argument parser under the options: errors of one line, suggestions for misspelt flags, and help by topic."""
+"""The argument parser of the options: errors of one line, suggestions for misspelt flags, and help by topic."""
 
 import argparse
 import contextlib
@@ -15,27 +15,27 @@ from util.flags import SETTINGS, Declaration, as_typed, declaration
 HELP = ("-h", "--help")
 HELP_ALL = "--help_all"
 
-UNDECLARED = declaration()  # the declaration of a plug-in's flag, and of a flag of a tool
+UNDECLARED = declaration()  # the declaration of flags without one: those of plug-ins and of scripts
 
 
 class OptionParser(argparse.ArgumentParser):
-    """An ArgumentParser that always reads the command line it was made with, and never exits by itself.
+    """An ArgumentParser with a fixed command line, which raises InputError instead of exiting.
 
-    Setters of models and data sets receive it, those of plug-ins too: they may redefine built-in flags, and may call
-    ``parser.parse_known_args()`` without arguments to look at other flags.
+    Setters of models and data sets, also of plug-ins, receive it: they may redefine built-in flags, and may call
+    ``parser.parse_known_args()`` without arguments to read other flags.
     """
 
     def __init__(self, command_line: Iterable[str]) -> None:
         # conflict_handler: a plug-in's own definition of a flag replaces the built-in definition.
         super().__init__(add_help=False, allow_abbrev=False, formatter_class=_Formatter, conflict_handler="resolve")
         self.command_line = list(command_line)
-        # A word such as -1000,3000 is a value, as -1000 is, and no flag.
+        # A word such as -1000,3000 is a value and not a flag.
         self._negative_number_matcher = re.compile(r"-\.?\d[\d.,eE+-]*$")
         self.declarations: dict[str, Declaration] = {}
-        self.redefined: dict[str, Any] = {}  # built-in flags that a user's file has defined anew: our default
-        self.topics: list[str] = []  # order of the help
+        self.redefined: dict[str, Any] = {}  # built-in flag that a user's file redefined -> our default
+        self.topics: list[str] = []  # in the order of the help
         self.own_topic = UNDECLARED.topic  # the topic of flags that are declared without a topic
-        self.about_unknown: Callable = nearest  # (flag, known flags) -> a hint behind "no such flag here;", or ""
+        self.about_unknown: Callable = nearest  # (flag, known flags) -> hint after "no such flag here;", or ""
 
     def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
         """argparse's add_argument with the settings of util.flags.declaration: scope, topic, common, restore, resume.
@@ -53,7 +53,7 @@ class OptionParser(argparse.ArgumentParser):
         return action
 
     def topic(self, title: str, **shared: Any) -> Callable[..., argparse.Action]:
-        """add_argument for the flags of one topic; `shared` settings hold for each flag that does not give its own."""
+        """add_argument for the flags of one topic; `shared` settings are defaults for each of its flags."""
         if title not in self.topics:
             self.topics.append(title)
 
@@ -63,13 +63,13 @@ class OptionParser(argparse.ArgumentParser):
         return flag
 
     def begin_choice(self, title: str, before: str) -> None:
-        """Flags that are declared from here on without a topic get this topic, e.g. ``--model cut``."""
+        """From now on, flags that are declared without a topic get this topic, e.g. ``--model cut``."""
         if title not in self.topics:
             self.topics.insert(self.topics.index(before), title)
         self.own_topic = title
 
     def declaration_of(self, name: str) -> Declaration:
-        """The declaration of a flag; a plug-in's flag may have been added past add_argument, in an argument group."""
+        """The declaration of a flag; flags in an argument group of a plug-in have none and get UNDECLARED."""
         return self.declarations.get(name, UNDECLARED)
 
     def names_with(self, condition: Callable[[Declaration], bool]) -> list[str]:
@@ -107,14 +107,14 @@ class OptionParser(argparse.ArgumentParser):
         return any(word in (*HELP, HELP_ALL) for word in self.command_line)
 
     def parse_or_help(self) -> argparse.Namespace:
-        """The options of a tool; for -h its help instead, and the end of the program."""
+        """Parse the options of a script; with -h, print its help and exit."""
         if self.wants_help():
             self.print_help()
             sys.exit()
         return self.parse_args()
 
     def given(self) -> set[str]:
-        """Names of the options that stand on the command line, whatever their value."""
+        """Names of the options on the command line, also of those that repeat the default."""
         bare = copy.deepcopy(self)
         bare._defaults.clear()
         for action in bare._actions:
@@ -156,7 +156,7 @@ class OptionParser(argparse.ArgumentParser):
 
     def _about_unknown(self, word: str) -> str:
         if not word.startswith("-"):
-            return f"'{word}': what flag does it belong to? Values with blanks need quotes"
+            return f"'{word}': this word belongs to no flag; put values with blanks in quotes"
         flag = word.split("=")[0]
         lists_all = HELP_ALL if self.topics else "-h"
         return (
@@ -172,7 +172,7 @@ def _typed_or_text(kind, text):
 
 
 class _Formatter(argparse.HelpFormatter):
-    """Shows the default behind each help text, as a user types it."""
+    """Shows the default after each help text, as a user types it."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=32)

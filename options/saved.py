@@ -1,4 +1,4 @@
-"""A run's options on disk: text for people, JSON for programs, and reading them for a test or a continued run."""
+"""Write a run's options as text and as JSON, and read them for a test or a continued run."""
 
 import argparse
 import json
@@ -17,12 +17,12 @@ from util.run import folder as run_folder
 
 
 def draw_seed() -> int:
-    """A random seed, small enough to be typed again."""
+    """A random seed of at most 31 bits, which is short enough to type."""
     return secrets.randbelow(2**31)
 
 
 def as_text(opt: argparse.Namespace, parser: OptionParser) -> str:
-    """The options as ``key: value`` lines, sorted: first those that differ from their defaults, which stand behind."""
+    """The options as sorted ``key: value`` lines: first those that differ from their defaults, with the default."""
     changed, usual, flags = [], [], parser.names()
     for key, value in sorted(vars(opt).items()):
         default, line = parser.get_default(key), f"{key:>25}: {value!s:<30}"
@@ -35,9 +35,9 @@ def as_text(opt: argparse.Namespace, parser: OptionParser) -> str:
 
 
 def write(opt: argparse.Namespace, parser: OptionParser, as_given: dict[str, Any] | tuple = ()) -> None:
-    """``<mode>_opt.txt`` and ``<mode>_opt.json`` in the run's folder; a test never touches the training's.
+    """Write ``<mode>_opt.txt`` and ``<mode>_opt.json`` into the run's folder; <mode> is train or test.
 
-    `as_given`: values of flags before they were scaled; a continued run scales them again.
+    `as_given`: values of flags before --scale_lr scaled them; a continued run scales them again.
     """
     opt = argparse.Namespace(**{**vars(opt), **dict(as_given)})
     folder = os.path.join(opt.checkpoints_dir, opt.name)
@@ -50,12 +50,12 @@ def write(opt: argparse.Namespace, parser: OptionParser, as_given: dict[str, Any
 
 
 def plain(opt: argparse.Namespace) -> dict[str, Any]:
-    """The options as the JSON file holds them."""
+    """The options as plain values, for JSON."""
     return {key: _plain(value) for key, value in sorted(vars(opt).items()) if key != "visualizer"}
 
 
 def _plain(value):
-    """JSON has no infinities and no devices: they are stored as text, and so is a size of two sides."""
+    """The value for JSON: infinities, devices and sizes of two sides become text."""
     if isinstance(value, (list, tuple)) and not isinstance(value, Sides):
         return [_plain(item) for item in value]
     if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
@@ -64,7 +64,7 @@ def _plain(value):
 
 
 def read(parser: OptionParser) -> dict[str, Any] | None:
-    """The options of the trained run that this command line names; None if it has no options file."""
+    """The options of the run that the command line names; None if it has no options file."""
     opt = parser.parse_known_args()[0]
     name = checks.full_name(opt)
     checks.check_name(name)
@@ -79,8 +79,8 @@ def given_values(trained: dict[str, Any]) -> dict[str, Any]:
 def for_test(trained: dict[str, Any], parser: OptionParser) -> dict[str, Any]:
     """The trained options, with the data set that suits the test's --model and --dataroot.
 
-    ``single`` takes the place of a built-in data set where the images lie directly in a folder without phases; a data
-    set of a user's own is never replaced.
+    ``single`` replaces a built-in data set if images are directly in --dataroot and it has no folders of phases. A
+    user's data set is never replaced.
     """
     trained = given_values(trained)
     parser.set_defaults(model=trained["model"])
@@ -94,7 +94,7 @@ def for_test(trained: dict[str, Any], parser: OptionParser) -> dict[str, Any]:
 
 
 def _is_plain_folder(dataroot, phase):
-    """Whether images (or tar files of images) lie directly in the folder, and no folder in it belongs to a phase."""
+    """Whether images (or tar files of images) are directly in the folder, and it has no folder of a phase."""
     if not dataroot or not os.path.isdir(dataroot):
         return False
     names = os.listdir(dataroot)

@@ -1,4 +1,4 @@
-"""Flags of testing, and what a test takes over from the trained run."""
+"""The options of a test, and the values that it takes from the trained run."""
 
 import argparse
 import contextlib
@@ -16,7 +16,7 @@ from util.flags import Declaration
 
 
 class TestOptions(BaseOptions):
-    __test__ = False  # the name makes pytest take it for a test case
+    __test__ = False  # pytest would collect the class because of its name
     own_defaults: frozenset[str] = frozenset()  # flags for which a user's file has a default for tests
 
     def initialize(self, parser: OptionParser) -> OptionParser:
@@ -35,7 +35,7 @@ class TestOptions(BaseOptions):
         return flag.restored
 
     def without_own_defaults(self, trained: dict[str, Any], package: Any, name: str) -> dict[str, Any]:
-        """As in the original programs, what a user's file sets under ``if not is_train`` holds in every test."""
+        """Defaults that a user's file sets under ``if not is_train`` have priority, as in the original programs."""
         if not trained or package.is_built_in(name):
             return trained
         own = defaults_of_tests(package.get_option_setter(name), self.words())
@@ -46,21 +46,20 @@ class TestOptions(BaseOptions):
         super().finish(opt, given)
         checks.check_against_trained(opt, given, self.trained, self.parser)
         if self.trained:
-            settle_direction(opt, self.trained)
-        if (
-            "patch" in opt.preprocess and "preprocess" not in given | self.own_defaults
-        ):  # patches of a grid are for training
+            set_direction(opt, self.trained)
+        chosen = given | self.own_defaults
+        if "patch" in opt.preprocess and "preprocess" not in chosen:  # patches are for training
             opt.preprocess = "none"
-        if "load_size" not in given | self.own_defaults:  # no crop jitter in a test
+        if "load_size" not in chosen:  # a test does not crop at random
             opt.load_size = opt.crop_size
         opt.precision = opt.precision or "fp32"
-        opt.exact_size = models.is_built_in(opt.model)  # their generators take any size; see get_transform
+        opt.exact_size = models.is_built_in(opt.model)  # built-in generators accept any size; see get_transform
         opt.serial_batches = True
         opt.no_flip = True
         opt.display_id = -1
 
     def save(self) -> None:
-        """Print the options and write them; test.py does both when data and networks are known to fit."""
+        """Print and write the options."""
         self.show()
         super().save()
 
@@ -76,7 +75,8 @@ def defaults_of_tests(setter: Callable, words: list[str]) -> set[str]:
         flags.add_both(parser)
         (flags.add_training if is_train else flags.add_testing)(parser)
         before = {name: parser.get_default(name) for name in parser.names()}
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):  # raised in its own call, too
+        # An error of the setter is raised in the pass that adds its flags to the parser of the program.
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
             parser = setter(parser, is_train)
         after = {name: parser.get_default(name) for name in parser.names()}
         changed.append({key: after[key] for key in after if key not in before or after[key] != before[key]})
@@ -84,10 +84,10 @@ def defaults_of_tests(setter: Callable, words: list[str]) -> set[str]:
     return {key for key, value in in_tests.items() if key not in in_training or in_training[key] != value}
 
 
-def settle_direction(opt: argparse.Namespace, trained: dict[str, Any]) -> None:
-    """opt.direction becomes that of the training; a two-sided model may be tested the other way (test_direction).
+def set_direction(opt: argparse.Namespace, trained: dict[str, Any]) -> None:
+    """Set opt.direction to that of the training, and opt.test_direction if a test of a two-sided model differs from it.
 
-    ``--model test`` keeps the direction that was asked for: it chooses the generator by it.
+    ``--model test`` keeps the direction of the command line, by which it selects the generator.
     """
     asked, before = opt.direction, trained.get("direction", opt.direction)
     if asked == before:
@@ -99,46 +99,33 @@ def settle_direction(opt: argparse.Namespace, trained: dict[str, Any]) -> None:
         )
     if opt.model != "test":
         opt.direction, opt.test_direction = before, asked
-        print(f"--direction {asked}: the run was trained {before}, so its second generator translates these images")
+        print(f"--direction {asked}: the run was trained {before}, so its second generator translates the images")
 
 
 def phase_to_evaluate(dataroot: str) -> str:
-    """val, or test where the data has no val images."""
+    """Return "val" if the data has a folder for it, otherwise "test"."""
     has_val = any(os.path.isdir(os.path.join(dataroot, name)) for name in ("val", "valA", "valB"))
     return "val" if has_val else "test"
 
 
 class OptionsInTraining(TestOptions):
-    """The options of a test of a run that is in training, with the options `training`.
+    """The options of an evaluation during a training, whose options are `training`.
 
-    They are the ones that test.py would have with --phase val or test (see phase_to_evaluate).
+    They are the options of test.py with --phase val or test (see phase_to_evaluate).
     """
 
     def __init__(self, training: argparse.Namespace) -> None:
         self.training = training
         places = ["--dataroot", training.dataroot, "--checkpoints_dir", training.checkpoints_dir]
-        phase = ["--phase", phase_to_evaluate(training.dataroot)]
-        super().__init__(
-            [
-                *places,
-                *phase,
-                "--name",
-                training.name,
-                "--device",
-                "cpu",
-                "--num_threads",
-                "0",
-                "--skip_bad_images",
-                "no",
-            ]
-        )
+        places += ["--name", training.name, "--phase", phase_to_evaluate(training.dataroot)]
+        super().__init__([*places, *"--device cpu --num_threads 0 --skip_bad_images no".split()])
 
     def restore(self, parser: OptionParser) -> dict[str, Any]:
         self.trained = {name: value for name, value in saved.plain(self.training).items() if name != "gpu_ids"}
         return saved.for_test(self.trained, parser)
 
     def takes_over(self, flag: Declaration) -> bool:
-        """Flags of the machine as well: this is the machine of the training."""
+        """Also flags of the machine, because the evaluation runs on the machine of the training."""
         return super().takes_over(flag) or flag.scope == "machine"
 
     def parse(self) -> argparse.Namespace:
@@ -146,7 +133,8 @@ class OptionsInTraining(TestOptions):
             opt = super().parse()
         if opt.dataset_mode != self.training.dataset_mode:
             raise InputError(
-                f"--eval_metrics: {opt.dataroot} has no images to evaluate with, no folders val, valA, test or testA"
+                f"--eval_metrics: {opt.dataroot} has no images to evaluate on; put them into a folder val, valA, test "
+                "or testA"
             )
         opt.device, opt.gpu_ids = self.training.device, self.training.gpu_ids
         return opt

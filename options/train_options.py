@@ -1,4 +1,4 @@
-"""Flags of training."""
+"""The options of a training."""
 
 import argparse
 import os
@@ -27,26 +27,26 @@ class TrainOptions(BaseOptions):
         return parser
 
     def restore(self, parser: OptionParser) -> dict[str, Any]:
-        """With --continue_train the run's own options are the defaults, so that no flag has to be repeated."""
+        """With --continue_train the options of the run are the defaults, so that no flag has to be repeated."""
         opt = parser.parse_known_args()[0]
-        self.goes_on = goes_on(opt)
-        self.trained = saved.read(parser) if opt.continue_train or self.goes_on else None
+        self.restarted = is_restarted(opt)
+        self.trained = saved.read(parser) if opt.continue_train or self.restarted else None
         return saved.given_values(self.trained) if self.trained else {}
 
     def takes_over(self, flag: Declaration) -> bool:
         return flag.resumed
 
     def of_test(self, opt: argparse.Namespace) -> argparse.Namespace:
-        """The options of a test of this run, while it is in training with the options `opt`."""
+        """The options of an evaluation during this training, whose options are `opt`."""
         return OptionsInTraining(opt).parse()
 
     def finish(self, opt: argparse.Namespace, given: set[str]) -> None:
         super().finish(opt, given)
-        if self.goes_on:
-            print("started again by the launcher: going on from the last checkpoint")
+        if self.restarted:
+            print("the launcher has restarted the run: it continues from the last checkpoint")
             opt.continue_train, opt.overwrite, opt.init_from, opt.pretrained_name = True, False, None, None
         self.as_given = scale_rates(opt)
-        settle_length(opt, given)
+        set_length(opt, given)
         if opt.lr_policy == "plateau" and opt.eval_metrics is not None:
             opt.plateau_mode = plateau_mode(opt)
         opt.name = checks.full_name(opt)
@@ -57,11 +57,11 @@ class TrainOptions(BaseOptions):
             checks.check_against_trained(opt, given, self.trained, self.parser)
             if self.trained and "epoch_count" in given and run_folder.states(folder):
                 opt.epoch_count = self.trained["epoch_count"]
-                print("--epoch_count: not needed, the checkpoint knows where the run stands")
+                print("--epoch_count: ignored, because the checkpoint holds the position of the run")
         elif run_folder.checkpoints(folder) and not opt.overwrite:
             raise InputError(
-                f"--name {opt.name}: {folder} holds checkpoints; --continue_train goes on with them, --overwrite "
-                "starts anew, or choose another name"
+                f"--name {opt.name}: {folder} holds checkpoints; continue them with --continue_train, delete them with "
+                "--overwrite, or choose another name"
             )
 
     def check_runs(self, opt: argparse.Namespace) -> None:
@@ -71,18 +71,18 @@ class TrainOptions(BaseOptions):
     def print_options(self, opt: argparse.Namespace) -> None:
         super().print_options(opt)
         if not self.trained and "model" not in self.parser.given():
-            print(f"no --model given: this trains {opt.model} ({OTHER_DEFAULTS})")
+            print(f"no --model given: the model is {opt.model} ({OTHER_DEFAULTS})")
 
 
-def goes_on(opt: argparse.Namespace) -> bool:
-    """Whether the launcher has started a run again that had made checkpoints by then (torchrun --max_restarts)."""
+def is_restarted(opt: argparse.Namespace) -> bool:
+    """Whether the launcher has restarted a run (torchrun --max_restarts) that has checkpoints."""
     if not distributed.restarted():
         return False
     return distributed.value_of_rank0(bool(run_folder.states(os.path.join(opt.checkpoints_dir, checks.full_name(opt)))))
 
 
 def scale_rates(opt: argparse.Namespace) -> dict[str, float]:
-    """Multiply the learning rates by the factor of --scale_lr; returns the rates before."""
+    """Multiply the learning rates by the factor of --scale_lr; returns the former rates."""
     if opt.scale_lr not in LR_SCALES:
         hint = nearest(opt.scale_lr, LR_SCALES)
         raise InputError(f"--scale_lr {opt.scale_lr}: choose {', '.join(LR_SCALES)};{hint}".rstrip(";"))
@@ -94,18 +94,22 @@ def scale_rates(opt: argparse.Namespace) -> dict[str, float]:
 
 
 def plateau_mode(opt: argparse.Namespace) -> str:
-    """Whether --lr_policy plateau waits for a larger or a smaller value of the metric that it follows."""
+    """Return "max" or "min": whether larger or smaller values of the metric of --lr_policy plateau are better."""
     return "max" if METRICS[followed(opt)].higher else "min"
 
 
-def settle_length(opt: argparse.Namespace, given: set[str]) -> None:
-    """A run counts iterations or epochs: the given flags decide, and without them the model's defaults."""
+def set_length(opt: argparse.Namespace, given: set[str]) -> None:
+    """Set the length of the run in epochs or in iterations: by the given flags, otherwise by the model's defaults."""
     epochs, iterations = (sorted(given & {name, f"{name}_decay"}) for name in ("n_epochs", "n_iters"))
     if epochs and iterations:
-        raise InputError(f"--{epochs[0]}, --{iterations[0]}: a run counts epochs or iterations; give one of them")
+        raise InputError(
+            f"--{epochs[0]}, --{iterations[0]}: a run has a length in epochs or iterations; give one of them"
+        )
     if epochs:
         opt.n_iters = opt.n_iters_decay = 0
     if opt.n_iters + opt.n_iters_decay and opt.epoch_count > 1:
-        raise InputError(f"--epoch_count {opt.epoch_count}: this run counts iterations, see --n_iters; leave it out")
+        raise InputError(
+            f"--epoch_count {opt.epoch_count}: the length of this run is in iterations (--n_iters); leave the flag out"
+        )
     if opt.lr_update_step is None:
         opt.lr_update_step = min(1000, max(1, opt.n_iters_decay // 100))

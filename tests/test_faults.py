@@ -162,7 +162,7 @@ def test_a_file_system_without_locks_is_reported_and_used(tmp_path, monkeypatch,
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with run_folder.owning(str(tmp_path / "run")):
-        assert "no locks here (No locks available)" in capsys.readouterr().err
+        assert "has no locks (No locks available)" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs os.mkfifo")
@@ -191,7 +191,7 @@ def test_the_second_ctrl_c_kills_and_the_first_signal_gives_the_reason():
     program = (
         "import os, signal, time\n"
         "from util.run import running\n"
-        "with running.listening() as stopping:\n"
+        "with running.handling_signals() as stopping:\n"
         "    for name in ('SIGTERM', 'SIGUSR1', 'SIGINT'):\n"
         "        os.kill(os.getpid(), getattr(signal, name))\n"
         "        print(stopping.requested(), stopping.reason, stopping.exit_code, flush=True)\n"
@@ -264,7 +264,7 @@ def test_a_disk_that_fills_up_in_training_gives_a_warning_and_keeps_the_checkpoi
         pytest.raises(InputError, match=r"runs/run/latest_net_\w+.pth: can't be written.*bytes"),
     ):
         train(unpaired, tmp_path, "--continue_train", "--n_epochs", "2", "--save_latest_freq", "1")
-    assert capsys.readouterr().err.count("training goes on") >= 4
+    assert capsys.readouterr().err.count("the training continues") >= 4
     assert {path.name: path.read_bytes() for path in run.glob("latest_*")} == before
     assert not list(run.glob(f"{files.UNFINISHED}*"))
     train(unpaired, tmp_path, "--continue_train", "--n_epochs", "2")

@@ -52,7 +52,7 @@ def test_a_run_whose_files_would_run_code_is_refused_by_name(unpaired, tmp_path,
                 hostile = {"format": 1, "w": Exploit()}
                 torch.save(hostile, path, _use_new_zipfile_serialization=how == "zip")
             for vouched in (True, False):
-                files = {**listed["files"], name: run_folder.proof(path)} if vouched else listed["files"]
+                files = {**listed["files"], name: run_folder.checksum(path)} if vouched else listed["files"]
                 (run / "latest_manifest.json").write_text(json.dumps({**listed, "files": files}))
                 capsys.readouterr()
                 with pytest.raises(InputError) as caught:

@@ -56,7 +56,7 @@ def test_a_file_of_another_name_goes_to_the_only_network_it_fits(unpaired, train
     )
     run = train(unpaired, tmp_path, *words, "--init_from", nameless)
     assert same(weights(run, "G"), weights(trained, "G_A"))
-    with pytest.raises(InputError, match="fits G_A, G_B alike"):
+    with pytest.raises(InputError, match="fits G_A, G_B equally well"):
         train(unpaired, tmp_path, *CYCLE_GAN, *STILL, "--init_from", nameless, name="other")
 
 
@@ -73,8 +73,8 @@ def test_weights_that_do_not_fit_are_listed_and_the_others_are_loaded(unpaired, 
     assert "[G_A] 26 of 28 tensors" in printed
     assert f"not in the file: {last}" in printed
     assert f"of another shape: {first} (1, 3, 7, 7) for (4, 3, 7, 7)" in printed
-    assert "unknown here: extra" in printed
-    assert "[D_B] begins anew" in printed
+    assert "not in the network: extra" in printed
+    assert "[D_B] keeps its initial weights" in printed
     assert torch.allclose(weights(run)[list(state)[2]], state[list(state)[2]], atol=1e-9)
 
 

@@ -193,7 +193,7 @@ def test_with_only_damaged_states_the_run_stops(unpaired, tmp_path):  # noqa: F8
     run = train(unpaired, tmp_path, *CYCLE_GAN)
     for path in run.glob("*_state.pth"):
         harm_it(path, "flipped")
-    with pytest.raises(InputError, match="no state in it is whole"):
+    with pytest.raises(InputError, match="every state in it is damaged"):
         train(unpaired, tmp_path, "--continue_train", "--n_epochs_decay", "2")
 
 

@@ -1,4 +1,4 @@
-"""Exponential moving averages of weights: generators that are evaluated and tested instead of the trained ones.
+"""Exponential moving averages of weights, which replace the trained weights of generators in evaluation and tests.
 
     average <- d * average + (1 - d) * weights,   d = min(decay, (1 + n) / (10 + n)) after the n-th update
 
@@ -29,12 +29,14 @@ class WeightAverages:
 
     @torch.no_grad()
     def update(self, left_out: torch.Tensor | float = 0.0) -> None:
-        """After an optimizer step of the networks. `left_out` is 1.0 where the step was not applied: then nothing
-        changes. It may be a tensor on the networks' device, which is not waited for."""
+        """Update the averages after an optimizer step, or change nothing if `left_out` is 1.0 (the step was skipped).
+
+        `left_out` may be a tensor on the networks' device; the host does not wait for it.
+        """
         applied = 1 - left_out
         if isinstance(applied, torch.Tensor) and not isinstance(self.updates, torch.Tensor):
             self.updates = torch.full_like(applied, self.updates)
-        self.updates += applied  # a tensor in place: a CUDA graph counts on (--capture)
+        self.updates += applied  # a tensor is changed in place, so that a CUDA graph can repeat it (--capture)
         decay = (1 + self.updates) / (10 + self.updates)
         decay = decay.clamp(max=self.decay) if isinstance(decay, torch.Tensor) else min(decay, self.decay)
         weight = (1 - decay) * applied
@@ -49,13 +51,13 @@ class WeightAverages:
                     average.lerp_(value, weight)
 
     def restart(self) -> None:
-        """Averages equal to the weights, and no updates yet."""
+        """Set the averages to the current weights and the number of updates to 0."""
         self.updates = 0
         self.averages = {name: _values(net) for name, net in self.nets.items()}
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """The networks have the averaged weights within the block, and their own again after it."""
+        """Within the block the networks have the averaged weights, after it their own again."""
         self._exchange()
         try:
             yield
@@ -75,7 +77,7 @@ class WeightAverages:
         return {"updates": int(self.updates), "averages": self.averages}
 
     def load_state_dict(self, state: dict) -> None:
-        """Raises KeyError or RuntimeError where the state belongs to other networks."""
+        """Raises KeyError or RuntimeError if the state belongs to other networks."""
         self.updates = state["updates"]
         with torch.no_grad():
             for name, averages in self.averages.items():

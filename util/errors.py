@@ -1,4 +1,4 @@
-"""The one exception that is meant for a person: a single line that names the flag or path, and the mend."""
+"""InputError: a fault in a user's input, shown as one line with the flag or path and the correction."""
 
 import contextlib
 import os
@@ -11,10 +11,10 @@ from collections.abc import Collection
 
 
 class InputError(ValueError):
-    """Something a user gave can't be used. ``str(error)`` is one line: what, where, how to mend it."""
+    """A user's input can't be used. ``str(error)`` is one line: the flag or path, the fault and the correction."""
 
     def __str__(self):
-        """A file's or flag's own line breaks and terminal codes are shown as \\n and the like."""
+        """Line breaks and terminal codes, which a file name or a flag may contain, are escaped (as \\n, \\x1b ...)."""
         return on_one_line(super().__str__())
 
 
@@ -23,16 +23,16 @@ def on_one_line(text):
 
 
 class Notice(UserWarning):
-    """Something that a user should hear of, such as part of a file that is not used. Programs print it as one line;
-    a caller from Python gets a warning."""
+    """A message that does not stop the program, such as a part of a file that is not used. Programs print it as one
+    line; a caller from Python gets a warning."""
 
 
 @contextlib.contextmanager
 def clear_errors():
-    """Turn an InputError into its one line on stderr and exit code 2; everything else keeps its traceback.
+    """Wraps a program: an InputError becomes one line on stderr and exit code 2; other errors keep their traceback.
 
-    For the whole of a program: from here on it may print the name of a file that the terminal's encoding can't say,
-    every line reaches a file or a pipe at once, and Ctrl-C ends the program with one line and exit code 130.
+    Ctrl-C ends the program with one line and exit code 130. Output is flushed after every line, so that it reaches a
+    file or a pipe at once, and characters outside the terminal's encoding are escaped.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -42,7 +42,7 @@ def clear_errors():
     try:
         yield
     except BaseException as error:
-        if interrupts or isinstance(error, KeyboardInterrupt):  # libraries turn it into errors of other kinds
+        if interrupts or isinstance(error, KeyboardInterrupt):  # a library may have replaced the KeyboardInterrupt
             print("stopped by Ctrl-C", file=sys.stderr)
             sys.exit(130)
         if isinstance(error, InputError):
@@ -66,7 +66,10 @@ def _print_notices():
 
 
 def _count_interrupts():
-    """A list that gets an item with the first Ctrl-C, which raises KeyboardInterrupt; a second leaves at once."""
+    """Install a handler of Ctrl-C; returns a list with an entry once Ctrl-C was pressed.
+
+    The first Ctrl-C raises KeyboardInterrupt, the second exits at once.
+    """
     interrupts: list[int] = []
 
     def on_interrupt(number, frame):
@@ -75,14 +78,14 @@ def _count_interrupts():
         interrupts.append(number)
         raise KeyboardInterrupt
 
-    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not where a shell ignores the signal
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # a background job of a shell ignores SIGINT
     if usual and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, on_interrupt)
     return interrupts
 
 
-def nearest(word, words, say="did you mean {}?"):
-    """A hint `` did you mean 'unet_256'?`` for the closest of `words`, or an empty string when none is close.
+def nearest(word, words):
+    """The hint `` did you mean 'unet_256'?`` with the entry of `words` closest to `word`; empty if none is close.
 
     Case, hyphens and underscores do not count.
     """
@@ -90,11 +93,17 @@ def nearest(word, words, say="did you mean {}?"):
 
     plain = {_letters(each): each for each in words}
     close = difflib.get_close_matches(_letters(word), plain, n=1, cutoff=0.6)
-    return " " + say.format(repr(plain[close[0]])) if close else ""
+    return f" did you mean {plain[close[0]]!r}?" if close else ""
+
+
+def some_of(names, most=3, joint=", "):
+    """The first names of a list, and the number of the others: ``a, b, c and 4 more``, or ``a; b; and 4 more``."""
+    others = len(names) - most
+    return joint.join(names[:most]) + (f"{joint.strip(', ')} and {others} more" if others > 0 else "")
 
 
 def same_letters(word, words):
-    """That of `words` which differs from the word by case, hyphens and underscores only, or None."""
+    """The entry of `words` that equals `word` except for case, hyphens and underscores, or None."""
     return next((each for each in words if _letters(each) == _letters(word)), None)
 
 
@@ -103,6 +112,6 @@ def _letters(word):
 
 
 def check_word(flag: str, value: str, allowed: Collection[str]) -> None:
-    """InputError if the value of a flag is not among the words that it offers."""
+    """Raise InputError if the value of a flag is not in `allowed`."""
     if value not in allowed:
         raise InputError(f"--{flag} {value}: choose {', '.join(allowed)};{nearest(value, allowed)}".rstrip(";"))

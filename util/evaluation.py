@@ -1,21 +1,21 @@
 """Score a folder of generated images against a folder of real images: the metrics of util/metrics, by name.
 
-The caller finds the images and opens them (the formats of the data sets are not known here):
+The caller finds the files and gives a function that opens them, because data/ defines the image formats:
 
     scores = evaluate(Images(real_paths, open_image), Images(fake_paths, open_image), ["psnr", "fid"], settings, True)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from util.errors import InputError
+from util.errors import InputError, some_of
 from util.metrics import meter, segmentation
 from util.metrics.meter import Meter, Sample, Settings
 from util.metrics.table import CONTENT, LABELS, METRICS, PAIR, SET, need_judge
 from util.show.bar import Bar
 
-__all__ = ["NAMES", "Images", "Settings", "check_names", "check_pairs", "evaluate", "some_of"]
+__all__ = ["NAMES", "Images", "Settings", "check_names", "check_pairs", "evaluate"]
 
 NAMES = tuple(METRICS)
 
@@ -49,13 +49,8 @@ def check_names(names: list[str], paired: bool, has_input: bool, judge: str | No
     need_judge(names, judge, "--metrics")
 
 
-def some_of(names: Sequence[str], most: int = 3) -> str:
-    """The first names of a list, and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
 def check_pairs(first: Images, second: Images) -> None:
-    """Raises InputError that names the first images without a partner on each side."""
+    """Raises InputError with the first images of each side that have no partner on the other side."""
     lacking = []
     for here, there in ((first, second), (second, first)):
         missing = [name for name in there.files if name not in here.files]
@@ -68,7 +63,7 @@ def check_pairs(first: Images, second: Images) -> None:
 def evaluate(real: Images, fake: Images, names: list[str], settings: Settings, paired=False, inputs=None) -> dict:
     """{"metrics": name -> value, interval, provenance; "images": image -> name -> value; "skipped": name -> reason}.
 
-    `inputs` are the images that `fake` are translations of, for "edges"; without them `real` takes their place.
+    `inputs` are the images whose translations `fake` are, for "edges"; without them `real` takes their place.
     """
     check_names(names, paired, inputs is not None, settings.judge)
     for other in ([real] if paired else []) + ([inputs] if inputs is not None else []):
@@ -83,7 +78,7 @@ def evaluate(real: Images, fake: Images, names: list[str], settings: Settings, p
 
 
 def _measure(real, fake, names, settings, inputs):
-    """Every image is read once, or twice where translations are compared one by one and as a set."""
+    """The measurements of all images; a real image is read twice if it belongs to a pair and to a set."""
     gauge = Meter(names, settings)
     in_pairs, with_source = bool(gauge.needs(PAIR)), bool(gauge.needs(CONTENT))
     sources = real if inputs is None else inputs
@@ -99,7 +94,7 @@ def _measure(real, fake, names, settings, inputs):
 
 
 def _same_size(others, fake, name, image):
-    """The partner of an image; raises InputError where it has another size."""
+    """The partner of an image; raises InputError if it has another size."""
     other = others.array(name)
     _check_size(others, fake, name, other, image)
     return other

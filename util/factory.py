@@ -1,4 +1,4 @@
-"""Name -> class, by file name: ``cut`` in models/ is the class CUTModel in models/cut_model.py."""
+"""Find the class of a model or data set by its name: ``cut`` in models/ is CUTModel in models/cut_model.py."""
 
 import ast
 import contextlib
@@ -14,9 +14,9 @@ FLAGS = {"models": "--model", "data": "--dataset_mode"}
 
 
 def with_users_folder(path: list[str], package: str) -> list[str]:
-    """The folders of a package's files: its own, then <working directory>/<package> with files of the user.
+    """The search path of a package: its own folder, then <working directory>/<package> with files of the user.
 
-    An installed program can't be edited, so users keep such files beside their work. Ours come first.
+    Users of an installed program can't add files to it, so they keep models and data sets in their working directory.
     """
     with contextlib.suppress(OSError):  # the working directory may be gone
         users = os.path.join(os.getcwd(), package)
@@ -26,18 +26,18 @@ def with_users_folder(path: list[str], package: str) -> list[str]:
 
 
 def available(package: str, suffix: str) -> list[str]:
-    """Names that have a file <package>/<name>_<suffix>.py, sorted; nothing but the package itself is imported."""
+    """Names that have a file <package>/<name>_<suffix>.py, sorted. Only the package itself is imported."""
     ending = f"_{suffix}"
     modules = (module.name for module in pkgutil.iter_modules(importlib.import_module(package).__path__))
     return sorted(name.removesuffix(ending) for name in modules if name.endswith(ending) and name != f"base{ending}")
 
 
 def find_class(package: str, name: str, suffix: str) -> type:
-    """The class in <package>/<name>_<suffix>.py called <name><suffix>, underscores and case aside.
+    """The class in <package>/<name>_<suffix>.py whose name is <name><suffix>, ignoring underscores and case.
 
-    A subclass of the package's base (BaseModel, BaseDataset); where several fit, the last class of the file wins.
-    No such file or class: InputError. An ImportError inside the file is raised unchanged, because the fault is in the
-    file and not in the name.
+    It must be a subclass of the package's base (BaseModel, BaseDataset); if several fit, the last in the file is taken.
+    InputError if there is no such file or class. An ImportError inside the file is raised unchanged, because the fault
+    is in the file and not in the name.
     """
     target = _target(name, suffix)
     try:
@@ -58,12 +58,11 @@ def find_class(package: str, name: str, suffix: str) -> type:
 
 
 def takes_flags_from_table(package: str, name: str, suffix: str) -> bool:
-    """Whether the page <package>/<name>_<suffix>.py declares that its flags are those of <package>/flags.py.
+    """Whether the class in <package>/<name>_<suffix>.py declares that its flags are those of <package>/flags.py.
 
     The declaration is the line ``modify_commandline_options = staticmethod(flags.<name>)`` in the body of the class
-    (the last class of that name, as in find_class). It is read from the file, because importing the page would import
-    torch. Every other page is imported and asked itself: a page that was edited to define the function, and a page of
-    a user in a folder earlier in the path.
+    (the last class of that name, as in find_class). It is read from the source, because importing the file would import
+    torch. For all other classes the caller imports the file and calls modify_commandline_options.
     """
     body = _statements(package, name, suffix)
     classes = [node for node in body if isinstance(node, ast.ClassDef) and node.name.lower() == _target(name, suffix)]
@@ -72,7 +71,7 @@ def takes_flags_from_table(package: str, name: str, suffix: str) -> bool:
 
 
 def is_alias(package: str, name: str, suffix: str) -> bool:
-    """Whether the file <package>/<name>_<suffix>.py only hands on the class of another page. It is not imported."""
+    """Whether the file <package>/<name>_<suffix>.py only imports the class of another file. It is not imported."""
     body = _statements(package, name, suffix)
     return any(isinstance(node, ast.ImportFrom) for node in body) and not any(
         isinstance(node, (ast.ClassDef, ast.FunctionDef)) for node in body
@@ -80,20 +79,20 @@ def is_alias(package: str, name: str, suffix: str) -> bool:
 
 
 def _statements(package, name, suffix):
-    """The statements of a page's file; an empty list if there is no such file, or none that can be read."""
-    page = importlib.util.find_spec(f"{package}.{name}_{suffix}")
-    if page is None or page.origin is None:
+    """The statements of <package>/<name>_<suffix>.py; an empty list if the file is missing or can't be parsed."""
+    found = importlib.util.find_spec(f"{package}.{name}_{suffix}")
+    if found is None or found.origin is None:
         return []
     try:
-        with open(page.origin, "rb") as file:
+        with open(found.origin, "rb") as file:
             return ast.parse(file.read()).body
-    except (OSError, SyntaxError, ValueError):  # importing the page reports the fault
+    except (OSError, SyntaxError, ValueError):  # importing the file reports the fault
         return []
 
 
 def make(found: type, opt: Any) -> Any:
-    """An instance of a model or data set; those of 2018 have an initialize(opt) instead of an __init__."""
-    opt = getattr(type(opt), "for_plug_ins", opt)  # flags that the file has redefined have its values
+    """An instance of a model or data set; classes written in 2018 have an initialize(opt) instead of an __init__."""
+    opt = getattr(type(opt), "for_plug_ins", opt)  # has the values of flags that the class's file redefines
     instance = found(opt)
     first, fills = (
         next((kind for kind in found.__mro__ if name in vars(kind)), object) for name in ("__init__", "initialize")

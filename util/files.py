@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Atomic writing of files: a reader sees the old file or the whole new file."""
 
 import contextlib
 import glob
@@ -8,16 +8,16 @@ import tempfile
 
 from util.errors import InputError
 
-UNFINISHED = ".writing_"  # how the names of files begin that nobody has finished yet
+UNFINISHED = ".writing_"  # prefix of the names of files that are being written
 
 
 @contextlib.contextmanager
 def replacing(path, size=None):
-    """A binary file to write to that becomes `path` when the block ends well, and vanishes when it does not.
+    """Yields a temporary binary file, which replaces `path` at the end of the block and is removed after an error.
 
-    Written beside, fsynced, renamed, the folder fsynced: after a crash `path` is the old file or the new one, whole.
-    A failed write raises InputError with the path, the bytes needed (`size`, if the caller knows it) and those free;
-    the file that was there is untouched.
+    The file is written beside `path`, fsynced and renamed, and the folder is fsynced: after a crash `path` is the old
+    file or the whole new one. A failed write raises InputError with the path, the bytes needed (`size`, None: unknown)
+    and the bytes free, and leaves the old file untouched.
     """
     folder = os.path.dirname(os.path.abspath(path))
     temporary = None
@@ -28,7 +28,7 @@ def replacing(path, size=None):
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's own mode is for its owner only
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp lets only the owner read the file
         os.replace(temporary, path)
         temporary = None
         fsync_folder(folder)
@@ -41,13 +41,13 @@ def replacing(path, size=None):
 
 
 def cannot_write(path, error, size=None):
-    """One line: the path, why, how many bytes were to go there, how many are free."""
+    """The message of a failed write: the path, the reason, the bytes needed (`size`) and the bytes free."""
     needed = f"{size:,} bytes are needed and " if size is not None else ""
     return f"{path}: can't be written ({error.strerror or error}); {needed}{free_bytes(path)}"
 
 
 def free_bytes(path):
-    """How much room the file system of a path (or of the nearest folder above it that exists) has, in words."""
+    """The free bytes of a path's file system, as text; of the nearest folder above if the path does not exist."""
     path = os.path.abspath(path)
     while not os.path.isdir(path) and os.path.dirname(path) != path:
         path = os.path.dirname(path)
@@ -58,7 +58,7 @@ def free_bytes(path):
 
 
 def sweep(folder, mark=UNFINISHED):
-    """Remove what a killed process left unfinished in a folder, under names with this beginning; for its owner."""
+    """Remove the unfinished files of a killed process: names that begin with `mark`. The caller owns the folder."""
     for path in glob.glob(os.path.join(glob.escape(folder), glob.escape(mark) + "*")):
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path, ignore_errors=True)
@@ -68,14 +68,14 @@ def sweep(folder, mark=UNFINISHED):
 
 
 def write_text(path, text):
-    """UTF-8; what no encoding knows (a lone surrogate in the name of a file) becomes a question mark."""
+    """Write text as UTF-8. Lone surrogates, from file names that are not UTF-8, become question marks."""
     whole = text.encode("utf-8", "replace")
     with replacing(path, len(whole)) as file:
         file.write(whole)
 
 
 def fsync_file(path):
-    with open(path, "r+b") as file:  # Windows asks for the right to write
+    with open(path, "r+b") as file:  # on Windows, fsync needs a file that is open for writing
         os.fsync(file.fileno())
 
 

@@ -1,4 +1,4 @@
-"""What a flag is: the type of its value, and its scope, which tells where else its value applies.
+"""The types of flags, and their scopes. A scope determines in which other commands the value of a flag applies.
 
 Built-in flags and flags of plug-ins use the same types. A flag is declared with
 ``add_argument("--ngf", type=Int(1), default=64, scope="network", help=...)``; options/parser.py keeps the declaration.
@@ -22,7 +22,7 @@ class Scope(NamedTuple):
 
 
 SCOPES = {
-    "network": Scope(restored=True, resumed=True, shared=True),  # besides, a contradicting flag is an error
+    "network": Scope(restored=True, resumed=True, shared=True),  # in a test, another value is an error
     "data": Scope(restored=True, resumed=True, shared=True),
     "training": Scope(restored=True, resumed=True, shared=True),  # a test restores it only if the test has the flag
     "machine": Scope(restored=False, resumed=False, shared=False),
@@ -31,7 +31,7 @@ SCOPES = {
 
 
 class Declaration(NamedTuple):
-    """What a flag declares besides its type, default and help."""
+    """The properties of a flag besides its type, default and help."""
 
     scope: str
     topic: str  # heading under which the help shows the flag
@@ -51,7 +51,7 @@ def declaration(
     restore: bool | None = None,
     resume: bool | None = None,
 ) -> Declaration:
-    """The declaration of a flag; `restore` and `resume` are exceptions of this flag from its scope."""
+    """The declaration of a flag; `restore` and `resume` override its scope."""
     if scope not in SCOPES:
         raise ValueError(f"scope {scope!r} of a flag: choose {', '.join(SCOPES)}")
     usual = SCOPES[scope]
@@ -63,7 +63,7 @@ def declaration(
 def declare(parser: argparse.ArgumentParser, **shared: Any) -> Callable[..., argparse.Action]:
     """``parser.add_argument`` with settings that several flags share, e.g. ``scope="data"``.
 
-    An ArgumentParser that is not an OptionParser keeps no declarations; it gets the flag without them.
+    A plain ArgumentParser gets the flags without SETTINGS, which only an OptionParser accepts.
     """
     if hasattr(parser, "declarations"):
         return functools.partial(parser.add_argument, **shared)
@@ -138,7 +138,7 @@ def data_range(text: str) -> tuple[float, float]:
 
 
 class Float:
-    """Type of a finite number flag; `low` and `high` are allowed themselves, `above` is not."""
+    """Type of a flag for a finite number with `low` <= number <= `high` and number > `above`; None: no limit."""
 
     def __init__(self, low: float | None = None, above: float | None = None, high: float | None = None) -> None:
         self.low, self.above, self.high = low, above, high
@@ -153,7 +153,7 @@ def count(text: str) -> float:
 
 
 def yes_no(text: str | bool) -> bool:
-    """Type of a flag that may stand alone (= yes) or take yes/true/t/y/1 or no/false/f/n/0."""
+    """Type of a flag with the values yes/true/t/y/1 and no/false/f/n/0; a bool is returned unchanged."""
     if isinstance(text, bool):
         return text
     if text.lower() in ("yes", "true", "t", "y", "1"):
@@ -163,11 +163,11 @@ def yes_no(text: str | bool) -> bool:
     raise argparse.ArgumentTypeError(f"'{text}' is not yes or no")
 
 
-SWITCH = {"type": yes_no, "nargs": "?", "const": True}  # add_argument("--flag", **SWITCH, default=...)
+SWITCH = {"type": yes_no, "nargs": "?", "const": True}  # settings of a flag that may stand alone, which means yes
 
 
 def words(table: Iterable[str]) -> str:
-    """The words of a table as help texts show them."""
+    """The words of a table, joined for a help text."""
     return " | ".join(table)
 
 
@@ -183,6 +183,6 @@ def as_typed(value: Any) -> str:
 
 
 def refuse(parser: Any, who: str, **instead: str) -> None:
-    """InputError for a flag on the command line that `who` doesn't read; instead[name] names what to do."""
+    """Raise InputError if a flag of `instead` was given, because `who` doesn't read it; instead[flag] is the mend."""
     for name in sorted(parser.given() & instead.keys()):
         raise InputError(f"--{name}: {who} doesn't read it; {instead[name]}")

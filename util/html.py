@@ -1,7 +1,7 @@
 """An HTML page of images that grows by appending, so that an addition costs the same at any length of the page.
 
-The file always ends in the same closing tags. An addition overwrites them and writes them again, so that the page is
-valid after each addition, and after a crash up to the last addition. It needs neither a server nor JavaScript.
+The file ends in the closing tags. An addition overwrites them and writes them again, so that the page is valid after
+each addition, and after a crash up to the last addition. The page needs neither a server nor JavaScript.
 """
 
 import os

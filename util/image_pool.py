@@ -14,12 +14,12 @@ from util.numerics import capturing
 class ImagePool:
     """Holds up to `pool_size` single images; 0 switches it off.
 
-    With `in_slots` set, for --capture, the images lie in one tensor on their device, and a query is made of
-    operations that do not depend on the random draws: these arrive as indices. Answers and content are the same.
+    With `in_slots` set, for --capture, the images are in one tensor on their device, and the operations of a query do
+    not depend on the random draws, which are indices in a tensor. The results are the same.
     """
 
     in_slots = False
-    slots: torch.Tensor | None  # (pool_size + 1, C, H, W); what is written to the last slot is never read
+    slots: torch.Tensor | None  # (pool_size + 1, C, H, W); the last slot is for images that are not kept
 
     def __init__(self, pool_size: int):
         if pool_size < 0:
@@ -84,7 +84,7 @@ class ImagePool:
     # --- in slots ----------------------------------------------------------------------------------------------------
 
     def _moved_to_slots(self, images):
-        """Whether the pool's images and these have one shape, so that they fit into the slots, where they are then."""
+        """Move the pool's images into slots if they and `images` have one shape; returns whether `images` fit."""
         if self.slots is None and all(image.shape == images[:1].shape for image in self._images):
             slots = images.new_zeros((self.pool_size + 1, *images.shape[1:]))
             for slot, image in zip(slots, self._images):
@@ -93,10 +93,10 @@ class ImagePool:
         return self.slots is not None and self.slots.shape[1:] == images.shape[1:]
 
     def plan(self, number: int) -> torch.Tensor:
-        """The draws for a query of so many images, counted as made: (4, number), integers.
+        """Draw for a query of `number` images and update `filled`; returns integers (4, number).
 
-        For each image of the answer: the slot that it is read from; 1 if it is read from there, 0 if it is an image
-        of the query; the number of this image in the query. Last, the slot that the query's image is written to.
+        Rows: the slot from which an image of the result is read; 1 if it is read from the slot, 0 if it is an image of
+        the query; the index of this image in the query; the slot to which the image of the query is written.
         """
         unused = self.pool_size
         rows: list[list[int]] = []

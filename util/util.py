@@ -1,4 +1,4 @@
-"""Small helpers: tensors to images and back, image files, folders, and parsing of words."""
+"""Small helpers under the address of the original programs: tensors and images, image files, folders, options."""
 
 import argparse
 import os
@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from util.errors import InputError, nearest
+from util.flags import yes_no
 
-TRUE_WORDS = ("yes", "true", "t", "y", "1")
-FALSE_WORDS = ("no", "false", "f", "n", "0")
+str2bool = yes_no
 
 
 def tensor2im(input_image: Any, imtype: Any = np.uint8) -> Any:
@@ -107,7 +107,7 @@ def print_numpy(x: Any, val: bool = True, shp: bool = False) -> None:
 
 
 def source_side(opt: argparse.Namespace) -> str:
-    """The side, "A" or "B", whose images are translated: by --direction, or in a test by the direction asked for."""
+    """The side, "A" or "B", whose images are translated: by --direction, or in a test by its own direction."""
     return "B" if (getattr(opt, "test_direction", None) or opt.direction) == "BtoA" else "A"
 
 
@@ -119,17 +119,6 @@ def mkdirs(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> None:
 
 def mkdir(path: str | os.PathLike) -> None:
     os.makedirs(path, exist_ok=True)
-
-
-def str2bool(word: str | bool) -> bool:
-    """Convert a word to a bool, as a ``type=`` of argparse; a bool is returned unchanged."""
-    if isinstance(word, bool):
-        return word
-    if word.lower() in TRUE_WORDS:
-        return True
-    if word.lower() in FALSE_WORDS:
-        return False
-    raise argparse.ArgumentTypeError(f"{word!r}: give one of {', '.join(TRUE_WORDS + FALSE_WORDS)}")
 
 
 def copyconf(default_opt: argparse.Namespace, **kwargs: Any) -> argparse.Namespace:

@@ -28,8 +28,8 @@ __all__ = ["Visualizer", "save_images"]
 class Visualizer:
     """Reports losses and images of a run; the dashboards (``util.show.sinks``) receive the same values.
 
-    Training scripts of the original programs call two of the methods with two different argument lists; the methods
-    distinguish them by number and type of the arguments.
+    Training scripts of the original programs call display_current_results() and plot_current_losses() with different
+    argument lists; the methods distinguish them by the number and type of the arguments.
     """
 
     def __init__(self, opt: Namespace, images_seen: int | None = None):
@@ -63,7 +63,7 @@ class Visualizer:
             self.log.forget_after(self.images_seen)
         self.metrics_log = MetricsLog(run_dir, resumed, self.images_seen)
         if self.use_html:
-            self.say(f"create web directory {self.web_dir}...")
+            self.write(f"create web directory {self.web_dir}...")
             self._page = TrainingPage(self.web_dir, self.opt, resumed)
         self.sinks = open_sinks(self.opt)
 
@@ -77,7 +77,7 @@ class Visualizer:
         self.plot_data = {}
 
     def reset(self) -> None:
-        """Start an epoch: its first images go to the page, also without `save_result`."""
+        """Start an epoch: its first images go to the page even without `save_result`."""
         self.saved = False
 
     def set_dataset_size(self, size: int) -> None:
@@ -95,14 +95,14 @@ class Visualizer:
     def create_visdom_connections(self) -> None:
         """Does nothing: the sinks connect and reconnect by themselves. Kept for scripts that call it."""
 
-    def say(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """Print a line without breaking a progress bar."""
         tqdm.write(text)
         sys.stdout.flush()
 
     def warn(self, text: str) -> None:
         """Print a warning and write it to the loss log."""
-        self.say(f"warning: {text}")
+        self.write(f"warning: {text}")
         with self._tolerating_os_errors("log", self.log_name):
             self.log.note(f"warning: {text}")
 
@@ -116,7 +116,7 @@ class Visualizer:
     ) -> None:
         """Show images: ``(visuals, epoch, save_result)`` or ``(visuals, epoch, total_iters, save_result)``.
 
-        They go to the dashboards. They go to the page if `save_result` is set or the page has no images of this epoch.
+        The dashboards always get them. The page gets them if `save_result` is set or it has no images of this epoch.
         """
         for value in rest:
             if isinstance(value, bool):
@@ -168,7 +168,7 @@ class Visualizer:
         self._set_images_seen(images)
         lr = self.rate()
         line = loss_line(epoch, iters, losses, t_comp, t_data, lr)
-        self.say(line)
+        self.write(line)
         record = loss_record(epoch, iters, losses, t_comp, t_data, images, self.dataset_size, lr)
         record["memory"] = memory.used()
         with self._tolerating_os_errors("log", self.log_name):
@@ -185,7 +185,7 @@ class Visualizer:
         self._set_images_seen(images)
         values = {name: metric["value"] for name, metric in scores["metrics"].items()}
         shown = ", ".join(f"{name} {value:.5g}" for name, value in values.items())
-        self.say(f"evaluation (epoch: {epoch}, images: {images}) {shown or 'no metric could be computed'}")
+        self.write(f"evaluation (epoch: {epoch}, images: {images}) {shown or 'no metric could be computed'}")
         x = epoch - 1 + fraction
         with self._tolerating_os_errors("metrics", self.metrics_log.path):
             record = self.metrics_log.write(epoch, images, x, values, scores)
@@ -214,7 +214,7 @@ class Visualizer:
             if kind not in self._failing:
                 self._failing.add(kind)
                 path = error.filename or path
-                self.say(f"warning: {path}: cannot be written ({error.strerror or error}); the training continues")
+                self.write(f"warning: {path}: cannot be written ({error.strerror or error}); the training continues")
 
     def _set_images_seen(self, images):
         if images is not None:

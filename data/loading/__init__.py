@@ -1,1 +1,1 @@
-"""The machinery from a data set to batches on the device; data sets themselves lie one folder above."""
+"""From a data set to batches on the device: data loader, workers, tar archives, and the index of large folders."""

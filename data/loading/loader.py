@@ -1,4 +1,4 @@
-"""From a data set to batches, as a function of (seed, epoch): which items, in which order, made how."""
+"""The data loader: the batches of a data set are a function of (seed, epoch)."""
 
 import atexit
 import contextlib
@@ -14,34 +14,35 @@ from torch.utils.data import DataLoader, Sampler
 from data import find_dataset_using_name
 from data.loading.headers import roots_of
 from data.loading.worker import Positioned, Refusal, Replaced, collate, naming_dead_workers, start_worker
-from util.errors import InputError
+from util.errors import InputError, some_of
 from util.factory import make
 from util.numerics import seeding
 from util.processes import distributed
 
 
 class PositionSampler(Sampler):
-    """Batches of (epoch, index): the epoch travels with every index, since workers live on from epoch to epoch.
+    """Yields batches of (epoch, index). Each index has its epoch, because workers are kept from epoch to epoch.
 
-    A step's images are neighbours in the epoch's order, shared out to the processes of the run; an epoch's last step
-    may have fewer. A process that gets none of them then takes one all the same, to keep in step; it counts nothing.
+    The images of a step are neighbours in the epoch's order and are divided among the processes of the run. The last
+    step of an epoch may have fewer images; a process without an image then loads one, which has no weight, because all
+    processes must make every step.
     """
 
     def __init__(self, dataset, visits, step_size, seed, serial, drop_last=False):
-        self.dataset = dataset  # one whose items must not be mixed at will has a visiting_order() of its own
-        self.visits = visits  # how many of its items an epoch takes
+        self.dataset = dataset  # its method visiting_order(seed, epoch, shuffled), if there is one, sets the order
+        self.visits = visits  # number of items in an epoch
         self.step_size = step_size  # images of a step, over all processes
         self.seed = seed
         self.serial = serial
         self.steps = visits // step_size if drop_last else math.ceil(visits / step_size)
         self.epoch = 0
-        self.start = 0  # how many steps of the epoch to leave out
+        self.start = 0  # the first step of the epoch
 
     def set_epoch(self, epoch):
         self.epoch = epoch
 
     def images_of(self, step):
-        """(own, everywhere): images of the epoch's step of that number, from 0."""
+        """(images in this process, in all processes) of a step of the epoch, counted from 0."""
         everywhere = min(self.step_size, self.visits - step * self.step_size)
         return distributed.own_share(everywhere)[1], everywhere
 
@@ -62,10 +63,10 @@ class PositionSampler(Sampler):
 
 
 class CustomDatasetDataLoader:
-    """The data set that ``opt.dataset_mode`` names, in batches: dicts whose tensors are (N, C, H, W).
+    """The batches of the data set that ``opt.dataset_mode`` names: dicts whose tensors are (N, C, H, W).
 
-    The same opt.seed gives the same batches, whatever opt.num_threads. Workers start with the first
-    epoch and stay; they ignore SIGINT, SIGTERM and SIGUSR1, and end with this object or the program.
+    The batches depend on opt.seed, not on opt.num_threads. Workers start in the first epoch and are kept; they ignore
+    SIGINT, SIGTERM and SIGUSR1, and end with this object or the program.
     """
 
     def __init__(self, opt):
@@ -74,13 +75,13 @@ class CustomDatasetDataLoader:
         print(f"dataset [{type(self.dataset).__name__}] was created")
         length = len(self.dataset)
         if length == 0:
-            raise InputError(f"--dataroot {opt.dataroot}: {type(self.dataset).__name__} finds nothing in it")
-        # The cap is checked between steps, so the last one may exceed it.
+            raise InputError(f"--dataroot {opt.dataroot}: {type(self.dataset).__name__} finds no images in it")
+        # The last step is a full one, even if it exceeds --max_dataset_size.
         size = distributed.step_size(opt)
         visits = min(length, math.ceil(len(self) / size) * size)
         if opt.drop_last and visits < size:
             raise InputError(
-                f"--drop_last: {visits} images don't fill {describe(opt)}; make --batch_size {opt.batch_size} smaller"
+                f"--drop_last: {visits} images don't fill {describe(opt)}; reduce --batch_size {opt.batch_size}"
             )
         self._leaves_out = not opt.isTrain and getattr(opt, "skip_bad_images", False)
         self.sampler = PositionSampler(self.dataset, visits, size, opt.seed, opt.serial_batches, opt.drop_last)
@@ -93,44 +94,44 @@ class CustomDatasetDataLoader:
                 pin_memory=torch.device(opt.device).type == "cuda",
                 collate_fn=collate,
                 worker_init_fn=start_worker,
-                generator=torch.Generator(),  # its own, so that loading data doesn't move the training's random numbers
+                generator=torch.Generator(),  # otherwise PyTorch draws from the generator of the training
             )
         self._skip = 0
-        self.left_out = []  # why images could not be read, in a test
+        self.left_out = []  # in a test: a line for each image that could not be read
         self._running = []
-        # By hand, and before multiprocessing's own exit, which waits for ever for processes that ignore SIGTERM.
+        # Before multiprocessing's own exit handler, which waits for ever for processes that ignore SIGTERM.
         atexit.register(weakref.finalize(self, stop_workers, self._running, os.getpid()))
 
     def load_data(self):
         return self
 
     def guard(self):
-        """For the whole training: a data worker that dies, at any moment, is an error that says so."""
+        """A context manager for the whole training: the death of a data worker becomes a clear error."""
         return naming_dead_workers()
 
     def set_epoch(self, epoch):
-        """Before an epoch is iterated: its order, its crops and flips, and the data set's current_epoch."""
+        """Set the epoch before an iteration: it determines the order, the crops and flips, and current_epoch."""
         self.sampler.set_epoch(epoch)
         self.dataset.current_epoch = epoch
 
     def skip(self, batches):
-        """Let the next iteration, and only that, begin after so many batches; they are not loaded."""
+        """Leave out the first `batches` batches of the next iteration; they are not loaded."""
         self._skip = batches
 
     def roots(self):
-        """The folders below which the image files lie."""
+        """The folders that contain the image files."""
         return roots_of(self.dataset, self.opt.dataroot)
 
     def __len__(self):
-        """Images in an epoch, the limit --max_dataset_size included."""
+        """The number of images in an epoch, limited by --max_dataset_size."""
         return int(min(len(self.dataset), self.opt.max_dataset_size))
 
     def batches_per_epoch(self):
-        """Steps of an epoch; in each of them every process has a batch."""
+        """The number of steps in an epoch, the same in all processes."""
         return len(self.dataloader)
 
     def images_of(self, step):
-        """(own, everywhere): images of the epoch's step of that number, in this process and in all."""
+        """(images in this process, in all processes) of a step of the epoch, counted from 0."""
         return self.sampler.images_of(step)
 
     def __iter__(self):
@@ -154,10 +155,10 @@ class CustomDatasetDataLoader:
         if self._leaves_out:
             self.left_out = replaced
         elif replaced:
-            say_replaced(replaced)
+            print_replaced(replaced)
 
     def list_left_out(self):
-        """Print the images that a test has left out; returns the exit code of the test: 1 if there are any."""
+        """Print the images that a test left out; returns the exit code of the test: 1 if there are any, otherwise 0."""
         for text in self.left_out:
             print(f"not translated: {text}", file=sys.stderr)
         return 1 if self.left_out else 0
@@ -173,26 +174,25 @@ class CustomDatasetDataLoader:
 
 @contextlib.contextmanager
 def any_number_of_workers():
-    """Without PyTorch's warning: more workers than cores cost little, and --num_threads says how many are wanted."""
+    """Suppress PyTorch's warning about more workers than cores: they cost little, and --num_threads sets them."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="This DataLoader will create")
         yield
 
 
 def describe(opt):
-    """What a step takes, in the words of the flags."""
+    """The size of a step, as text."""
     size = distributed.step_size(opt)
     return "a batch" if size == opt.batch_size else f"a step of {size}"
 
 
-def say_replaced(texts, most=5):
+def print_replaced(texts):
     different = list(dict.fromkeys(texts))
-    more = f"; and {len(different) - most} more" if len(different) > most else ""
-    print(f"--skip_bad_images: {len(different)} could not be read in this epoch: {'; '.join(different[:most])}{more}")
+    print(f"--skip_bad_images: {len(different)} could not be read in this epoch: {some_of(different, 5, '; ')}")
 
 
 def stop_workers(running, owner):
-    """End the workers of an iteration. They ignore SIGTERM, so neither torch's nor Python's own way always does."""
+    """End the workers of an iteration. They ignore SIGTERM, with which PyTorch and Python would end them."""
     if os.getpid() != owner:  # a copy of the loader in a forked worker
         return
     for batches in running:
@@ -203,10 +203,10 @@ def stop_workers(running, owner):
 
 
 def fetched_ahead(batches, device):
-    """The same batches, one fetched ahead; on CUDA their pictures (tensors of 3 and more dimensions) are on the device.
+    """Yields the batches; on CUDA, the images of the next batch are copied to the device during the current step.
 
-    The pictures of the next batch are copied while the GPU still computes the step before. Labels stay where they are:
-    models look at them, and that must not wait for the GPU. Needs pinned memory.
+    Images are tensors with 3 or more dimensions. Labels stay in the host's memory, where models read them without
+    waiting for the GPU. The copies need pinned memory.
     """
     if device.type != "cuda":
         yield from batches
@@ -215,29 +215,29 @@ def fetched_ahead(batches, device):
     waiting = None
     for batch in batches:
         with torch.cuda.stream(stream):
-            coming = {name: sent(value, device) for name, value in batch.items()} if type(batch) is dict else batch
-            there = torch.cuda.Event()
-            there.record(stream)
+            sent = {name: send(value, device) for name, value in batch.items()} if type(batch) is dict else batch
+            copied = torch.cuda.Event()
+            copied.record(stream)
         if waiting is not None:
             yield arrived(*waiting, device)
-        waiting = coming, there
+        waiting = sent, copied
     if waiting is not None:
         yield arrived(*waiting, device)
 
 
-def sent(value, device):
-    return value.to(device, non_blocking=True) if is_picture(value) else value
+def send(value, device):
+    return value.to(device, non_blocking=True) if is_image(value) else value
 
 
-def arrived(batch, there, device):
-    """The batch, for use on the current stream, which waits for its copies without stopping the host."""
+def arrived(batch, copied, device):
+    """The batch; the current stream waits for the event `copied`, the host does not wait."""
     current = torch.cuda.current_stream(device)
-    current.wait_event(there)
+    current.wait_event(copied)
     for value in batch.values() if type(batch) is dict else ():
-        if is_picture(value):
-            value.record_stream(current)  # its memory may be used again only when this stream is done with it
+        if is_image(value):
+            value.record_stream(current)  # otherwise its memory could be reused while this stream reads it
     return batch
 
 
-def is_picture(value):
+def is_image(value):
     return isinstance(value, torch.Tensor) and value.dim() >= 3

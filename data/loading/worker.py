@@ -1,6 +1,6 @@
-"""What runs inside a data worker: seeding, one item, one batch, and errors that keep to one line.
+"""The code that runs in a data worker: seeding, making items and batches, and passing errors to the main process.
 
-All of it can be pickled, for systems that start workers by spawning.
+All objects here can be pickled, for systems that start workers by spawning.
 """
 
 import argparse
@@ -16,18 +16,18 @@ from torch.utils.data import Dataset, default_collate
 from util.errors import InputError
 from util.numerics import seeding
 
-MOST_IN_A_ROW = 100  # unreadable images, before it's the folder that is wrong and not an image
+MOST_IN_A_ROW = 100  # unreadable images in a row, after which the whole folder counts as unreadable
 
 
 class Refusal:
-    """An InputError on its way out of a worker; raised there, it would arrive with a traceback in its text."""
+    """The message of an InputError of a worker. Raised in the worker, the error would get a traceback in its text."""
 
     def __init__(self, error):
         self.text = str(error)
 
 
 class Replaced:
-    """An item or batch that stands in for images which can't be read, with the reasons; None stands for no item."""
+    """An item or batch (`content`) in place of images that can't be read, and the reasons; None: left out."""
 
     def __init__(self, content, texts):
         self.content = content
@@ -35,10 +35,10 @@ class Replaced:
 
 
 class Positioned(Dataset):
-    """A data set that is asked for (epoch, index) and makes the same item for it in any process at any time.
+    """A data set with (epoch, index) as its index; the item is the same in any process at any time.
 
-    With `skip_bad` the next item that can be made stands in for one that can't, the same one every time; with
-    `leave_out` nothing stands in for it, and its batch has an item less.
+    With `skip_bad` an item that can't be read is replaced by the next that can; with `leave_out` it is left out, and
+    its batch has fewer items.
     """
 
     def __init__(self, dataset, seed, skip_bad=False, leave_out=False):
@@ -59,7 +59,7 @@ class Positioned(Dataset):
             return Replaced(None, texts)
         if not self.skip_bad:
             return item
-        return Refusal(f"--skip_bad_images: {len(texts)} images in a row can't be read, the last one: {item.text}")
+        return Refusal(f"--skip_bad_images: {len(texts)} images in a row can't be read; the last: {item.text}")
 
     def _candidates(self, index):
         length = len(self.dataset)
@@ -77,7 +77,7 @@ class Positioned(Dataset):
         return len(self.dataset)
 
     def __getstate__(self):
-        """For spawned workers: without the dashboard that train.py hangs on opt, which has threads and sockets."""
+        """For spawned workers: without opt.visualizer, whose threads and sockets can't be pickled."""
         dataset = copy.copy(self.dataset)
         if hasattr(getattr(dataset, "opt", None), "visualizer"):
             fields = {name: value for name, value in vars(dataset.opt).items() if name != "visualizer"}
@@ -106,7 +106,7 @@ def collate(items):
 
 
 def differing_sizes(items):
-    """The InputError for tensors of different size in one batch, or None if that isn't the matter."""
+    """The InputError for tensors of different size in one batch; None if their sizes are equal."""
     if not all(isinstance(item, dict) for item in items):
         return None
     first = items[0]
@@ -126,7 +126,7 @@ def differing_sizes(items):
 
 
 def start_worker(worker_id):
-    """Leave signals to the main process: it wants to save before it goes, and needs batches until then."""
+    """Ignore signals: the main process handles them, and needs batches until it has saved."""
     for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -134,32 +134,31 @@ def start_worker(worker_id):
 
 @contextlib.contextmanager
 def naming_dead_workers():
-    """A worker that died becomes an InputError with the likely cause, wherever the main process hears of it."""
+    """Turn the error about a worker that died into an InputError with the likely cause."""
     try:
         yield
     except RuntimeError as error:
-        # Waiting for a batch, PyTorch puts its general words around those that say which signal it was.
-        message = obituary(f"{error.__cause__ or ''} {error}")
+        # PyTorch may raise a general error, whose cause names the signal.
+        message = explain_death(f"{error.__cause__ or ''} {error}")
         if isinstance(error, InputError) or message is None:
             raise
         raise InputError(message) from None
     except (ConnectionError, EOFError) as error:
-        # It died while it handed over a batch. What a data set raises in a worker says "Caught ..." instead.
-        if "_ForkingPickler" not in _last_words(error):
+        # The worker died while it passed a batch. An error of a data set would have been raised in the worker.
+        if "_ForkingPickler" not in _lines_of_traceback(error):
             raise
-        raise InputError(obituary("DataLoader worker exited unexpectedly")) from None
+        raise InputError(explain_death("DataLoader worker exited unexpectedly")) from None
 
 
-def _last_words(error):
-    """The lines of code that an error came through."""
+def _lines_of_traceback(error):
     return " ".join(frame.line or "" for frame in traceback.extract_tb(error.__traceback__))
 
 
-def obituary(text):
-    """What PyTorch's words about a data worker mean for a person; None where they are about something else."""
+def explain_death(text):
+    """The message for the user, from PyTorch's message about a data worker; None for messages about anything else."""
     if ("shared memory" in text and ("worker" in text or "torch_" in text)) or "Bus error" in text:
         return (
-            "a data worker ran out of shared memory: /dev/shm is full (see df -h /dev/shm); give a container more "
+            "a data worker ran out of shared memory: /dev/shm is full (see df -h /dev/shm); give the container more "
             "(--shm-size 8g), or use fewer --num_threads"
         )
     if not re.search(r"DataLoader worker .*(killed by signal|exited unexpectedly)", text):

@@ -191,7 +191,7 @@ def test_the_error_for_a_missing_or_unreadable_shard_names_it(tmp_path):
 @pytest.mark.parametrize("ending", [".tar.gz", ".tgz", ".TAR.BZ2", ".tar.zst"])
 def test_compressed_shards_are_refused_unless_the_folder_has_images(tmp_path, ending):
     (tmp_path / f"0{ending}").write_bytes(b"x")
-    with pytest.raises(InputError, match="compressed.*unpack it, or make it a .tar"):
+    with pytest.raises(InputError, match="compressed.*unpack it, or make it .tar"):
         make_dataset(str(tmp_path))
     loose = save(tmp_path / "1.png")
     assert make_dataset(str(tmp_path)) == [loose]
@@ -234,8 +234,8 @@ def test_a_shard_that_changes_in_use_is_an_error_and_a_new_listing_reads_it(tmp_
 
 
 def test_headers_are_read_once_and_cached(tmp_path, cache, monkeypatch):
-    monkeypatch.setattr(archive, "WORTH_KEEPING", 2)
-    monkeypatch.setattr(index, "UNSURE", -(10**12))
+    monkeypatch.setattr(archive, "WORTH_STORING", 2)
+    monkeypatch.setattr(index, "RESOLUTION", -(10**12))
     path = pack(tmp_path / "x" / "0.tar", {"a.png": picture(), os.fsdecode(b"\xff.png"): picture()}, tarfile.GNU_FORMAT)
     first = make_dataset(tmp_path / "x")
     (kept,) = cache.glob("shard-*.json")
@@ -259,7 +259,7 @@ def test_headers_are_read_once_and_cached(tmp_path, cache, monkeypatch):
 
 def test_only_one_of_several_processes_reads_the_headers(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(index, "one_first", lambda *what: asked.append(what) or contextlib.nullcontext())
+    monkeypatch.setattr(index, "one_process_first", lambda *what: asked.append(what) or contextlib.nullcontext())
     for number in range(image_paths.MANY):
         assert not asked
         pack(tmp_path / "x" / f"{number}.tar", {"a.png": picture()})
@@ -268,7 +268,7 @@ def test_only_one_of_several_processes_reads_the_headers(tmp_path, monkeypatch):
 
 
 def test_headers_of_small_shards_are_not_cached(tmp_path, cache, monkeypatch):
-    monkeypatch.setattr(index, "UNSURE", -(10**12))
+    monkeypatch.setattr(index, "RESOLUTION", -(10**12))
     pack(tmp_path / "x" / "0.tar", {"a.png": picture()})
     make_dataset(tmp_path / "x")
     assert not list(cache.glob("*.json"))
@@ -345,7 +345,7 @@ def test_names_of_results_contain_the_shard(tmp_path):
 def test_the_number_of_shards_is_printed(tmp_path, capsys):
     packed = shards_of(save_tree(tmp_path / "loose", trainA=3, trainB=2), tmp_path / "packed")
     find_dataset_using_name("unaligned")(make_opt(packed))
-    assert f"{packed / 'trainA'}: 3 images; 3 lie in its 2 tar files" in capsys.readouterr().out
+    assert f"{packed / 'trainA'}: 3 images; 3 are in its 2 tar files" in capsys.readouterr().out
 
 
 def test_the_error_names_a_tar_file_in_place_of_a_folder(tmp_path):

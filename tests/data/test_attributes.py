@@ -108,7 +108,7 @@ def spoil(root, old, new):
     [
         ("000003.png -1  1  1", "000003.png -1  1", ["line 6", "2 values for 3 attributes"]),
         ("000003.png -1  1  1", "000003.png -1  2  1", ["line 6", "Male of 000003.png is '2'", "1, 0 or -1"]),
-        ("20\n", "", ["neither", "CSV header"]),
+        ("20\n", "", ["must begin with", "header"]),
         ("Male", "Mael", ["--selected_attrs Male", "did you mean 'Mael'"]),
         ("000003.png", "000003.jpg", ["000003.jpg: no such image", "1 of 18"]),
     ],
@@ -229,7 +229,7 @@ def test_the_crop_is_printed_and_gray_images_become_rgb(tmp_path, capsys):
     root = folders(tmp_path, cat=1, dog=1)
     Image.new("L", (30, 20), 128).save(root / "train" / "cat" / "0.png")
     made = dataset(root, "labelled_folders", domains=["cat", "dog"], rafd_crop_size=24)
-    assert "images of 30x20: the central 24x24, black beyond the image" in capsys.readouterr().out
+    assert "images of 30x20: the central 24x24 with black borders" in capsys.readouterr().out
     assert made[0]["A"].shape == (3, 16, 16) and made[0]["A"][:, 0].max() < 0 < made[0]["A"][:, 8].max() + 0.1
     assert dataset(root, "labelled_folders", domains=["cat", "dog"], input_nc=1)[0]["A"].shape == (1, 16, 16)
 

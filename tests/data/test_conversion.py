@@ -109,7 +109,7 @@ def test_tensors_keep_dtype_and_batch_size():
         (noise(0, 4, 3), ValueError, r"\(H, W\)"),
         (noise(4, 4, 2), ValueError, "2 channels: expected 3"),
         (noise(4, 4, 3).astype(np.float32), ValueError, "outside"),
-        (np.full((4, 4, 3), np.nan), ValueError, "outside"),
+        (np.full((4, 4, 3), np.nan), ValueError, "NaN or infinite"),
         (torch.zeros(3, 4), ValueError, r"\(C, H, W\)"),
         (torch.zeros(1, 4, 4), ValueError, "1 channels: expected 3"),
         (torch.zeros(3, 4, 4, dtype=torch.uint8), TypeError, "floating point"),

@@ -128,7 +128,7 @@ def test_training_needs_both_folders_and_a_test_that_of_the_source(tmp_path):
 
 def test_the_error_says_that_dataroot_is_a_file(tmp_path):
     save(tmp_path / "a.png")
-    with pytest.raises(InputError, match="a.png: a file"):
+    with pytest.raises(InputError, match="a.png: this is a file"):
         make("single", tmp_path / "a.png")
 
 
@@ -192,7 +192,7 @@ def test_the_error_of_aligned_states_how_to_join_A_and_B(tmp_path):
 def test_a_large_tree_is_described_in_one_short_line(tmp_path):
     save_tree(tmp_path, **{f"folder{number}": 1 for number in range(30)})
     message = refusal("unaligned", tmp_path)
-    assert "and 22 folders more" in message and len(message) < 900
+    assert "and 22 more" in message and len(message) < 900
 
 
 # aligned

@@ -154,7 +154,11 @@ def test_planar_and_turned_tiff_files(tmp_path):
 @pytest.mark.parametrize(
     ("name", "array", "words"),
     [
-        ("a.png", values(np.uint16, 5), "a .png file holds 8 or 16 bits and up to 4 channels, .* 5 channels of uint16"),
+        (
+            "a.png",
+            values(np.uint16, 5),
+            "a .png file holds 8 or 16 bits and at most 4 channels, .* 5 channels of uint16",
+        ),
         ("a.jpg", values(np.uint16, 3), "a .jpg file holds 8 bits"),
         ("a.png", values(np.float32, 1), "channels of float32; choose tif, npy or npz"),
     ],
@@ -275,7 +279,7 @@ def test_a_stack_with_other_channels_or_missing_images_is_refused(four_to_one, t
     from argparse import Namespace
 
     path = str(root / "data" / "trainA" / "colour" / "0.npy")
-    with pytest.raises(InputError, match=r"have 4 channels together \(colour 3, depth 1\), and the network takes 3"):
+    with pytest.raises(InputError, match=r"have 4 channels together \(colour 3, depth 1\), but the network has 3"):
         Side(Namespace(), 3, ["colour", "depth"]).open(path)
     with pytest.raises(InputError, match=r"normal: no image 0; each folder of a stack"):
         Side(Namespace(), 4, ["colour", "normal"]).open(path)

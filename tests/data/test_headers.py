@@ -57,13 +57,13 @@ def test_errors_name_a_missing_file_and_a_decompression_bomb(dataset, tmp_path, 
 def test_the_check_ends_after_its_time_limit(dataset, monkeypatch, capsys):
     monkeypatch.setattr(headers, "SECONDS", -1)
     headers.check_headers(dataset)
-    assert "looked at 0 of 8 images" in capsys.readouterr().out
+    assert "headers of 0 of 8 images" in capsys.readouterr().out
 
 
 def test_of_very_many_files_a_sample_is_checked(dataset, monkeypatch, capsys):
     monkeypatch.setattr(headers, "MOST", 3)
     headers.check_headers(dataset)
-    assert "looked at 3 of 8 images" in capsys.readouterr().out
+    assert "headers of 3 of 8 images" in capsys.readouterr().out
 
 
 def test_a_dataset_without_files_is_not_checked():

@@ -131,7 +131,7 @@ def test_a_stored_listing_made_under_other_rules_is_not_used(tmp_path, monkeypat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("METAMER_NO_INDEX", "0")
     monkeypatch.setattr(image_paths, "BIG", 2)
-    monkeypatch.setattr(index, "settled", lambda stamps, moment: True)
+    monkeypatch.setattr(index, "shows_changes", lambda stamps, moment: True)
     touch(tmp_path / "photos", "a.jpg", "b.jpg", "c.dat")
     assert found(tmp_path / "photos") == ["a.jpg", "b.jpg"]
     assert list((tmp_path / "cache").rglob("folder-*.json"))

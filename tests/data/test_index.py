@@ -21,7 +21,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("METAMER_NO_INDEX", raising=False)
     monkeypatch.setattr(image_paths, "BIG", 5)
-    monkeypatch.setattr(index, "UNSURE", 0)  # folders made by the test itself count as old
+    monkeypatch.setattr(index, "RESOLUTION", 0)  # folders made by the test itself count as old
     return tmp_path / "cache" / "metamer"
 
 
@@ -124,14 +124,14 @@ def test_a_change_in_the_target_of_a_link_is_noticed(folder, tmp_path, monkeypat
 
 
 def test_a_folder_that_changed_within_two_seconds_is_listed_again(folder, cache, monkeypatch):
-    monkeypatch.setattr(index, "UNSURE", 2 * 10**9)
+    monkeypatch.setattr(index, "RESOLUTION", 2 * 10**9)
     make_dataset(folder)
     assert indexes(cache) == []
     # And one whose file system keeps no times.
     now = time.time_ns()
-    assert index.settled([[1, 0, 1]], now)
-    assert not index.settled([[1, 0, 1], [0, 0, 0]], now)
-    assert not index.settled([[now + 10**12, 0, 1]], now)
+    assert index.shows_changes([[1, 0, 1]], now)
+    assert not index.shows_changes([[1, 0, 1], [0, 0, 0]], now)
+    assert not index.shows_changes([[now + 10**12, 0, 1]], now)
 
 
 def test_small_folders_are_not_stored(folder, cache, monkeypatch):
@@ -197,7 +197,7 @@ def test_later_processes_wait_for_the_first_and_read_its_index(folder, cache, mo
     results, waiting = [], threading.Event()
     monkeypatch.setattr(os, "scandir", lambda path: looked_into.append(path) or scandir(path))
     monkeypatch.setattr(index, "_wait", lambda *lock: (waiting.set(), wait(*lock)))
-    with index.one_first(folder, "folder"):
+    with index.one_process_first(folder, "folder"):
         later = threading.Thread(target=lambda: results.append(make_dataset(folder)))
         later.start()
         assert waiting.wait(10)
@@ -209,7 +209,7 @@ def test_later_processes_wait_for_the_first_and_read_its_index(folder, cache, mo
 
 def test_waiting_for_another_process_has_a_time_limit(folder, monkeypatch):
     monkeypatch.setattr(index, "PATIENCE", 0.1)
-    with index.one_first(folder, "folder"):
+    with index.one_process_first(folder, "folder"):
         assert len(make_dataset(folder)) == 9
 
 
@@ -218,7 +218,7 @@ def test_many_processes_at_once_get_the_same_paths(folder, tmp_path):
 import sys
 from data import image_paths
 from data.loading import index
-image_paths.BIG, index.UNSURE = 5, 0
+image_paths.BIG, index.RESOLUTION = 5, 0
 print(len(image_paths.make_dataset(sys.argv[1])))
 """
     root = Path(__file__).resolve().parents[2]

@@ -165,13 +165,13 @@ def test_drop_last(loader):
     assert [len(batch["A"]) for batch in loader(Numbers, batch_size=4)] == [4, 4, 2]
     assert [len(batch["A"]) for batch in loader(Numbers, batch_size=4, drop_last=True)] == [4, 4]
     assert len(visits(loader(Numbers, batch_size=4, drop_last=True, max_dataset_size=3))) == 4
-    with pytest.raises(InputError, match="10 images don't fill a batch; make --batch_size 11 smaller"):
+    with pytest.raises(InputError, match="10 images don't fill a batch; reduce --batch_size 11"):
         loader(Numbers, batch_size=11, drop_last=True)
 
 
 def test_an_empty_data_set_is_refused(loader, monkeypatch):
     monkeypatch.setattr(Numbers, "length", 0)
-    with pytest.raises(InputError, match="Numbers finds nothing in it"):
+    with pytest.raises(InputError, match="Numbers finds no images in it"):
         loader(Numbers)
 
 

@@ -18,9 +18,9 @@ from util.errors import Notice
 
 @pytest.fixture(autouse=True)
 def nothing_said():
-    notices.forget()
+    notices.reset()
     yield
-    notices.forget()
+    notices.reset()
 
 
 def said(function, *arguments):
@@ -32,7 +32,7 @@ def said(function, *arguments):
 
 @pytest.mark.parametrize(
     ("name", "mend"),
-    [("pages.tif", "files of their own"), ("moving.webp", "mp4"), ("moving.gif", "mp4"), ("moving.png", "mp4")],
+    [("pages.tif", "save each page as a file"), ("moving.webp", "mp4"), ("moving.gif", "mp4"), ("moving.png", "mp4")],
 )
 @pytest.mark.parametrize("reader", [open_image, read])
 def test_further_pages_and_frames_of_a_file_are_reported_as_left_out(tmp_path, name, mend, reader):
@@ -72,7 +72,7 @@ def test_with_a_data_range_nothing_is_reported_about_bits(tmp_path):
 def test_a_dark_array_is_reported_without_counting_transparency(tmp_path):
     array = np.full((8, 8, 3), 900, np.uint16)
     assert "of 10 bits" in said(to_tensor, array, 3)[0]
-    notices.forget()
+    notices.reset()
     pytest.importorskip("imagecodecs")
     from data.pictures import write
     from data.values import Picture

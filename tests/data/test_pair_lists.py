@@ -56,7 +56,7 @@ def test_errors_name_images_without_a_partner(tmp_path):
 
 def test_two_images_of_one_name_are_refused(tmp_path):
     save(two_folders(tmp_path) / "trainA" / "sub" / "1.bmp")
-    with pytest.raises(InputError, match=r"1\.bmp, .*1\.png: two images of one name"):
+    with pytest.raises(InputError, match=r"1\.bmp, .*1\.png: two images have the same name"):
         AlignedDataset(opt_for(tmp_path))
 
 

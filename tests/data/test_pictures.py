@@ -123,7 +123,7 @@ def test_floating_point_gray_has_the_range_0_to_1(tmp_path):
 )
 def test_gray_values_outside_the_range_are_refused(tmp_path, levels):
     path = save(tmp_path / "a.tif", Image.fromarray(levels))
-    with pytest.raises(InputError, match=r"a\.tif: .* gray goes from .*save it as 8-bit"):
+    with pytest.raises(InputError, match=r"a\.tif: .* gray values from .*save it as 8-bit"):
         open_image(path)
 
 
@@ -147,7 +147,7 @@ def test_the_error_names_a_truncated_file(tmp_path, name, share):
 def test_the_error_names_a_file_that_is_no_image(tmp_path, content):
     path = tmp_path / "a.jpg"
     path.write_bytes(content)
-    assert "not an image of a kind that can be read" in one_line_about(str(path))
+    assert "not an image of a supported format" in one_line_about(str(path))
 
 
 def test_errors_name_missing_files_and_folders(tmp_path):

@@ -83,7 +83,7 @@ def test_a_killed_worker_gives_one_line_within_seconds(unpaired, tmp_path):  # n
 
 def test_errors_of_shared_memory_are_explained_and_others_are_not_changed():
     full = "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's workers are ..."
-    assert "/dev/shm" in worker.obituary(full)
+    assert "/dev/shm" in worker.explain_death(full)
     with pytest.raises(InputError, match="--num_threads"), worker.naming_dead_workers():
         raise RuntimeError("DataLoader worker (pid(s) 12) exited unexpectedly")
     with pytest.raises(RuntimeError, match="size mismatch"), worker.naming_dead_workers():

@@ -159,7 +159,7 @@ def test_two_machines_train_one_run_and_resume_when_a_process_dies(victim, start
     wait_for((broken.folder / "run" / "latest_state.pth").exists, broken.processes[0])
     os.kill(broken.worker(victim), signal.SIGKILL)
     assert broken.wait() == [0, 0], broken.text()[-3000:]
-    assert broken.text().count("started again by the launcher: going on from the last checkpoint") == 1
+    assert broken.text().count("the launcher has restarted the run: it continues from the last checkpoint") == 1
     assert broken.text().count("resumed from") == 1
     assert_same(straight.state(), broken.state())
     assert records(straight.folder / "run") == records(broken.folder / "run")
@@ -175,7 +175,7 @@ def test_without_restarts_both_machines_end_in_seconds(start):
     assert all(code != 0 for code in run.wait(60))
     assert time.monotonic() - killed < 60
     assert f"Signal 9 (SIGKILL) received by PID {victim}" in run.text()
-    assert "the connection to another process of the run is gone" in run.text()
+    assert "the connection to another process of the run is lost" in run.text()
 
 
 def meet(store, monkeypatch, size=3):
@@ -184,20 +184,20 @@ def meet(store, monkeypatch, size=3):
     def one(rank):
         client = TCPStore("127.0.0.1", store.port, is_master=False, timeout=datetime.timedelta(seconds=20))
         here.place = client, rank, size
-        return session._meet()
+        return session._join_round()
 
     here = threading.local()
     module = sys.modules["torch.distributed.rendezvous"]  # torch.distributed has a function of that name
     monkeypatch.setattr(module, "rendezvous", lambda url: iter([here.place]))
     with ThreadPoolExecutor(size) as threads:
         first = threads.submit(one, 0)
-        store.wait([f"answer/{store.get('question/1').decode()}"], datetime.timedelta(seconds=20))
+        store.wait([f"reply/{store.get('request/1').decode()}"], datetime.timedelta(seconds=20))
         return [each.result() for each in (first, *(threads.submit(one, rank) for rank in range(1, size)))]
 
 
 def test_processes_connect_through_a_store_with_older_keys(monkeypatch):
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    store.set("question/1", "asked by one that is dead")
+    store.set("request/1", "asked by one that is dead")
     for number in (1, 2, 3):
         met = meet(store, monkeypatch)
         assert [found for found, _ in met] == [number] * 3

@@ -216,7 +216,7 @@ def test_one_process_resumes_a_run_of_two_at_the_next_epoch(folder, tmp_path, ca
     where = ["--dataroot", str(folder / "photos"), "--checkpoints_dir", str(tmp_path), "--name", "straight"]
     train_program.main([*where, "--continue_train", "--n_epochs_decay", "2", "--device", "cpu"])
     output = capsys.readouterr().out
-    assert "saved by 2 processes, continued by 1" in output
+    assert "saved by 2 processes and continues in 1" in output
     after = checkpoint.read_state(tmp_path / "straight" / "latest_state.pth")["progress"]
     assert (after["epoch"], after["total_iters"], after["epoch_iter"]) == (5, 28, 0)
     assert [point[:3] for point in records(tmp_path / "straight")][-3:] == [(4, 3, 24), (4, 5, 26), (4, 7, 28)]
@@ -290,10 +290,10 @@ def test_a_killed_process_ends_the_job_or_restarts_it_from_the_last_checkpoint(r
     if restarts == 0:
         assert code != 0 and lasted < 30
         assert f"Signal 9 (SIGKILL) received by PID {victim}" in text
-        assert "the connection to another process of the run is gone" in text
+        assert "the connection to another process of the run is lost" in text
         return
     assert code == 0, text[-3000:]
-    assert "started again by the launcher: going on from the last checkpoint" in text
+    assert "the launcher has restarted the run: it continues from the last checkpoint" in text
     assert text.count("resumed from") == 1
     after = checkpoint.read_state(runs / "run" / "latest_state.pth")["progress"]
     assert (after["epoch"], after["total_iters"]) == (7, 96)
@@ -327,5 +327,5 @@ def test_gpu_ids_with_several_values_returns_the_exit_code_of_the_processes(tmp_
     assert distributed.launch(2, [sys.executable, str(program), "0"]) == 0
     assert distributed.launch(2, [sys.executable, str(program), "2"]) == 2
     program.write_text("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
-    with pytest.raises(InputError, match=r"was killed by signal 9; --continue_train goes on"):
+    with pytest.raises(InputError, match=r"was killed by signal 9; continue the run with --continue_train"):
         distributed.launch(2, [sys.executable, str(program)])

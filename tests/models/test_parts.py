@@ -78,7 +78,7 @@ def test_dropout_differs_between_micro_batches_and_not_between_the_updates_of_D_
 
 @pytest.mark.parametrize("name", ["dclgan", "simdcl"])
 def test_models_that_compare_samples_refuse_accumulate(name):
-    with pytest.raises(InputError, match=rf"--accumulate 2: --model {name} takes its batch as a whole.*--batch_size"):
+    with pytest.raises(InputError, match=rf"--accumulate 2: --model {name} can't divide a batch.*--batch_size"):
         build([*EQUAL[name], "--accumulate", "2"], 1)
 
 

@@ -121,7 +121,7 @@ def test_a_continued_run_with_another_policy_has_the_rate_of_that_policy(policy,
     model._precision = Precision("fp32", "cpu")
     states.load_model_state(model, state, "a path")
     assert optimizer.param_groups[0]["lr"] == pytest.approx(rate)
-    assert ("another --lr_policy than before" in capsys.readouterr().out) == (policy != "cosine")
+    assert ("--lr_policy has changed" in capsys.readouterr().out) == (policy != "cosine")
     optimizer.step()
     scheduler.step(*[0.5] * (policy == "plateau"))
     assert 0 < optimizer.param_groups[0]["lr"] <= rate

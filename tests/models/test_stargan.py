@@ -140,7 +140,7 @@ def test_defaults_are_the_originals(tmp_path):
         ("--gan_mode lsgan", "always WGAN"),
         ("--domains a b", "--selected_attrs"),
         ("--n_iters 3 --n_epochs 3", "give one of them"),
-        ("--epoch_count 3", "counts iterations"),
+        ("--epoch_count 3", "is in iterations"),
     ],
 )
 def test_flags_without_meaning_for_stargan_are_refused(tmp_path, words, said):

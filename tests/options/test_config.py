@@ -60,8 +60,8 @@ def test_json_needs_no_package_and_may_contain_lists(write, monkeypatch):
     [
         ({"ngff": 3}, ["run.json: --ngff: no such flag here", "--ngf"]),
         ({"ngf": "many"}, ["run.json: --ngf", "'many' is not a whole number"]),
-        ({"ngf": {"G": 3}}, ["run.json: ngf: a flag has a value or a list"]),
-        ({"config": "other.json"}, ["run.json: it names a further config"]),
+        ({"ngf": {"G": 3}}, ["run.json: ngf: give a value or a list"]),
+        ({"config": "other.json"}, ["run.json: it contains the flag config"]),
         ([1], ["run.json: expected flags with values"]),
         ("{", ["run.json: not JSON"]),
     ],

@@ -37,8 +37,8 @@ TRAINING = [
     # values
     ("--model CycleGAN", "did you mean 'cycle_gan'?"),
     ("--model SimDCL", "did you mean 'simdcl'?"),
-    ("--lr_policy lambda", "it is --lr_policy linear here"),
-    ("--norm sync_batch", "it is --norm syncbatch here"),
+    ("--lr_policy lambda", "use --lr_policy linear"),
+    ("--norm sync_batch", "use --norm syncbatch"),
 ]
 
 
@@ -76,7 +76,7 @@ def test_every_row_of_the_table_is_used_and_names_existing_flags():
 
 
 def test_a_training_without_a_model_states_which_model_it_trains(tmp_path, capsys):
-    line = "no --model given: this trains cycle_gan (the default of CUT's program was --model cut"
+    line = "no --model given: the model is cycle_gan (the default of CUT's program was --model cut"
     for words, stated in (([], True), (["--model", "cycle_gan"], False)):
         options = TrainOptions(["--dataroot", str(tmp_path), *words])
         options.parse()

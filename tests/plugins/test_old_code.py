@@ -211,7 +211,7 @@ def test_a_model_that_needs_more_than_images_trains_without_fixed_samples(plugin
     plugin("mine_model", MINE.replace('input["A"]', 'input["x"] * input["mask"]'))
     image(photos / "masks" / "m.png")
     run = train(photos, tmp_path, "--model", "mine", "--dataset_mode", "masks")
-    line = "--display_samples: MineModel can't translate a sample by itself (KeyError('A')): none shown"
+    line = "--display_samples: MineModel.translate() fails on a sample (KeyError('A')); no samples are shown"
     assert capsys.readouterr().out.count(line) == 1
     assert "(epoch: 2, iters: 1," in (run / "loss_log.txt").read_text() and (run / "latest_net_G.pth").exists()
 

@@ -223,7 +223,7 @@ def test_a_run_is_saved_before_the_time_limit_and_continued_by_the_next_job(job)
     printed, said = process.communicate(timeout=100)
     assert process.returncode == 0, said[-3000:]
     assert f"requeue {os.getpid()}" in (job.folder / "scontrol").read_text()
-    assert printed.count("SIGUSR1 received: saving and leaving") == 1
+    assert printed.count("SIGUSR1 received: saving and exiting") == 1
     saved = checkpoint.read_state(job.folder / "run" / "latest_state.pth")["progress"]["total_iters"]
 
     epochs = str(saved // 8 + 2)

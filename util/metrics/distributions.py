@@ -1,4 +1,4 @@
-"""Distances of two sets of images by the features that a network finds in them: FID and KID.
+"""Distances between two sets of images in the feature space of a network: FID and KID.
 
 FID = |m1 - m2|^2 + tr(S1 + S2 - 2 sqrt(S1 S2))                      (Heusel et al., 2017; m, S: mean, covariance)
 KID = mean_{i!=j} k(x_i, x_j) + mean_{i!=j} k(y_i, y_j) - 2 mean k(x_i, y_j),  k(x, y) = (x.y / d + 1)^3
@@ -14,15 +14,15 @@ from util.metrics import intervals
 from util.metrics.provenance import Unavailable, find, made_by, network_file, require
 from util.run.weights import read_tensors
 
-FID_RESAMPLES = 30  # at most: each costs a decomposition; its interval needs their spread only, not their tails
-BLOCK = 2048  # rows of a kernel matrix that are held at a time
+FID_RESAMPLES = 30  # at most: each needs an SVD, and the interval needs only their standard deviation, no percentiles
+BLOCK = 2048  # rows of the kernel matrix that are in memory at a time
 
 
 def inception(settings) -> tuple[Callable, dict]:
     """(network from 8-bit images to 2048 features, its record): Inception v3 as the FID's authors trained it."""
     path = find("inception", settings.metric_weights)
     module = require("torch-fidelity", "torch_fidelity.feature_extractor_inceptionv3")
-    read_tensors(path)  # refuses a file that holds more than tensors; the package itself would run its code
+    read_tensors(path)  # refuses a pickle that would run code, which the package below would run
     network = module.FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=path)
     record = network_file("Inception v3, pool 2048 (torch-fidelity)", path)
     resize = "299x299, bilinear as in TensorFlow 1, inside the network"
@@ -53,11 +53,11 @@ def features(images: Iterable[np.ndarray], network: Callable, batch_size: int, d
 def fid(real: np.ndarray, fake: np.ndarray) -> float:
     """Fréchet distance of two Gaussians with the means and covariances of the features."""
     (mean1, root1), (mean2, root2) = _mean_and_root(real), _mean_and_root(fake)
-    # tr sqrt(S1 S2) is the sum of the singular values of R1 R2', for any roots S = R'R: no square root of a matrix
-    # that is singular as soon as there are fewer images than features.
+    # tr sqrt(S1 S2) is the sum of the singular values of R1 R2', for any roots S = R'R. This avoids the square root of
+    # a matrix that is singular if there are fewer images than features.
     cross = np.linalg.svd(root1 @ root2.T, compute_uv=False).sum()
     distance = np.square(mean1 - mean2).sum() + np.square(root1).sum() + np.square(root2).sum() - 2 * cross
-    return max(0.0, float(distance))  # rounding gives about -1e-12 for a set with itself
+    return max(0.0, float(distance))  # rounding gives about -1e-12 for two equal sets
 
 
 def _mean_and_root(values):
@@ -68,9 +68,9 @@ def _mean_and_root(values):
 
 
 def fid_interval(real: np.ndarray, fake: np.ndarray, resamples: int, seed: int) -> list[float] | None:
-    """The value -+ 1.96 standard deviations of resamples.
+    """The value -+ 1.96 standard deviations of the resamples.
 
-    Not their percentiles: a resample has fewer different images, so its FID is larger than that of the whole.
+    Not their percentiles: a resample has fewer different images, so its FID is larger than that of all images.
     """
     resamples = min(resamples, FID_RESAMPLES)
     if resamples < 2:
@@ -82,12 +82,12 @@ def fid_interval(real: np.ndarray, fake: np.ndarray, resamples: int, seed: int) 
 
 
 def kid(real: np.ndarray, fake: np.ndarray) -> float:
-    """Squared maximum mean discrepancy over all images, unbiased: it may be slightly negative for equal sets."""
+    """The unbiased squared maximum mean discrepancy of the sets; it may be slightly negative for similar sets."""
     return float(_kid_weighted(real, fake, np.ones((len(real), 1)), np.ones((len(fake), 1)))[0])
 
 
 def kid_interval(real: np.ndarray, fake: np.ndarray, resamples: int, seed: int) -> list[float] | None:
-    """Percentiles of resamples; pairs of an image with its own copy are left out, so these are unbiased as well."""
+    """Percentiles of the resamples, which are unbiased too: pairs of an image with its own copy are left out."""
     if resamples == 0:
         return None
     counts = []
@@ -95,11 +95,11 @@ def kid_interval(real: np.ndarray, fake: np.ndarray, resamples: int, seed: int) 
         chosen = intervals.draws(len(values), resamples, seed, stream)
         counts.append(np.stack([np.bincount(each, minlength=len(values)) for each in chosen], axis=1).astype(float))
     found = _kid_weighted(real, fake, *counts)
-    return intervals.percentiles(found[np.isfinite(found)])  # of two images a resample may hold one, twice
+    return intervals.percentiles(found[np.isfinite(found)])  # NaN: a resample that holds one image only
 
 
 def _kid_weighted(real, fake, real_counts, fake_counts):
-    """KID of resamples (one a column): row i counts how often image i is in it."""
+    """KID of resamples: entry (i, r) of the counts is how often image i is in resample r."""
     with np.errstate(invalid="ignore", divide="ignore"):
         own = [_own(values, counts) for values, counts in ((real, real_counts), (fake, fake_counts))]
     cross = _sums(real, fake, real_counts, fake_counts) / (real_counts.sum(0) * fake_counts.sum(0))
@@ -113,7 +113,7 @@ def _own(values, counts):
 
 
 def _sums(first, second, first_counts, second_counts):
-    """sum_ij counts_i counts_j k(first_i, second_j) for each column, without the whole matrix in memory."""
+    """sum_ij counts_i counts_j k(first_i, second_j) for each resample, with BLOCK rows of k in memory."""
     total = 0
     for start in range(0, len(first), BLOCK):
         kernel = (first[start : start + BLOCK] @ second.T / first.shape[1] + 1) ** 3

@@ -1,4 +1,4 @@
-"""95 % confidence intervals by the bootstrap: the images are drawn again, with replacement, from a fixed seed."""
+"""95 % confidence intervals by the bootstrap: images are drawn with replacement, from a fixed seed."""
 
 from collections.abc import Iterator
 

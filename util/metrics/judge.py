@@ -1,6 +1,6 @@
-"""A small classifier of the two domains of a data set: how often is a translation taken for the target domain?
+"""A small classifier of the two domains of a data set: the share of translations classified as the target domain.
 
-It is trained on the data's own two domains and knows no other images, so that it needs no published weights.
+It is trained on the images of the data set alone, so it needs no published weights.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ WIDTHS = (16, 32, 64, 64)  # channels; each layer halves the image
 
 
 class Judge(nn.Module):
-    """8-bit images (N, 3, H, W) -> a logit each; above 0 is the target domain, B."""
+    """8-bit images (N, 3, H, W) -> a logit for each (N,); above 0: the target domain, B."""
 
     def __init__(self, size: int):
         super().__init__()
@@ -44,12 +44,12 @@ class Judge(nn.Module):
         return self.last(self.features(images)).squeeze(1)
 
     def is_target(self, images: torch.Tensor) -> torch.Tensor:
-        """1 for an image that is taken for the target domain, else 0."""
+        """(N,): 1 for an image that is classified as the target domain, else 0."""
         return (self(images) > 0).float()
 
 
 def read_all(paths: Iterable[str], size: int, opener: Callable) -> torch.Tensor:
-    """The images at size x size (N, 3, size, size), 8-bit. They stay in memory: 64x64 is 12 kB each."""
+    """The images resized to (N, 3, size, size), 8-bit. They stay in memory: 12 kB for each image of 64x64."""
     resized = (np.asarray(opener(path).resize((size, size), Image.Resampling.BILINEAR)) for path in paths)
     return torch.from_numpy(np.stack(list(resized))).permute(0, 3, 1, 2).contiguous()
 
@@ -85,7 +85,7 @@ def train(
 
 @torch.no_grad()
 def accuracy(judge: Judge, domain_a: torch.Tensor, domain_b: torch.Tensor) -> float:
-    """Mean over the two domains of the share of images that are classified right."""
+    """The share of images that are classified correctly, averaged over the two domains."""
     in_a, in_b = (
         torch.cat([judge.is_target(part) for part in each.split(64)]).mean().item() for each in (domain_a, domain_b)
     )
@@ -93,7 +93,7 @@ def accuracy(judge: Judge, domain_a: torch.Tensor, domain_b: torch.Tensor) -> fl
 
 
 def save(judge: Judge, path: str, about: dict) -> None:
-    """Write the judge and how it was trained (plain values) to one file."""
+    """Write the judge and `about`, plain values that describe its training, to one file."""
     with replacing(path) as file:
         write_tensors({"format": FORMAT, "size": judge.size, "about": about, "state": judge.state_dict()}, file)
 
@@ -102,7 +102,7 @@ def load(path: str, device="cpu") -> tuple[Judge, dict]:
     """(judge, its record) from a file of save()."""
     content = read_plain(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(content.get("size"), int):
-        raise InputError(f"--judge {path}: not a file of scripts/train_judge.py")
+        raise InputError(f"--judge {path}: not a file of scripts/train_judge.py; make one with this script")
     judge = Judge(content["size"])
     fit(judge, content["state"], path)
     record = made_by("metamer", "util.metrics.judge.Judge", feature_network=network_file("judge", path))

@@ -1,11 +1,11 @@
-"""Measure images one after another, in one process or shared out to several, and combine what was measured.
+"""Measure images one after another, in one process or in several, and combine the measurements.
 
     meter = Meter(["l1", "kid"], settings)
     meter.add(Sample("a", fake, real))          # in any order, and in any process
     scores = combine(meter.names, merged(gather(meter.take())), settings)
 
-A value does not depend on the order of the images, on the batches in which they pass a feature network, or on the
-number of processes.
+The scores do not depend on the order of the images, on the batches of the feature network, or on the number of
+processes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAKERS = {
 
 
 class Settings(NamedTuple):
-    """What the metrics may need. `judge` is a file of scripts/train_judge.py; `resamples` are the bootstrap's."""
+    """Settings of all metrics. `judge` is a file of scripts/train_judge.py; `resamples` of the bootstrap."""
 
     metric_weights: str | None = None
     judge: str | None = None
@@ -40,7 +40,7 @@ class Settings(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A translation and what it is compared with: 8-bit arrays (H, W, 3)."""
+    """A translation and the images to compare it with: 8-bit arrays (H, W, 3)."""
 
     name: str
     fake: np.ndarray
@@ -49,7 +49,7 @@ class Sample(NamedTuple):
 
 
 class Features:
-    """The features that a network finds in the images of the two sides, by the names of the images."""
+    """The features of the images of two sides ("real" and "fake") from a network, by the names of the images."""
 
     def __init__(self, network: Any, batch_size: int, device: Any) -> None:
         self.network, self.batch_size, self.device = network, batch_size, device
@@ -71,9 +71,9 @@ class Features:
 
 
 class Meter:
-    """Measures the images that it is given with the metrics `names`. Metrics that can't be computed are in `skipped`.
+    """Measures images with the metrics `names`. Metrics that can't be computed are in `skipped`, with the reason.
 
-    Raises InputError where a setting is wrong, for example a path that does not exist.
+    Raises InputError for a wrong setting, for example a path that does not exist.
     """
 
     def __init__(self, names: list[str], settings: Settings) -> None:
@@ -81,7 +81,7 @@ class Meter:
         self.skipped: dict[str, str] = {}  # name -> reason
         self.records: dict[str, dict] = {}  # name -> provenance
         self._pairs: dict[str, pairs.PairMetric] = {}
-        self._features: dict[str, Features] = {}  # name of a metric, or of the metrics that share a network
+        self._features: dict[str, Features] = {}  # by the metric, or "inception" for fid and kid, which share it
         for name in names:
             if name in MAKERS:
                 self._try(name, lambda name=name: self._make_pair(name))
@@ -123,7 +123,7 @@ class Meter:
         return [name for name in self.names if METRICS[name].kind == kind and name not in self.skipped]
 
     def add(self, sample: Sample) -> None:
-        """Measure a translation. A metric that can't score this image is skipped as a whole."""
+        """Measure a translation. A metric that can't score this image is skipped for all images."""
         for name in self.needs(PAIR) + self.needs(CONTENT):
             other = sample.real if METRICS[name].kind == PAIR else sample.source
             if other is None:
@@ -136,13 +136,13 @@ class Meter:
             features.add("fake", sample.name, sample.fake)
 
     def add_real(self, name: str, image: np.ndarray) -> None:
-        """An image of the target domain, for metrics of sets; an image that was added before costs nothing."""
+        """Measure an image of the target domain, for metrics of sets; a name that was added before is ignored."""
         for key, features in self._features.items():
             if key != "judge" and name not in features.found["real"]:
                 features.add("real", name, image)
 
     def take(self) -> dict:
-        """What has been measured since the last call, to be merged and combined. Real images stay in the meter."""
+        """The measurements since the last call, for merged() and combine(); those of real images are kept, too."""
         found: dict[str, Any] = {"values": self.values, "skipped": dict(self.skipped), "records": self.records}
         for features in self._features.values():
             for side in ("real", "fake"):
@@ -157,7 +157,7 @@ class Meter:
 
 
 def merged(parts: list[dict]) -> dict:
-    """What several processes have measured, as if it were one."""
+    """The measurements of several processes as those of one."""
     whole: dict[str, Any] = {"values": {}, "skipped": {}, "features": {}, "records": parts[0]["records"]}
     for part in parts:
         whole["skipped"] |= part["skipped"]
@@ -172,7 +172,7 @@ def merged(parts: list[dict]) -> dict:
 def combine(names: list[str], measured: dict, settings: Settings) -> dict:
     """{"metrics": name -> value, interval, provenance; "images": image -> name -> value; "skipped": name -> reason}.
 
-    Raises InputError where no image could be compared.
+    Raises InputError if no image could be compared.
     """
     result: dict[str, dict] = {"metrics": {}, "images": {}, "skipped": dict(measured["skipped"])}
     for name in names:
@@ -184,8 +184,7 @@ def combine(names: list[str], measured: dict, settings: Settings) -> dict:
             continue
         each = measured["values"].get(name)
         if name == "judge":
-            answers = measured["features"]["judge"]["fake"]
-            each = {image: float(answer) for image, answer in answers.items()}
+            each = {image: float(value) for image, value in measured["features"]["judge"]["fake"].items()}
         if not each:
             raise InputError(f"--metrics {name}: there is no image to compare")
         _add_mean(result, name, each, record, settings)
@@ -197,7 +196,7 @@ def _network_of(name):
 
 
 def _add_mean(result, name, each, record, settings):
-    """A metric that is the mean of a value per image."""
+    """Add a metric that is the mean of a value per image."""
     each = dict(sorted(each.items()))
     scores = list(each.values())
     interval = intervals.of_mean(scores, settings.resamples, settings.seed)

@@ -21,7 +21,7 @@ SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
 
 
 class PairMetric(NamedTuple):
-    """`measure(fake, real)` gives the value of a pair; it raises Unavailable where the pair can't have a value."""
+    """`measure(fake, real)` returns the score of a pair; it raises Unavailable if the pair can't be scored."""
 
     measure: Callable[[np.ndarray, np.ndarray], float]
     provenance: dict
@@ -48,8 +48,8 @@ def psnr(settings) -> PairMetric:
 def ssim(settings) -> PairMetric:
     """Structural similarity (Wang et al., 2004): Gaussian window, mean over the channels.
 
-    Averaged where the window lies inside the image, as in the paper; torchmetrics itself also averages over the
-    reflected border.
+    Averaged over the windows that lie inside the image, as in the paper; torchmetrics also averages over the reflected
+    border.
     """
     compute = require("torchmetrics", "torchmetrics.functional.image").structural_similarity_index_measure
 
@@ -90,7 +90,7 @@ def lpips(settings) -> PairMetric:
 
     @torch.no_grad()
     def measure(fake, real):
-        need_side(fake, 35, "lpips")  # AlexNet's poolings leave nothing of smaller images
+        need_side(fake, 35, "lpips")  # AlexNet's pooling layers reduce smaller images to nothing
         fake, real = (unit(image, torch.float32).to(settings.device) for image in (fake, real))
         return float(distance(fake, real, normalize=True))
 
@@ -114,16 +114,16 @@ def unit(image: np.ndarray, dtype=torch.float64) -> torch.Tensor:
 
 
 def need_side(image: np.ndarray, side: int, name: str) -> None:
-    """Raises Unavailable for an image with a side under `side`."""
+    """Raises Unavailable for an image with a side below `side` pixels."""
     height, width = image.shape[:2]
     if min(height, width) < side:
         raise Unavailable(f"{name} needs images of at least {side}x{side} pixels, this pair has {width}x{height}")
 
 
 def edges(settings) -> PairMetric:
-    """Correlation of the edge strengths of two images: 1 for the same edges, about 0 for unrelated ones.
+    """Correlation of the edge strengths of two images: 1 for the same edges, about 0 for unrelated images.
 
-    For an input and its translation it measures how far the content stays: the places and strengths of edges.
+    For an input and its translation it measures how well the content is preserved: the places and strengths of edges.
     """
     return PairMetric(
         edge_correlation,
@@ -141,7 +141,7 @@ def edge_correlation(fake: np.ndarray, real: np.ndarray) -> float:
 
 
 def edge_strength(image: np.ndarray) -> torch.Tensor:
-    """Length of the gradient of the luma (H, W): blind to the sign, so that day to night keeps its edges."""
+    """Length of the gradient of the luma (H, W). The sign is ignored: edges may change from dark to bright."""
     luma = (unit(image) * torch.tensor(LUMA, dtype=torch.float64)[:, None, None]).sum(1, keepdim=True)
     sobel = torch.tensor(SOBEL, dtype=torch.float64)
     kernels = torch.stack([sobel, sobel.T]).unsqueeze(1)  # (2, 1, 3, 3)

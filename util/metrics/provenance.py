@@ -1,6 +1,6 @@
-"""Where a number comes from: the implementation, its version, the feature network, and the number of samples.
+"""The provenance of a score: the implementation, its version, the feature network, and the number of samples.
 
-The files of the published feature networks are looked for on disk; nothing is downloaded.
+The weights of published feature networks are searched on disk; nothing is downloaded.
 """
 
 import functools
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class Unavailable(Exception):
-    """A metric can't be computed here; ``str(error)`` is one line: the reason and the mend. The others go on."""
+    """A metric can't be computed, but others can. ``str(error)`` is one line: the reason and the correction."""
 
 
 def require(package: str, module: str | None = None) -> ModuleType:
@@ -41,14 +41,14 @@ def version_of(package: str) -> str:
 
 
 def made_by(package: str, what: str, **more) -> dict:
-    """The record of a metric: implementation and version, then `more` (settings, network, checksum, resize)."""
+    """The provenance of a metric: implementation and version, then `more` (settings, network, checksum, resize)."""
     return {"implementation": f"{package}: {what}", "version": version_of(package), **more}
 
 
 def network_file(name: str, path: str) -> dict:
-    """The record of a feature network whose weights lie in `path`.
+    """The provenance of a feature network whose weights are in the file `path`.
 
-    Names of published files end in the first 8 digits of their SHA-256; "published" is whether these agree.
+    Names of published files end in the first 8 digits of their SHA-256; "published" is whether the file has them.
     """
     checksum = digest(path)
     named = re.search(r"-([0-9a-f]{8})\.pth$", Path(path).name)
@@ -57,7 +57,7 @@ def network_file(name: str, path: str) -> dict:
 
 
 class Published(NamedTuple):
-    """A file of weights as its authors publish it."""
+    """A file of published weights."""
 
     file: str
     url: str
@@ -87,8 +87,8 @@ def cache_folder() -> str:
 def find(network: str, given: str | None = None, flag: str = "--metric_weights", any_name: bool = False) -> str:
     """Path of the weights of `network`: in `given` (a folder, or the file itself), else in PyTorch's cache.
 
-    `flag` is the flag that gave the path. With `any_name`, a given file is taken whatever its name.
-    Raises Unavailable that names the file, its address and the place to put it.
+    `flag` is the flag that gave the path. With `any_name`, a given file may have any name.
+    Raises Unavailable with the name of the file, its address and the folder to put it into.
     """
     published = FILES[network]
     if given is not None and not os.path.exists(given):
@@ -102,5 +102,5 @@ def find(network: str, given: str | None = None, flag: str = "--metric_weights",
             return path
     raise Unavailable(
         f"the weights {published.file} are missing: download {published.url} to {cache_folder()}, "
-        f"or to a folder that {flag} names"
+        f"or to another folder and name it with {flag}"
     )

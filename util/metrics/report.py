@@ -1,4 +1,4 @@
-"""Scores as people and programs read them: a table, and JSON without infinities."""
+"""Scores as a table for the console, and as JSON without infinities."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from util.files import write_text
 
 
 def plain(value: Any) -> Any:
-    """JSON has no infinity and no not-a-number: these become text, which float() reads."""
+    """The value with infinities and NaN as text, which float() reads, because JSON lacks them."""
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items()}
     if isinstance(value, list):
@@ -21,7 +21,7 @@ def write_scores(path: str, scores: dict) -> None:
 
 
 def table(scores: dict) -> str:
-    """What the console shows: a line for each metric."""
+    """The text for the console: a line for each metric."""
     lines = [f"{'metric':<16}{'value':>12}  {'95 % interval':<24}computed by"]
     for name, metric in scores["metrics"].items():
         interval = "-"

@@ -1,4 +1,4 @@
-"""Scores of predicted label images against the true ones, as the "FCN score" has them (Long et al., 2015).
+"""Scores of predicted label images against the true ones, those of the "FCN score" (Long et al., 2015).
 
 n_ij is the number of pixels of class i that are predicted as class j, over all images; t_i = sum_j n_ij.
 
@@ -15,7 +15,7 @@ from util.metrics import intervals
 from util.metrics.provenance import made_by
 
 NAMES = ("pixel_accuracy", "class_accuracy", "mean_iou")
-IGNORED = 255  # pixels of this label count nowhere, as in Cityscapes and Pascal VOC
+IGNORED = 255  # pixels with this true label are not counted, as in Cityscapes and Pascal VOC
 MODES = ("L", "P", "1", "I", "I;16")
 
 
@@ -24,7 +24,7 @@ def read_labels(path: str) -> np.ndarray:
     try:
         with Image.open(path, formats=("PNG", "BMP", "GIF", "TIFF")) as image:
             mode, labels = image.mode, np.asarray(image)
-    except Exception as error:  # decoders raise whatever their parsing stumbles over
+    except Exception as error:  # decoders raise many types for damaged files
         raise InputError(f"{path}: can't be read as a label image (PNG, BMP, GIF, TIFF): {error}") from error
     if mode not in MODES:
         raise InputError(f"{path}: a label image has one class index per pixel (palette or gray), this one is {mode}")
@@ -45,7 +45,7 @@ def tally(predicted: np.ndarray, true: np.ndarray, ignored: int = IGNORED) -> np
 
 
 def scores(counts: np.ndarray) -> dict[str, float]:
-    """The three scores of a tally; not-a-number if no pixel counts."""
+    """The three scores of a tally; NaN if no pixel counts."""
     hits, true, predicted = counts
     union = true + predicted - hits
     if not true.any():

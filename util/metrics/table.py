@@ -1,4 +1,4 @@
-"""The metrics by name, without torch: what each compares, and which direction is better."""
+"""The table of metrics: what each compares, and whether a larger value is better. This file does not import torch."""
 
 from argparse import Namespace
 from collections.abc import Iterable
@@ -10,8 +10,8 @@ PAIR, CONTENT, SET, LABELS, JUDGE = "pair", "content", "set", "labels", "judge"
 
 
 class Metric(NamedTuple):
-    """`kind`: PAIR compares a translation with its true image, CONTENT with its input, SET all translations with all
-    real images; LABELS compares label images; JUDGE asks a classifier about the translations."""
+    """`kind`: PAIR compares a translation with its truth, CONTENT with its input, SET all translations with all real
+    images; LABELS compares label images; JUDGE classifies each translation."""
 
     kind: str
     higher: bool  # whether a larger value is better
@@ -44,21 +44,21 @@ def parse(text: str, flag: str, allowed: Iterable[str] = tuple(METRICS)) -> list
         raise InputError(f"{flag}: give names joined by commas, of {', '.join(allowed)}")
     for name in names:
         if name in METRICS and name not in allowed:
-            raise InputError(f"{flag} {name}: it compares label images, which scripts/evaluate.py reads")
+            raise InputError(f"{flag} {name}: it compares label images; use scripts/evaluate.py for them")
         if name not in allowed:
             raise InputError(f"{flag} {name}: no such metric;{nearest(name, allowed)} choose from {', '.join(allowed)}")
     return names
 
 
 def need_judge(names: Iterable[str], judge: str | None, flag: str) -> None:
-    """Raises InputError for a metric of a judge without --judge."""
+    """Raises InputError for a metric that needs --judge, if the flag is not given."""
     for name in names:
         if METRICS[name].judge and judge is None:
-            raise InputError(f"{flag} {name}: it needs --judge FILE, a file of scripts/train_judge.py")
+            raise InputError(f"{flag} {name}: it needs --judge FILE, made by scripts/train_judge.py")
 
 
 def better(name: str, value: float, other: float | None) -> bool:
-    """Whether a value of a metric is better than another; any number is better than none, and than not-a-number."""
+    """Whether a value of a metric is better than another. Every number is better than None and than NaN."""
     if value != value:
         return False
     if other is None or other != other:

@@ -1,7 +1,7 @@
-"""--compile: forward passes of the networks through torch.compile.
+"""--compile: run the forward passes of the networks through torch.compile.
 
-The keys of a network stay, and a deepcopy of it uses the copy's weights. A network that can't be compiled runs
-uncompiled.
+The keys of a network's state dict do not change, and a deepcopy of a network uses the weights of the copy. A network
+that can't be compiled runs uncompiled.
 """
 
 import contextlib
@@ -15,17 +15,17 @@ from torch import nn
 from util.numerics.precision import in_full_precision
 
 REPLAYING = ("reduce-overhead", "max-autotune")  # on CUDA these replay CUDA graphs
-# A network is compiled for the first shape of its input, and then for shapes that come often: at least OFTEN times, and
-# in at least one of OFTEN calls. Compiling takes minutes, which a short last batch, or images that all differ in size,
-# would never save.
+# A network is compiled for the first shape of its input, and then for frequent shapes: at least OFTEN calls, and at
+# least one call in OFTEN. Compiling takes minutes, which would not pay for a short last batch, or for images that all
+# differ in size.
 OFTEN = 8
 MOST_SHAPES = 4
 
 
 def compile_networks(nets: dict[str, nn.Module], mode: str, device: torch.device) -> None:
-    """Compile networks, {name: network}, at their first use. To be called after Precision.use_autocast().
+    """Compile networks, {name: network}, at their first use. Call this after Precision.use_autocast().
 
-    A second call changes nothing. Where no compiler works, one line is printed and the networks stay as they are.
+    A second call changes nothing. If no compiler works, one line is printed and the networks run uncompiled.
     torch.compile can't trace random generators: a network with a method `draw` is not compiled, unless it has a method
     `with_draws`, which returns the arguments of forward() with the random draws among them.
     """
@@ -33,20 +33,20 @@ def compile_networks(nets: dict[str, nn.Module], mode: str, device: torch.device
         return
     reason = why_not(device.type)
     if reason is not None:
-        print(f"--compile {mode}: nothing can be compiled here, so the networks run as they are ({reason})")
+        print(f"--compile {mode}: nothing can be compiled here, so the networks run uncompiled ({reason})")
         return
-    print(f"--compile {mode}: the first steps take up to minutes, in which the networks are compiled")
+    print(f"--compile {mode}: the networks are compiled in the first steps, which may take minutes")
     for name, net in nets.items():
         if hasattr(net, "draw") and not hasattr(net, "with_draws"):
             continue
         forward = getattr(net.forward, "__func__", None)
-        if forward is not None:  # otherwise a replacement bound to this object, which a deepcopy could not share
+        if forward is not None:  # None for a function that was assigned to this object: a deepcopy could not share it
             forward = getattr(forward, "plain", forward)
             net.forward = types.MethodType(Compiled(forward, mode, name, device), net)
 
 
 def begin_step(mode: str, device: torch.device) -> None:
-    """To be called before each batch: from then on a replayed graph may overwrite the outputs of the last batch."""
+    """Call this before each batch: after it, replayed CUDA graphs may overwrite the outputs of the last batch."""
     if mode in REPLAYING and device.type == "cuda":
         torch.compiler.cudagraph_mark_step_begin()
 
@@ -63,13 +63,13 @@ def why_not(kind: str) -> str | None:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of the message; of an error that torch has wrapped, that of the original error."""
+    """The first line of the error's message, or of the original error's message if torch has wrapped it."""
     error = getattr(error, "inner_exception", error)
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 class Compiled:
-    """A forward() to be bound to a network: compiled for shapes that come often, uncompiled for others.
+    """A forward() to be bound to a network: compiled for frequent input shapes, uncompiled for others.
 
     `forward` is a function of (network, ...). Deep copies of the network share this object, which holds no network.
     """
@@ -92,14 +92,14 @@ class Compiled:
             with _compiling_backward_at_once():
                 result = self.compiled(net, *args, **kwargs)
         except torch._dynamo.exc.TorchDynamoException as error:
-            print(f"--compile {self.mode}: {self.name} can't be compiled, so it runs as it is ({first_line(error)})")
+            print(f"--compile {self.mode}: {self.name} can't be compiled and runs uncompiled ({first_line(error)})")
             self.broken = True
             return self.plain(net, *args, **kwargs)
-        # The next replay of a graph overwrites its outputs, but image pools and visuals keep them for longer.
+        # The next replay of a graph overwrites its outputs, which image pools and visuals keep.
         return cloned(result) if self.replays else result
 
     def takes(self, arguments) -> bool:
-        """Whether to run a call with tensors of these shapes compiled; counts the call."""
+        """Count a call, and return whether to run it compiled, by the shapes of its tensors."""
         shapes = tuple(shapes_in(arguments))
         self.calls += 1
         if shapes in self.chosen:
@@ -113,7 +113,7 @@ class Compiled:
 
 
 def _compiling_backward_at_once() -> contextlib.AbstractContextManager:
-    """torch compiles a backward pass at its first use, where an error could not be answered by running uncompiled."""
+    """Compile the backward pass with the forward pass: an error at its first use would come too late for a fallback."""
     import torch._functorch.config as functorch
 
     return functorch.patch(force_non_lazy_backward_lowering=True)
@@ -123,8 +123,8 @@ def settings(mode: str, device: torch.device) -> dict:
     """Arguments of torch.compile for a value of --compile."""
     if device.type != "cpu":
         return {"mode": mode}
-    # With its layout optimization, the compiled backward pass of replication padding fails on the CPU: the gradient
-    # gets a memory layout that the compiled code itself refuses.
+    # With layout optimization, the compiled backward pass of replication padding fails on the CPU: the gradient gets a
+    # memory layout that the compiled code refuses.
     return {"options": {**torch._inductor.list_mode_options(mode), "layout_optimization": False}}
 
 
@@ -151,7 +151,7 @@ def shapes_in(value) -> Iterator[torch.Size]:
 
 
 def cloned(value):
-    """The same nested lists, tuples and dicts with copies of the tensors; gradients go through."""
+    """The same nested lists, tuples and dicts with differentiable copies of the tensors."""
     if isinstance(value, torch.Tensor):
         return value.clone()
     if type(value) in (list, tuple):

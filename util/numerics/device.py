@@ -10,7 +10,7 @@ def resolve(device: str | None, gpu_ids: str | None) -> tuple[torch.device, list
     """(torch.device, gpu_ids) from the values of the two flags; gpu_ids is [index] on CUDA, and otherwise [].
 
     None or auto takes CUDA if it is available, then Apple's mps, then the CPU. Of several --gpu_ids each process takes
-    the GPU at its local rank. A process that no launcher started gets all of them back, and launches the others.
+    the GPU at its local rank. A process without a launcher gets all of them, so that it can launch the processes.
     """
     ids = _from_gpu_ids(gpu_ids)
     if device in (None, "auto"):
@@ -22,7 +22,7 @@ def resolve(device: str | None, gpu_ids: str | None) -> tuple[torch.device, list
     if wanted.type != "cuda":
         _check(wanted)
         if wanted.type == "mps" and distributed.launched_several():
-            raise InputError("--device mps: PyTorch has no exchange between processes for it; use one, or --device cpu")
+            raise InputError("--device mps: PyTorch supports one process only on it; use one, or --device cpu")
         return wanted, []
     ids = ids or ([wanted.index] if wanted.index is not None else _default_ids())
     for index in ids:
@@ -35,13 +35,13 @@ def resolve(device: str | None, gpu_ids: str | None) -> tuple[torch.device, list
 
 
 def _own(ids):
-    """The index of this process's GPU: the entry at its local rank, or the first without a launcher."""
+    """The index of this process's GPU: the entry of its local rank, or the first without a launcher."""
     rank = distributed.local_rank()
     if rank is None:
         return ids[0]
     if rank >= len(ids):
         raise InputError(
-            f"local rank {rank} has no GPU: this machine has only {len(ids)} GPU{'s' * (len(ids) > 1)} to use: give "
+            f"local rank {rank} has no GPU: {len(ids)} GPU{'s' * (len(ids) > 1)} can be used on this machine: give "
             f"torchrun --nproc_per_node {len(ids)}, or --device cpu"
         )
     return ids[rank]
@@ -64,10 +64,10 @@ def _from_gpu_ids(text):
     try:
         ids = [int(word) for word in str(text).split(",") if word.strip()]
     except ValueError:
-        raise InputError(f"--gpu_ids {text}: numbers, as in --gpu_ids 0 or --gpu_ids 0,1; -1 for the CPU") from None
+        raise InputError(f"--gpu_ids {text}: give numbers, as in --gpu_ids 0,1, or -1 for the CPU") from None
     ids = [i for i in ids if i >= 0]
     if len(set(ids)) < len(ids):
-        raise InputError(f"--gpu_ids {text}: each GPU once")
+        raise InputError(f"--gpu_ids {text}: name each GPU only once")
     return ids
 
 
@@ -89,8 +89,9 @@ def _best():
 
 def _check(device):
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"--device {device}: PyTorch finds no CUDA device here; use --device cpu")
+        raise InputError(f"--device {device}: PyTorch finds no CUDA device on this machine; use --device cpu")
     if device.type == "cuda" and device.index >= torch.cuda.device_count():
-        raise InputError(f"--device {device}: there are only {torch.cuda.device_count()} CUDA devices (from 0)")
+        last = torch.cuda.device_count() - 1
+        raise InputError(f"--device {device}: the CUDA devices of this machine are cuda:0 to cuda:{last}")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise InputError("--device mps: not available here; use --device cpu")
+        raise InputError("--device mps: not available on this machine; use --device cpu")

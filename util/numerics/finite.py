@@ -1,4 +1,4 @@
-"""Updates with a nan or an infinity in the loss or the gradients are skipped; util/run/watch.py reports them."""
+"""Skip updates with a NaN or an infinity in the loss or the gradients; util/run/watch.py reports them."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ ADAMS = (torch.optim.Adam, torch.optim.AdamW)  # their fused kernels take a flag
 
 
 def not_finite(tensors: list[torch.Tensor]) -> torch.Tensor:
-    """1.0 if any of the tensors holds a nan, an infinity, or a number whose square is infinite; otherwise 0.0.
+    """1.0 if any of the tensors holds a NaN, an infinity, or a number whose square is infinite; otherwise 0.0.
 
-    The result stays on their device. Squares count because Adam averages them: an infinite square never decays.
+    The result is on the device of the tensors. Squares count because Adam averages them: an infinity never decays.
     """
     return torch.stack(torch._foreach_norm(tensors)).isfinite().all().logical_not().float()
 
 
 class Updates:
-    """Optimizer steps that may be skipped. On CUDA the device decides, and the host doesn't wait for it."""
+    """Makes optimizer steps, or skips those that are not finite, and records which. On CUDA the host does not wait."""
 
     def __init__(self) -> None:
-        # Bounded, because a user's own training loop may never call take().
+        # maxlen, because a user's own training loop may never call take().
         self._made: deque[tuple[list[torch.nn.Parameter], torch.Tensor]] = deque(maxlen=1000)
 
     def apply(
@@ -42,7 +42,7 @@ class Updates:
         return parameters, bad
 
     def note(self, parameters: list[torch.nn.Parameter], bad: torch.Tensor) -> None:
-        """Store for take() whether the update of these parameters is to be reported as skipped (`bad` is 1.0)."""
+        """Record for take() an update of these parameters; `bad` is 1.0 if it must be reported as skipped."""
         self._made.append((parameters, bad))
 
     def take(self) -> list[tuple[list[torch.nn.Parameter], torch.Tensor]]:
@@ -53,7 +53,7 @@ class Updates:
 
 
 def decided_on_device(flag: torch.Tensor, optimizers: Sequence[torch.optim.Optimizer]) -> bool:
-    """Whether the optimizers can skip a step by a flag on the device, so that the host need not read it."""
+    """Whether all optimizers can skip a step by a flag on the device, which the host need not read."""
     return flag.is_cuda and all(type(optimizer) in ADAMS for optimizer in optimizers)
 
 

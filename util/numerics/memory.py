@@ -1,6 +1,6 @@
-"""Memory: an allocator that keeps what tensors free, the peak of a run, and what to do when memory runs out.
+"""Memory: keep freed blocks, report the peak of a run, and explain an out-of-memory error.
 
-Out of memory is one line with the size of the failed allocation and the flags to try next, with values.
+The explanation is one line with the size of the failed allocation and the flags to try next, with values.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import torch
 from util.errors import InputError
 from util.flags import Sides, as_size, sides
 
-# Messages of torch: the caching allocators of CUDA and mps, the CPU's on Linux and on Windows, and CUDA's libraries.
+# Messages of the allocators of CUDA and mps, of the CPU on Linux and on Windows, and of CUDA's libraries.
 SIGNS = (
     "out of memory",
     "can't allocate memory",
@@ -30,11 +30,11 @@ NEVER = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Set glibc to keep freed memory; returns whether it worked (another C library ignores it).
+    """Set glibc to keep freed memory; returns whether it worked (other C libraries lack the setting).
 
-    By default glibc returns large blocks to the system, which provides them again page by page, filled with zeros.
-    Every training step allocates and frees the same blocks: this took 30 % of a StarGAN step, and 14 % of a pix2pix
-    step. The peak of memory stays the same, but the process holds this peak until it ends.
+    By default glibc returns large blocks to the system, and a new block is filled with zeros page by page. Every
+    training step allocates and frees the same blocks: this took 30 % of a StarGAN step, and 14 % of a pix2pix step.
+    The peak of memory stays the same, but the process holds this peak until it ends.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -45,7 +45,7 @@ def keep_freed_memory() -> bool:
 
 @contextlib.contextmanager
 def explaining_out_of_memory(opt) -> Iterator[None]:
-    """Turn an out-of-memory error into an InputError; other errors pass. For training and testing."""
+    """Turn an out-of-memory error of a training or a test into an InputError; other errors pass unchanged."""
     try:
         yield
     except RuntimeError as error:  # torch.OutOfMemoryError is one
@@ -67,7 +67,7 @@ def asked_for(error: Exception) -> int | None:
 
 
 def free_and_total(device: torch.device) -> tuple[int, int] | tuple[None, None]:
-    """Free and total bytes of a device, None where unknown; on a CPU, free is what the system calls available."""
+    """Free and total bytes of a device, None if unknown; on a CPU, "free" is the memory that Linux calls available."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)
     if device.type == "cpu":
@@ -78,8 +78,8 @@ def free_and_total(device: torch.device) -> tuple[int, int] | tuple[None, None]:
 
 
 def explain(opt, asked: int | None, free: int | None, total: int | None) -> str:
-    """The whole message; `asked`, `free` and `total` are in bytes, None where unknown."""
-    parts = [f"{gib(asked)} more were asked for"] if asked is not None else []
+    """The whole message; `asked`, `free` and `total` are in bytes, None if unknown."""
+    parts = [f"{gib(asked)} more were needed"] if asked is not None else []
     parts += [f"{gib(free)} of {gib(total)} are free"] if free is not None and total is not None else []
     size, value = size_flag(opt)
     settings = f"--batch_size {opt.batch_size}, --{size} {value}, --precision {opt.precision}"
@@ -88,7 +88,7 @@ def explain(opt, asked: int | None, free: int | None, total: int | None) -> str:
 
 
 def next_flags(opt) -> list[str]:
-    """Flags that reduce memory and are not in use yet, those with the least effect on the result first."""
+    """Flags that reduce memory and are not in use yet, in increasing order of their effect on the result."""
     advice, (size, value) = [], size_flag(opt)
     if opt.batch_size > 1:
         parts = f" --accumulate {2 * getattr(opt, 'accumulate', 1)} (the same step in parts)" if opt.isTrain else ""
@@ -112,31 +112,34 @@ def size_flag(opt) -> tuple[str, int | Sides]:
 
 
 def used() -> int | None:
-    """MiB that this process holds: tensors on the CUDA device if it has one in use, otherwise its peak of main memory;
-    None where the system does not tell."""
+    """MiB of the tensors on the CUDA device if one is in use, otherwise the peak of this process's main memory.
+
+    None if the system does not provide it.
+    """
     if torch.cuda.is_initialized():
         return torch.cuda.memory_allocated() // 2**20
-    try:
-        import resource  # Unix only
-    except ImportError:
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20
+    held = _peak_of_main_memory()
+    return None if held is None else held // 2**20
 
 
 def peak(device: torch.device) -> str | None:
-    """A line with the peak memory of this process on the device; None where it is not measured."""
-    if device.type == "cuda":
-        held = torch.cuda.max_memory_reserved(device)
-    elif device.type == "cpu" and sys.platform != "win32":
-        import resource  # Windows lacks this module
-
-        unit = 1 if sys.platform == "darwin" else 1024
-        held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    else:
+    """A line with the peak memory of this process on the device; None if it is unknown."""
+    held = torch.cuda.max_memory_reserved(device) if device.type == "cuda" else None
+    held = _peak_of_main_memory() if device.type == "cpu" else held
+    if held is None:
         return None
     total = free_and_total(device)[1]
     return f"peak memory on {device}: {gib(held)}" + (f" of {gib(total)}" if total else "")
+
+
+def _peak_of_main_memory():
+    """In bytes; None on Windows."""
+    if sys.platform == "win32":
+        return None
+    import resource  # Windows lacks this module
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def gib(count: float) -> str:

@@ -1,12 +1,12 @@
 """--precision: the number format in which the networks compute.
 
-fp32    float32, and on CUDA without TF32
+fp32    float32, on CUDA without TF32
 tf32    float32, but CUDA may round the factors of products to TF32: 10 bits of mantissa instead of 23
 bf16    the forward pass of each network under torch.autocast, in bfloat16: 7 bits of mantissa, the range of float32
 fp16    the same in float16: 10 bits of mantissa, a small range; loss scaling keeps gradients inside it
 
-Mixed precision ends with each network's forward pass: outputs are float32 again, so models and losses are written
-for float32 alone.
+Mixed precision ends with each network's forward pass: outputs are float32 again, so models and losses compute in
+float32.
 """
 
 import argparse
@@ -27,10 +27,10 @@ _in_full_precision = False
 
 
 class Precision:
-    """Puts networks under autocast, and holds the loss scales of fp16; with other formats a loss is not scaled.
+    """Runs networks under autocast, and holds the loss scales of fp16; with other formats a loss is not scaled.
 
-    A phase names the optimizers that are stepped together, and has a loss scale of its own: halved after a step whose
-    gradients overflowed, doubled after 2000 steps in a row without an overflow.
+    `phase` is the name of a group of optimizers that are stepped together. Each phase has its own loss scale, which
+    halves after a step whose gradients overflowed and doubles after 2000 steps in a row without an overflow.
     """
 
     def __init__(self, precision: str, device: torch.device | str):
@@ -41,7 +41,7 @@ class Precision:
         self._checked: set[str] = set()  # phases whose gradients have been unscaled since the last update
 
     def use_autocast(self, net: nn.Module) -> None:
-        """Run the forward pass of a network under autocast in bf16 or fp16. To be called before compiling.
+        """Run the forward pass of a network under autocast in bf16 or fp16. Call this before compiling.
 
         A second call changes nothing. A network with the attribute `keeps_float32` = True stays in float32.
         """
@@ -53,7 +53,7 @@ class Precision:
         return self._scaler(phase).scale(loss) if self.scales else loss
 
     def unscale(self, phase: str, optimizers: Sequence[torch.optim.Optimizer]) -> None:
-        """Divide the gradients by the scale: once a step, after all backward passes and the average over ranks."""
+        """Divide the gradients by the scale, once per step, after all backward passes and the average over ranks."""
         for optimizer in optimizers if self.scales else ():
             self._scaler(phase).unscale_(optimizer)
             if any(p.grad is not None for group in optimizer.param_groups for p in group["params"]):
@@ -62,8 +62,8 @@ class Precision:
     def update(self, phase: str, loss: torch.Tensor, bad: torch.Tensor) -> torch.Tensor:
         """Adapt the scale after a step was made (`bad` is 0.0) or skipped (1.0); returns 1.0 for a step to report.
 
-        An overflow that lowers the scale is expected and not reported. Reported are a loss that is not finite, and
-        gradients that overflow although the scale is below 1 already. Nothing here waits for the device.
+        An overflow that lowers the scale is normal and not reported. A loss that is not finite is reported, and so are
+        gradients that overflow although the scale is below 1. The host does not wait for the device.
         """
         if phase not in self._checked:
             return bad
@@ -78,12 +78,12 @@ class Precision:
         return {phase: scaler.state_dict() for phase, scaler in self._scalers.items()}
 
     def load_state_dict(self, state: dict[str, dict]) -> None:
-        """Continue with these scales in fp16; a run that was in another precision starts with fresh scales."""
+        """Continue with these scales in fp16; a state of another precision has none, and the scales start anew."""
         for phase, own in state.items() if self.scales else ():
             self._scaler(phase).load_state_dict(own)
 
     def tensors(self) -> list[torch.Tensor]:
-        """What update() changes in place."""
+        """The tensors that update() changes in place."""
         found = [(scaler._scale, scaler._growth_tracker) for scaler in self._scalers.values()]
         return [tensor for pair in found for tensor in pair if tensor is not None]
 
@@ -110,10 +110,10 @@ def under_autocast(kind: str, dtype: torch.dtype) -> Callable:
 
 
 def at_least_float32(result, into_lists: bool = True):
-    """The output of a network with its half-precision tensors as float32; float64 stays.
+    """The output of a network with its half-precision tensors converted to float32.
 
-    With `into_lists` False, tensors in lists stay as they are. This is for networks with the attribute
-    `returns_half_features`: their lists hold large feature maps, of which a projector reads a few vectors.
+    With `into_lists` False, tensors in lists are not converted. This is for networks with the attribute
+    `returns_half_features`: their lists hold large feature maps, of which a projection head reads a few vectors.
     """
     if isinstance(result, torch.Tensor):
         return result.float() if result.dtype in HALVES.values() else result
@@ -143,15 +143,15 @@ def in_full_precision() -> bool:
     return _in_full_precision
 
 
-# --preprocess values under which images of several sizes reach the networks.
+# --preprocess values that give the networks images of several sizes.
 SIZES_DIFFER = ("none", "scale_width", "scale_shortside")
 
 
 @contextlib.contextmanager
 def backend_tuning(opt: argparse.Namespace) -> Iterator[None]:
-    """cuDNN's search for its fastest kernels while the block runs: worth it if all images have one size.
+    """While the block runs, cuDNN searches its fastest kernels, if all images have one size.
 
-    The search runs once for each new size, so it is off where sizes differ, and ``--deterministic`` excludes it.
+    The search runs for each new size, so it is off if sizes differ. ``--deterministic`` excludes it.
     """
     cudnn, exact = torch.backends.cudnn, getattr(opt, "deterministic", False)  # a flag of training
     before, cudnn.benchmark = cudnn.benchmark, opt.preprocess not in SIZES_DIFFER and not exact
@@ -165,8 +165,8 @@ def backend_tuning(opt: argparse.Namespace) -> Iterator[None]:
 def backend_precision(precision: str) -> Iterator[None]:
     """While the block runs, CUDA's matrix products and convolutions use TF32, except with fp32.
 
-    torch has two generations of switches, and reading an older switch raises an error while the newer ones contradict
-    it. So both are set, and the newer ones are read.
+    torch has older and newer switches for this, and reading an older switch raises an error while a newer one
+    contradicts it. So both are set, and only the newer ones are read.
     """
     cudnn: Any = torch.backends.cudnn
     switches = (cudnn, torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)
@@ -185,7 +185,7 @@ def backend_precision(precision: str) -> Iterator[None]:
 
 
 def _older_switches() -> tuple[bool, bool] | None:
-    """(for matrix products, for cuDNN); None if the newer switches were set to something the older can't express."""
+    """(for matrix products, for cuDNN); None if the older switches can't express the setting of the newer ones."""
     try:
         return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     except RuntimeError:
@@ -194,16 +194,16 @@ def _older_switches() -> tuple[bool, bool] | None:
 
 def _set_older_switches(matmul: bool, cudnn: bool) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch recommends the newer switches, but its own compiler reads the older
+        warnings.simplefilter("ignore")  # torch deprecates the older switches, but its own compiler reads them
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, cudnn
 
 
-def settle(word: str | None, device: torch.device) -> str:
-    """The value of --precision for this device; None becomes the default. Prints a note on values that don't help."""
+def resolve(word: str | None, device: torch.device) -> str:
+    """The value of --precision for this device; None becomes the default. Prints a note if the value is of no use."""
     if word is None:
         return "tf32" if device.type == "cuda" else "fp32"
     if word == "tf32" and device.type != "cuda":
-        print(f"--precision tf32: only CUDA devices have it; {device} computes in float32")
+        print(f"--precision tf32: only CUDA devices support it; {device} computes in float32")
     if word in HALVES and not torch.amp.is_autocast_available(device.type):
         raise InputError(f"--precision {word}: this PyTorch does not support it on {device}; use --precision fp32")
     if word == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
@@ -211,5 +211,5 @@ def settle(word: str | None, device: torch.device) -> str:
             f"--precision bf16: {torch.cuda.get_device_name(device)} does not support it; use --precision fp16"
         )
     if word == "fp16" and device.type == "cpu":
-        print("--precision fp16: slow on a CPU; use --precision bf16 or fp32, except to try it out")
+        print("--precision fp16: slow on a CPU; --precision bf16 and fp32 are faster")
     return word

@@ -1,4 +1,4 @@
-"""What many processes mean for a run: which models they suit, what is said at the start, who has whose weights."""
+"""Checks at the start of a run in several processes: equal options, suitable norms, equal weights."""
 
 import torch
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
@@ -8,53 +8,60 @@ from util.processes import distributed
 
 
 def check_same_options(opt, may_differ):
-    """Refuse processes whose options differ from rank 0's, except the flags in `may_differ`. Collective."""
+    """Raise InputError if the options of a process differ from those of rank 0 in other flags than `may_differ`.
+
+    Collective.
+    """
     own = {name: str(value) for name, value in vars(opt).items() if name not in may_differ}
     first = distributed.value_of_rank0(own)
     differ = sorted(name for name in first.keys() | own.keys() if first.get(name) != own.get(name))
     if differ:
         raise InputError(
-            f"--{differ[0]} is {own.get(differ[0])} here and {first.get(differ[0])} in the first process: give all the "
-            "same flags, and a --checkpoints_dir that all machines see"
+            f"--{differ[0]} is {own.get(differ[0])} here and {first.get(differ[0])} in the first process: give all "
+            "processes the same flags, and a --checkpoints_dir that all machines can reach"
         )
 
 
 def check_norms(model):
-    """Refuse synchronised batch norm where PyTorch has none; say aloud that plain batch norm stays with its process."""
+    """Refuse synchronised batch norm where PyTorch lacks it; print over which images plain batch norm averages."""
     modules = [module for net in model.networks_by_name().values() for module in net.modules()]
     accumulate = getattr(model.opt, "accumulate", 1)
     if any(isinstance(module, SyncBatchNorm) for module in modules):
         if accumulate > 1 and distributed.world_size() > 1:
             raise InputError(
                 f"--norm syncbatch, --accumulate {accumulate}: in an epoch's short last step the processes may have "
-                "different numbers of parts, and would wait for each other for ever; give one of them"
+                "different numbers of parts, and would wait for each other for ever; give only one of the two flags"
             )
         if distributed.launched() and model.device.type != "cuda":
             raise InputError(
-                f"--norm syncbatch: PyTorch has it for GPUs only, and this run is on {model.device}; use --norm "
-                "instance, or batch (whose statistics stay within a process)"
+                f"--norm syncbatch: PyTorch supports it on GPUs only, and this run is on {model.device}; use --norm "
+                "instance, or --norm batch (each process then uses the statistics of its own images)"
             )
     elif distributed.world_size() > 1 and any(isinstance(module, _BatchNorm) for module in modules):
         print(
             f"batch norm: each of the {distributed.world_size()} processes uses the statistics of its own "
-            f"{model.opt.batch_size} images, and the first one's are saved for tests; --norm syncbatch joins them"
+            f"{model.opt.batch_size} images, and those of the first process are saved for tests; --norm syncbatch uses "
+            "the images of all processes"
         )
     if accumulate > 1 and any(isinstance(module, _BatchNorm) for module in modules):
-        print(f"batch norm: it sees the {model.opt.batch_size} images of a part of --accumulate {accumulate}")
+        print(
+            f"batch norm: its statistics are those of the {model.opt.batch_size} images of each part of --accumulate "
+            f"{accumulate}"
+        )
 
 
 def check_parts(model):
-    """Refuse --accumulate where a step's images can't be taken in parts."""
+    """Raise InputError if --accumulate is given and the model can't take the images of a step in parts."""
     number = getattr(model.opt, "accumulate", 1)
     if number > 1 and not model.in_parts:
         raise InputError(
-            f"--accumulate {number}: --model {model.opt.model} takes its batch as a whole (images may be compared with "
-            "each other, or it makes its steps by itself); leave it out, and give a larger --batch_size"
+            f"--accumulate {number}: --model {model.opt.model} can't divide a batch (its loss may compare the images "
+            "of a batch, or it does not update through BaseModel.step()); use a larger --batch_size instead"
         )
 
 
 def print_batch_size(model):
-    """What a step of this run takes, and at which learning rate."""
+    """Print the number of images in a step and the learning rate, if a step is more than one batch."""
     opt, processes = model.opt, distributed.world_size()
     if distributed.step_size(opt) == opt.batch_size:
         return
@@ -67,7 +74,7 @@ def print_batch_size(model):
 
 
 def share_weights(model):
-    """The first process's parameters and buffers for all. Collective."""
+    """Overwrite the parameters and buffers of all processes with those of rank 0. Collective."""
     with torch.no_grad():
         nets = model.networks_by_name().values()
         distributed.broadcast_tensors([tensor for net in nets for tensor in (*net.parameters(), *net.buffers())])

@@ -14,9 +14,9 @@ from util.processes.session import explaining_lost_connections
 
 
 def on_rank0(function):
-    """Run function() on rank 0 alone and return its value on all ranks. Collective.
+    """Run function() on rank 0 alone and return its value on all ranks. Collective; the value is pickled.
 
-    An InputError there ends all ranks and is printed once. The value travels by pickle, between our own processes.
+    An InputError there ends all ranks and is printed once.
     """
     if session.world_size() == 1:
         return function()
@@ -50,7 +50,7 @@ def run_on_all_ranks(function):
 
 
 def raised_once(error):
-    """The exception to raise for an InputError that all ranks meet together: rank 0 prints it, the others exit."""
+    """The exception to raise for an InputError that occurs on all ranks: rank 0 prints it, the others exit."""
     return error if session.rank() == 0 else SystemExit(2)
 
 
@@ -85,7 +85,7 @@ def value_of_rank0(value):
 
 
 def gather(value):
-    """The values of all ranks in a list, on every rank. Collective; travels by pickle."""
+    """The values of all ranks in a list, on every rank. Collective; the values are pickled."""
     if session.world_size() == 1:
         return [value]
     import torch.distributed as dist
@@ -97,7 +97,7 @@ def gather(value):
 
 
 def gather_on_rank0(value):
-    """The values of all ranks in a list on rank 0; an empty list on the others. Collective; travels by pickle."""
+    """The values of all ranks in a list on rank 0; an empty list on the others. Collective; the values are pickled."""
     if session.world_size() == 1:
         return [value]
     import torch.distributed as dist
@@ -109,13 +109,15 @@ def gather_on_rank0(value):
 
 
 def maximum(number):
-    """The largest of the ranks' integers. Collective; a fraction of a millisecond, and no GPU is waited for."""
+    """The largest of the ranks' integers. Collective; takes a fraction of a millisecond and does not wait for a GPU."""
     return start_maximum([number])()[0]
 
 
 def start_maximum(numbers):
-    """Start to find the largest of the ranks' integers, in each place of a list; returns a function that waits for
-    them and returns their list. Collective: all ranks start it, and the function may be called later or never."""
+    """Start the maximum of each integer of a list over the ranks; returns a function that waits for it and returns it.
+
+    Collective: all ranks must start it; the function may be called later or never.
+    """
     if session.world_size() == 1:
         return lambda: numbers
     import torch

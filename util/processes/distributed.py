@@ -1,7 +1,7 @@
-"""The entry to a run in many processes; other folders import this module alone from util/processes for it.
+"""The entry to util/processes: other folders import the functions of session.py and collectives.py from here.
 
-session.py starts and joins the processes, collectives.py exchanges values and tensors between them. Only the files of
-this folder import torch.distributed, and only they decide by rank.
+session.py starts and joins the processes of a run, collectives.py exchanges values and tensors between them. Only the
+files of this folder import torch.distributed, and only they decide by rank.
 """
 
 from util.processes.collectives import (

@@ -1,6 +1,7 @@
-"""Gradients averaged over the processes of a run: in buckets that leave while the backward pass still runs.
+"""Average the gradients over the processes of a run.
 
-The average is over images: a process counts by how many of the images of a step it has (distributed.step_weight).
+Gradients are copied into buckets, and a full bucket is sent while the backward pass still computes the others. Each
+process is weighted by its share of the images of the step (distributed.step_weight).
 """
 
 import contextlib
@@ -11,16 +12,17 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from util.errors import InputError
 from util.processes import distributed
 
-BUCKET_BYTES = 25 * 2**20  # few messages
-FIRST_BUCKET_BYTES = 2**20  # leaves soon after the backward pass has begun
-ALIGNED = 16  # bytes: where each gradient begins, so that vectorised kernels can read it
+BUCKET_BYTES = 25 * 2**20  # as in PyTorch's DDP: large, so that there are few messages
+FIRST_BUCKET_BYTES = 2**20  # small, so that it is sent soon after the backward pass has begun
+ALIGNED = 16  # bytes: alignment of each gradient, which vectorised kernels need
 
 
 class Bucket:
-    """Neighbouring parameters of one dtype and device, whose gradients are pieces of one flat tensor.
+    """Neighbouring parameters of one dtype and device, whose gradients are views of one flat tensor.
 
-    Behind the gradients the tensor has an element for each parameter, which is positive after the sum if any process
-    has a gradient for the parameter, and one for the loss of the step.
+    The gradients are followed by an element for each parameter, whose sum is positive if any process has a gradient for
+    the parameter, and by an element for the loss of the step. `missing` counts the gradients that the backward pass has
+    not computed yet.
     """
 
     def __init__(self, parameters, compress=False):
@@ -38,20 +40,20 @@ class Bucket:
         self.sent = self.sum = None
 
     def start(self, loss=None):
-        """Add up over the processes; a parameter without a gradient here adds nothing. `loss`: a scalar to add up, too.
+        """Start the weighted sum over the processes; a parameter without a gradient here adds 0. `loss`: a scalar.
 
-        What backward() has made elsewhere is copied into the pieces, by one call for all of them.
+        Gradients that backward() has computed in other memory are copied into the views, by one call for all of them.
         """
-        has = [parameter.grad is not None for parameter in self.parameters]
-        pairs = [(view, parameter) for view, parameter, here in zip(self.views, self.parameters, has) if here]
+        has_gradient = [parameter.grad is not None for parameter in self.parameters]
+        pairs = [(view, parameter) for view, parameter, has in zip(self.views, self.parameters, has_gradient) if has]
         elsewhere = [(view, p.grad) for view, p in pairs if p.grad.data_ptr() != view.data_ptr()]
         if elsewhere:
             torch._foreach_copy_(*map(list, zip(*elsewhere)))
         for view, parameter in pairs:
             parameter.grad = view
         self.used.fill_(1)
-        for number, here in enumerate(has):
-            if not here:
+        for number, has in enumerate(has_gradient):
+            if not has:
                 self.views[number].zero_()
                 self.used[number].zero_()
         self.numbers.mul_(distributed.step_weight())
@@ -61,14 +63,14 @@ class Bucket:
         self.sum = distributed.start_sum(self.sent)
 
     def finish(self):
-        """Make the sums the gradients, also of a parameter that has one in another process only."""
+        """Wait for the sums, which become the gradients, also of parameters with a gradient in another process only."""
         with distributed.explaining_lost_connections():
             self.sum.wait()
         if self.sent is not self.flat:
             self.flat.copy_(self.sent)
         self.sent = None
         without = [number for number, p in enumerate(self.parameters) if p.grad is None and p.requires_grad]
-        if without:  # only then the host reads the flags, and on CUDA waits for them
+        if without:  # otherwise the host need not wait for the device to read the flags
             used = self.used.tolist()
             for number in without:
                 if used[number] > 0:
@@ -76,7 +78,7 @@ class Bucket:
 
 
 def in_layout_of(parameter, flat, start):
-    """The piece of `flat` from `start` on, with the shape and strides of a parameter, as fused optimizers need it."""
+    """A view of `flat` from `start` on with the shape and strides of a parameter, which fused optimizers need."""
     piece = flat[start : start + parameter.numel()]
     if not is_dense(parameter):
         return piece.view(parameter.shape)
@@ -84,7 +86,7 @@ def in_layout_of(parameter, flat, start):
 
 
 def is_dense(tensor):
-    """Whether the elements of a tensor lie in memory without gaps, in any order of the dimensions."""
+    """Whether a tensor has no gaps in memory, for any order of its dimensions."""
     expected = 1
     for stride, size in sorted((stride, size) for stride, size in zip(tensor.stride(), tensor.size()) if size > 1):
         if stride != expected:
@@ -94,32 +96,32 @@ def is_dense(tensor):
 
 
 class Averaging:
-    """Of the gradients of some parameters. arm() before the backward pass that completes them, finish() after it.
+    """Averages the gradients of a list of parameters.
 
-    Without `overlap` nothing leaves before finish(), and arm() must not be called. With `compress` gradients travel in
-    bfloat16.
+    Call arm() before the last backward pass of a step and finish() after it. Without `overlap`, finish() sends all
+    buckets, and arm() must not be called. With `compress`, gradients are sent in bfloat16.
     """
 
     def __init__(self, parameters, overlap=True, compress=False):
         self.parameters = list(parameters)
         self.buckets = list(make_buckets(self.parameters, compress))
         self._armed = False
-        self._next = 0  # the bucket to leave next; all processes send them in one order
-        self._loss = None  # of the running step; the first bucket takes it along
+        self._next = 0  # index of the next bucket to send; all processes must send them in the same order
+        self._loss = None  # of the current step; sent with the first bucket
         self._hooks = [
-            parameter.register_post_accumulate_grad_hook(lambda _, bucket=bucket: self._arrived(bucket))
+            parameter.register_post_accumulate_grad_hook(lambda _, bucket=bucket: self._count_gradient(bucket))
             for bucket in self.buckets
             for parameter in bucket.parameters
             if overlap and parameter.requires_grad
         ]
 
     def arm(self, loss):
-        """`loss`: of the step in this process."""
+        """Send each bucket as soon as the next backward pass has its gradients. `loss`: of the step in this process."""
         self._armed, self._next, self._loss = True, 0, loss
         for bucket in self.buckets:
             bucket.missing = sum(parameter.requires_grad for parameter in bucket.parameters)
 
-    def _arrived(self, bucket):
+    def _count_gradient(self, bucket):
         if not self._armed:
             return
         bucket.missing -= 1
@@ -131,9 +133,9 @@ class Averaging:
         self._next += 1
 
     def finish(self, loss=None):
-        """All gradients are averages when it returns, and so is the loss, which is returned.
+        """Send the remaining buckets (all, without arm()) and write the averages into the gradients.
 
-        Without arm() before, everything is sent now. A process counts by its images.
+        Returns the average of the losses.
         """
         self._loss = loss
         self._armed, self._next = False, self._next if self._armed else 0
@@ -151,7 +153,7 @@ class Averaging:
 
 
 def make_buckets(parameters, compress=False):
-    """Last parameters first: their gradients are ready first."""
+    """Buckets of the parameters in reverse order, because the backward pass computes the last gradients first."""
     group, size, most = [], 0, FIRST_BUCKET_BYTES
     for parameter in reversed(parameters):
         other = group and (group[0].dtype, group[0].device) != (parameter.dtype, parameter.device)
@@ -165,14 +167,17 @@ def make_buckets(parameters, compress=False):
 
 
 class Averagings:
-    """The Averaging of each set of parameters that is stepped together, made when it is first met."""
+    """Creates and keeps an Averaging for each group of optimizers that are stepped together."""
 
     def __init__(self, overlap=True, compress=False):
         self._settings = {"overlap": overlap, "compress": compress}
-        self._made = {}  # ids of parameters, which an Averaging keeps alive -> Averaging
+        self._made = {}  # ids of parameters -> Averaging, which keeps the parameters alive: an id is not reused
 
     def of(self, optimizers):
-        """None where there is one process. A set that has grown (a network built late) takes the place of the old."""
+        """The Averaging of the optimizers' parameters; None in a single process.
+
+        Optimizers may get more parameters (of a network that is built late): a new Averaging replaces the old one.
+        """
         if distributed.world_size() == 1:
             return None
         parameters = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
@@ -184,12 +189,12 @@ class Averagings:
         return self._made[key]
 
 
-_averaged = False  # whether the optimizer steps that are made now have averaged gradients already
+_averaged = False  # whether the gradients are averages already
 
 
 @contextlib.contextmanager
 def averaged():
-    """Round the optimizer steps of BaseModel.step(), whose gradients are averages."""
+    """Around optimizer steps whose gradients are averages already, as in BaseModel.step(): no second average."""
     global _averaged
     before, _averaged = _averaged, True
     try:
@@ -200,9 +205,9 @@ def averaged():
 
 @contextlib.contextmanager
 def before_every_step(compress=False):
-    """While the block runs, gradients are averaged before any other optimizer step: those that plug-ins make.
+    """While the block runs, average the gradients before every optimizer step outside averaged(): those of plug-ins.
 
-    With `compress` gradients travel in bfloat16.
+    With `compress`, gradients are sent in bfloat16.
     """
     if distributed.world_size() == 1:
         yield
@@ -214,8 +219,8 @@ def before_every_step(compress=False):
             return
         if len(args) > 1 or kwargs.get("closure") is not None:  # args[0] is the optimizer
             raise InputError(
-                f"{type(optimizer).__name__}.step(closure): its gradients are made inside the step, where they can't "
-                "be averaged; train this model in one process"
+                f"{type(optimizer).__name__}.step(closure): its gradients are computed inside the step, where they "
+                "can't be averaged over processes; train this model in one process"
             )
         averagings.of([optimizer]).finish()
 

@@ -1,7 +1,7 @@
-"""The processes of a run: started by a launcher, and joined to a group in which each has its rank and its share.
+"""Start the processes of a run and join them to a process group.
 
 ``torchrun --nproc_per_node 4 train.py ...`` or launch() starts the processes; session() connects them. In a single
-process all functions return what a world size of 1 gives, without importing torch.
+process the functions behave as with a world size of 1, without importing torch.
 """
 
 import atexit
@@ -18,7 +18,7 @@ from util.errors import InputError, Notice
 # Signals that a job system may send, and the exit status with which the program answers each.
 EXIT_CODES = {"SIGTERM": 143, "SIGINT": 130, "SIGUSR1": 0}
 
-_size, _rank = 1, 0  # of the session that is open
+_size, _rank = 1, 0  # of the open session
 _open = False
 _restarted = False
 _own_images, _all_images = 1, 1  # images of the current step: in this process, in all processes
@@ -58,7 +58,8 @@ def launch(number, command):
         failed, failure = error.get_first_failure()
         if failure.exitcode < 0:
             raise InputError(
-                f"process {failed} of {number} was killed by signal {-failure.exitcode}; --continue_train goes on"
+                f"process {failed} of {number} was killed by signal {-failure.exitcode}; continue the run with "
+                "--continue_train"
             ) from None
         return failure.exitcode
     except SignalException as error:  # the processes received the signal too, and have saved
@@ -67,10 +68,10 @@ def launch(number, command):
 
 
 def leave(code):
-    """End the program with an exit code.
+    """Exit the program with an exit code.
 
-    A process that a launcher started ends as soon as its exit handlers have run: native threads of torch can abort a
-    process while Python destroys their objects, and the launcher would count a finished run as failed.
+    A process of a launcher exits right after its exit handlers: while Python destroys their objects, native threads of
+    torch can abort the process, and the launcher would report a finished run as failed.
     """
     if launched():
         atexit._run_exitfuncs()
@@ -86,7 +87,7 @@ def world_size():
 
 
 def rank():
-    """The number of this process, for seeds and shares of the data. For work that one process does, see on_rank0()."""
+    """The number of this process, for seeds and shares of the data. Work of one process goes through on_rank0()."""
     return _rank
 
 
@@ -107,7 +108,7 @@ def own_share(images):
 
 
 def set_step_images(own, everywhere):
-    """Set how many images the current step has in this process and in all: its gradients and losses are weighted so."""
+    """Set the number of images of the current step in this process and in all; they give step_weight()."""
     global _own_images, _all_images
     _own_images, _all_images = own, everywhere
     set_shapes_are_equal(None)
@@ -143,7 +144,7 @@ def session():
     import torch
     import torch.distributed as dist
 
-    round_number, group_arguments = _meet()
+    round_number, group_arguments = _join_round()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, **group_arguments)
     _size, _rank, _open = dist.get_world_size(), dist.get_rank(), True
@@ -159,18 +160,18 @@ def session():
     except InputError as error:
         raise (InputError(f"process {_rank} of {_size}: {error}") if _rank else error) from None
     finally:
-        if dist.is_initialized() and backend == "gloo":  # its threads could abort the program at its end
+        if dist.is_initialized() and backend == "gloo":  # Gloo's threads could abort the program when it exits
             dist.destroy_process_group()
         _size, _rank, _open, _restarted = 1, 0, False, False
 
 
-def _meet():
+def _join_round():
     """(number of this round of processes, the arguments of init_process_group).
 
-    torchrun's store still holds the addresses of the round before a restart. Machines notice the end of that round at
-    different times and count rounds independently. So rank 0 numbers the rounds and sends the number to each rank that
-    asks for it; all keys of a round are stored under its number. A question may come from a process that has died:
-    its answer is not read, and the question of the living process replaces it.
+    After a restart, torchrun's store still holds the addresses of the former round. Machines notice the end of a round
+    at different times and count rounds independently. So rank 0 numbers the rounds and answers the request of each
+    rank with the number; all keys of a round are stored under its number. The request of a process that has died is
+    answered in vain, and the request of its successor replaces it.
     """
     from torch.distributed import PrefixStore
     from torch.distributed.rendezvous import rendezvous
@@ -179,24 +180,24 @@ def _meet():
     if rank == 0:
         number = store.add("rounds", 1)
         for other in range(1, size):
-            _answer(store, other, number)
+            _send_round(store, other, number)
     else:
-        question = uuid.uuid4().hex
-        store.set(f"question/{rank}", question)
-        number = int(store.get(f"answer/{question}"))
-        store.set(f"heard/{number}/{rank}", "")
+        request = uuid.uuid4().hex
+        store.set(f"request/{rank}", request)
+        number = int(store.get(f"reply/{request}"))
+        store.set(f"received/{number}/{rank}", "")
     return number, {"store": PrefixStore(f"round/{number}", store), "rank": rank, "world_size": size}
 
 
-def _answer(store, other, number):
+def _send_round(store, other, number):
     """Send the number of the round to another rank until that rank confirms it."""
     from torch.distributed import DistStoreError
 
     while True:
-        question = store.get(f"question/{other}").decode()
-        store.set(f"answer/{question}", str(number))
+        request = store.get(f"request/{other}").decode()
+        store.set(f"reply/{request}", str(number))
         with contextlib.suppress(DistStoreError):  # no confirmation within the time
-            return store.wait([f"heard/{number}/{other}"], datetime.timedelta(seconds=0.2))
+            return store.wait([f"received/{number}/{other}"], datetime.timedelta(seconds=0.2))
 
 
 @contextlib.contextmanager
@@ -223,12 +224,12 @@ def explaining_lost_connections():
         if not _is_lost_connection(error):
             raise
         raise InputError(
-            f"the connection to another process of the run is gone ({str(error).splitlines()[0][:120]}); the launcher "
-            "names the process that died first"
+            f"the connection to another process of the run is lost ({str(error).splitlines()[0][:120]}); the output of "
+            "the launcher names the process that died first"
         ) from None
 
 
-# Words in the messages of Gloo, NCCL and torch's store about a process that cannot be reached any more.
+# Words in the messages of Gloo, NCCL and torch's store about a process that cannot be reached.
 LOST = ("gloo", "nccl", "connection", "socket", "peer", "broken pipe", "timed out", "timeout")
 
 

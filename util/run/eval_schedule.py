@@ -1,4 +1,4 @@
-"""--eval_freq: when the model in training is evaluated, and what follows: curves, the best checkpoint, the rate."""
+"""--eval_freq: evaluate the model in training, report scores, keep the best checkpoint, feed --lr_policy plateau."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ class Evaluations:
     """
 
     def __init__(self, opt, model, progress, trial) -> None:
-        """`trial` is that of models/trial.py."""
+        """`trial` computes the scores (models/trial.py)."""
         self.opt, self.model, self.progress, self.trial = opt, model, progress, trial
         self.checkpoint: Any = None
         self.visualizer: Any = None
         self.best: float | None = None
         self.followed = table.followed(opt) if opt.lr_policy == "plateau" else None
-        self._epoch = 0  # of the newest value that the learning rate gets
+        self._epoch = 0  # epoch of the newest value of `followed`
         if self.followed:
             model.metric = None
-        self._said = set(trial.skipped)  # skipped metrics whose reason was printed
+        self._reported = set(trial.skipped)  # skipped metrics whose reason was printed
 
     def to_save(self) -> dict:
-        """What the checkpoint of the run keeps."""
+        """The objects that the checkpoint of the run must save, by name."""
         return {"evaluations": self}
 
     def begin(self, checkpoint: Any, visualizer: Any) -> None:
-        """When the run is resumed: where best checkpoints are saved, and what shows the scores."""
+        """After the run is resumed: `checkpoint` saves the best model, `visualizer` shows the scores."""
         self.checkpoint, self.visualizer = checkpoint, visualizer
 
     def when_due(self) -> None:
-        """Collective."""
+        """Evaluate the model if --eval_freq asks for it in this step. Collective."""
         if self.followed and self._epoch != self.progress.epoch:
             self.model.metric = None
         if self.progress.every(self.opt.eval_freq):
@@ -51,14 +51,14 @@ class Evaluations:
         is_best = name in values and table.better(name, values[name], self.best)
         self.visualizer.report_metrics(epoch, self.progress.fraction(), images, scores)
         for each, reason in scores["skipped"].items():
-            if each not in self._said:
-                self._said.add(each)
-                self.visualizer.say(f"--eval_metrics {each}: skipped, {reason}")
+            if each not in self._reported:
+                self._reported.add(each)
+                self.visualizer.write(f"--eval_metrics {each}: skipped, {reason}")
         if self.followed in values:
             self.model.metric, self._epoch = values[self.followed], epoch
         if is_best:
             self.best = values[name]
-            self.visualizer.say(f"best {name} so far: {self.best:.5g}; saving the checkpoint best")
+            self.visualizer.write(f"best {name} so far: {self.best:.5g}; saving the checkpoint 'best'")
             self.checkpoint.save("best")
 
     def state_dict(self) -> dict[str, Any]:
@@ -66,14 +66,14 @@ class Evaluations:
         return {"best": self.best, "best_metric": self.opt.best_metric, "metric": metric, "epoch": self._epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """A best value of another metric than --best_metric does not count."""
+        """The best value of another metric than --best_metric is ignored."""
         self.best = state["best"] if state["best_metric"] == self.opt.best_metric else None
         if self.followed:
             self.model.metric, self._epoch = state["metric"], state["epoch"]
 
 
 class NoEvaluations:
-    """In place of Evaluations without --eval_metrics."""
+    """Replaces Evaluations without --eval_metrics."""
 
     def to_save(self) -> dict:
         return {}

@@ -1,7 +1,7 @@
-"""A run's folder without torch: the options it was trained with, the checkpoints in it, and who trains there.
+"""A run's folder: its stored options, its checkpoints and its lock. This file does not import torch.
 
-``<tag>_manifest.json`` holds the size and the checksum of every file of a checkpoint. It is written last, and proves
-the files whole.
+``<tag>_manifest.json`` holds the size and the checksum of every file of a checkpoint. It is written last: files that
+match it are complete and belong together.
 """
 
 import contextlib
@@ -14,14 +14,14 @@ import re
 import sys
 import zipfile
 
-from util.errors import InputError, nearest
+from util.errors import InputError, nearest, some_of
 from util.files import cannot_write, sweep, write_text
 
-FORMAT = 1  # of the options and of manifests
+FORMAT = 1  # version of train_opt.json and of manifests
 
 
 def read(checkpoints_dir, name):
-    """The trained run's options as a dict of plain values, or None where no JSON lies beside its checkpoints."""
+    """The options of a trained run as a dict of plain values, or None if it has no train_opt.json."""
     path = os.path.join(checkpoints_dir, name, "train_opt.json")
     try:
         with open(path, encoding="utf-8") as file:
@@ -35,7 +35,7 @@ def read(checkpoints_dir, name):
 
 
 def options_in(path, stored):
-    """The options in the content of a train_opt.json; `path` is for the error."""
+    """The options in the parsed content of a train_opt.json; `path` names it in an InputError."""
     try:
         version, options = int(stored["format"]), dict(stored["options"])
         if not isinstance(options["model"], str) or not isinstance(options["dataset_mode"], str):
@@ -48,16 +48,12 @@ def options_in(path, stored):
 
 
 def no_run(checkpoints_dir: str, name: str) -> str:
-    """Why there is no run of this name, which runs there are, and the nearest name; follows the path of the run."""
+    """The end of a message that begins with the path of a run: why it is none, the other runs, the nearest name."""
     if os.path.isdir(os.path.join(checkpoints_dir, name)):
         return "no trained run: it has no train_opt.json with the options of a training"
     runs = sorted(_runs(checkpoints_dir, os.path.dirname(name)))
-    there = f"; there are {', '.join(runs[:MOST_NAMED])}" if runs else ""
-    there += f" and {len(runs) - MOST_NAMED} more" * (len(runs) > MOST_NAMED)
+    there = f"; there are {some_of(runs, 12)}" if runs else ""
     return f"no such run folder{there}{';' * bool(hint := nearest(name, runs))}{hint}"
-
-
-MOST_NAMED = 12
 
 
 def _runs(checkpoints_dir, group):
@@ -70,24 +66,24 @@ def _runs(checkpoints_dir, group):
                 yield os.path.join(prefix, each)
 
 
-# The names that a checkpoint writes. Other files in the folder are a plug-in's own and are never read or removed.
+# The file names of a checkpoint. Other files in the folder belong to a plug-in and are never read or removed.
 _WRITTEN = re.compile(r"(latest|best|\d+|iter_\d+)_(?:(net)_(.+)\.pth|(state)\.pth|(manifest)\.json)")
 
 
 def split_name(name: str) -> tuple[str, str, str]:
-    """(tag, kind: net | state | manifest, name of the network) of a checkpoint's file; empty texts for other files."""
+    """(tag, kind: net | state | manifest, name of the network) of a checkpoint's file; empty strings for others."""
     match = _WRITTEN.fullmatch(name)
     return (match[1], match[2] or match[4] or match[5], match[3] or "") if match else ("", "", "")
 
 
 def checkpoints(folder: str) -> list[str]:
-    """The files of weights and states in a run's folder, of any tag."""
+    """Paths of all files of checkpoints in a run's folder."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
     return sorted(os.path.join(folder, name) for name in names if any(split_name(name)))
 
 
 def states(folder: str) -> list[str]:
-    """The files that continue a whole run."""
+    """Paths of the state files in a run's folder."""
     return [path for path in checkpoints(folder) if path.endswith("_state.pth")]
 
 
@@ -95,17 +91,17 @@ def states(folder: str) -> list[str]:
 
 
 def write_manifest(folder, tag, sums, total_iters):
-    """`sums`: file name -> what proof() says of it."""
+    """`sums`: file name -> its checksum()."""
     manifest = {"format": FORMAT, "tag": tag, "total_iters": total_iters, "files": sums}
     write_text(os.path.join(folder, f"{tag}_manifest.json"), json.dumps(manifest, indent=1))
 
 
-def proof(path):
+def checksum(path):
     return {"bytes": os.path.getsize(path), "sha256": digest(path)}
 
 
 def read_manifest(folder, tag):
-    """The manifest as a dict, or None if it is missing or damaged; "files" is a dict then, of anything."""
+    """The manifest as a dict, or None if it is missing or damaged. The values in its "files" are not checked."""
     try:
         with open(os.path.join(folder, f"{tag}_manifest.json"), encoding="utf-8") as file:
             manifest = json.load(file)
@@ -116,34 +112,34 @@ def read_manifest(folder, tag):
 
 
 def listed(path, tag):
-    """What the manifest of `tag` says of a file beside it; None if it doesn't list it."""
+    """The checksum() of a file in the manifest of `tag` beside it; None if the manifest does not list the file."""
     manifest = read_manifest(os.path.dirname(path), tag)
     return manifest["files"].get(os.path.basename(path)) if manifest else None
 
 
 def as_listed(path, tag):
-    """Whether a file is, byte for byte, the one its manifest lists."""
+    """Whether a file has the checksum that its manifest lists."""
     try:
-        return listed(path, tag) == proof(path)
+        return listed(path, tag) == checksum(path)
     except OSError:
         return False
 
 
 def broken_inside(path):
-    """What the checksums inside a file say is wrong with it (torch writes zip files), or None.
+    """The damage that the checksums inside a zip file of torch show, or None.
 
-    They decide where the manifest can't: there is none, or a crash has left a new file beside an old manifest.
+    For a file that its manifest does not match: there is no manifest, or a crash has left an old manifest.
     """
     try:
         with zipfile.ZipFile(path) as file:
             broken = file.testzip()
-    except Exception as error:  # zipfile meets damage in many ways
+    except Exception as error:  # zipfile raises many types for damaged files
         return f"damaged ({str(error) or type(error).__name__})"
     return f"damaged (checksum of {broken!r})" if broken else None
 
 
 def whole_exports(folder):
-    """The tags in a folder whose exports are all there and as their manifests say, newest first."""
+    """The tags in a folder whose exports all match their manifest, newest first."""
     found = []
     for path in glob.glob(os.path.join(glob.escape(folder), "*_manifest.json")):
         tag = os.path.basename(path).removesuffix("_manifest.json")
@@ -171,10 +167,10 @@ _held = []  # the open lock files of this process
 
 @contextlib.contextmanager
 def owning(folder):
-    """Be the only process that trains in this folder while the block runs; the lock dies with the process.
+    """Lock the folder, so that only this process trains in it while the block runs; the lock ends with the process.
 
-    The owner also clears away what a killed one left half written. A folder that is made here and gets no files is
-    removed at the end: a run that could not begin leaves nothing. Raises InputError where nothing can be written.
+    Unfinished files of a killed process are removed. A folder that is created here and stays empty is removed at the
+    end. Raises InputError if another process holds the lock, or if the folder can't be written.
     """
     new = not os.path.isdir(folder)
     with _lock_file(folder) as file:
@@ -214,7 +210,10 @@ def _lock(file, folder):
         if error.errno in (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK):
             message = f"{folder}: another process is training there; wait for it, or choose another --name"
             raise InputError(message) from None
-        print(f"warning: {folder}: no locks here ({error.strerror}); see that one run only uses it", file=sys.stderr)
+        print(
+            f"warning: {folder}: its file system has no locks ({error.strerror}); train only one run at a time in it",
+            file=sys.stderr,
+        )
 
 
 def _let_go():
@@ -222,6 +221,6 @@ def _let_go():
         _held.pop().close()
 
 
-# A forked data worker would hold the lock for as long as it lives, and workers outlive a killed owner by seconds.
+# A forked data worker inherits the lock, and would hold it for some seconds after its parent process was killed.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_let_go)

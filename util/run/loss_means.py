@@ -1,4 +1,4 @@
-"""Losses averaged between two printed points, on their device, so that the host waits for it only there."""
+"""Mean losses since the last print, added up on their device, so that the host waits for it only at a print."""
 
 from collections import OrderedDict
 
@@ -8,13 +8,13 @@ from util.processes import distributed
 
 
 class Averages:
-    """``add()`` after every step, ``take()`` where losses are printed.
+    """Call ``add()`` after every step and ``take()`` where losses are printed.
 
     Steps are weighted by their images. A loss that a step does not compute keeps its last value. For a model that
-    overrides get_current_losses(), the losses at the moment of printing are taken.
+    overrides get_current_losses(), its current losses are reported instead of means.
     """
 
-    differs_by_rank = True  # in a checkpoint: each rank has added up its own images
+    differs_by_rank = True  # see Checkpoint: each rank adds up the losses of its own images
 
     def __init__(self, model):
         self.model = model
@@ -28,7 +28,7 @@ class Averages:
     def add(self, images):
         """Add the losses of a step that had `images` images on this rank."""
         found = {} if self._reports_own else current_losses(self.model)
-        # A term that is switched off may be a tensor on the CPU, or a number: that can be read without waiting.
+        # A term that is switched off may be a tensor on the CPU or a number, which are read without waiting.
         names = tuple(name for name, value in found.items() if is_on(self.model.device, value))
         if names:
             values = torch.stack([found[name].detach().float().mean() for name in names]) * images
@@ -48,7 +48,7 @@ class Averages:
         self._clear()
         sums, counts = distributed.sum_by_name(sums), distributed.sum_by_name(counts)
         if any(counts.get(name, 0) == 0 for name in names_of(self.model)):
-            return mean_over_ranks(self.model.get_current_losses())  # says which attribute is not there
+            return mean_over_ranks(self.model.get_current_losses())  # its error names the missing attribute
         return OrderedDict((name, sums[name] / counts[name]) for name in names_of(self.model))
 
     def _parts(self):
@@ -57,7 +57,7 @@ class Averages:
         yield from ((name, value, count) for name, (value, count) in self._numbers.items())
 
     def state_dict(self):
-        """What has been added up so far; a resumed run's next point is then the same."""
+        """The sums since the last print, so that a resumed run prints the same next means."""
         tensors = [[list(names), values.tolist(), count] for names, (values, count) in self._tensors.items()]
         return {"tensors": tensors, "numbers": {name: list(pair) for name, pair in self._numbers.items()}}
 
@@ -78,12 +78,12 @@ def names_of(model):
 
 
 def current_losses(model):
-    """Name -> the model's loss as it is, tensor or number; without those that it has not computed yet."""
+    """Name -> the model's loss, a tensor or a number, without losses that are not computed yet."""
     found = {name: getattr(model, "loss_" + name.replace("/", "_"), None) for name in names_of(model)}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def mean_over_ranks(losses):
-    """Collective."""
+    """Name -> mean over the images of the step. Collective."""
     total = distributed.sum_by_name({name: value * distributed.step_weight() for name, value in losses.items()})
     return OrderedDict((name, total[name]) for name in losses)

@@ -1,4 +1,4 @@
-"""MODEL_CARD.md beside an exported model: what it was trained on and with, how it scored, and what it is not for."""
+"""MODEL_CARD.md beside an exported model: its training data and options, its scores and its limits."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SHOWN = ("model", "netG", "ngf", "normG", "input_nc", "output_nc", "batch_size",
 def write(file: str, opt: Namespace, described: dict[str, Any]) -> str:
     """Write the card of an exported `file`; returns its path.
 
-    A card of the same file is written anew and keeps its licence; a card of another file in the folder is left alone,
-    and the new card is ``<file>.MODEL_CARD.md``.
+    An earlier card of the same file is replaced, but its licence is kept. If the folder has a card of another file,
+    the new card is ``<file>.MODEL_CARD.md``.
     """
     path = os.path.join(os.path.dirname(os.path.abspath(file)), NAME)
     before = _read(path)
@@ -72,7 +72,7 @@ def _lines(values: dict[str, Any]) -> list[str]:
 
 
 def _data(opt: Namespace) -> dict[str, Any]:
-    """The data set by the last part of its path: the rest of the path describes a machine, not the data."""
+    """The settings of the data. Of the path, only the last part: the rest describes a machine."""
     sizes = {"load_size": opt.load_size, "crop_size": opt.crop_size, "preprocess": opt.preprocess}
     names = [*getattr(opt, "selected_attrs", ()), *getattr(opt, "domains", ())]
     folder = os.path.basename(os.path.abspath(str(opt.dataroot)))
@@ -81,7 +81,7 @@ def _data(opt: Namespace) -> dict[str, Any]:
 
 
 def _metrics(folder: str) -> list[str]:
-    """The last line of the run's metrics.jsonl."""
+    """The scores in the last line of the run's metrics.jsonl."""
     lines = _read(os.path.join(folder, "metrics.jsonl")).splitlines()
     try:
         last = json.loads(lines[-1])

@@ -1,4 +1,4 @@
-"""What surrounds the training loop: the guards of a run, and the objects that the loop calls."""
+"""The context managers around the training loop, and the objects that the loop calls."""
 
 import contextlib
 import os
@@ -22,29 +22,28 @@ from util.show.samples import FixedSamples
 from util.show.sinks import check_packages
 from util.visualizer import Visualizer
 
-SHOWN_LOSSES = 4  # behind the bar, which has to fit into a line
+SHOWN_LOSSES = 4  # behind the progress bar, which must fit into a line
 TIME_OVER = "--max_time is over"
 
 
 def check_ranks(opt, may_differ) -> None:
-    """Before anything is built: all ranks must have the same options, except the flags in `may_differ`."""
+    """Raise InputError if the options of the ranks differ in other flags than `may_differ`; sets up the allocator."""
     check_packages(opt)
     distributed.run_on_all_ranks(lambda: agreement.check_same_options(opt, may_differ))
     memory.keep_freed_memory()
 
 
 def seeded(opt, make):
-    """make() on all ranks after the seed of the initial weights is set."""
+    """Set the seed of the initial weights, then return make(), called on all ranks."""
     seeding.seed_build(opt.seed)
     return distributed.run_on_all_ranks(make)
 
 
 @contextlib.contextmanager
 def running(opt, *guards):
-    """All guards of a run: the folder is locked, numerics are set, errors are explained, signals are handled.
+    """Lock the run's folder, set the numerics, explain errors and handle signals while the block runs.
 
-    Yields the Stop that the loop asks after each step. `guards` are further context managers. Each guard restores at
-    the end of the block what it has changed.
+    Yields a Stop. `guards` are further context managers. Each guard restores at the end what it has changed.
     """
     with contextlib.ExitStack() as stack:
         for guard in (
@@ -58,13 +57,13 @@ def running(opt, *guards):
             gradients.before_every_step(getattr(opt, "compress_gradients", False)),
         ):
             stack.enter_context(guard)
-        yield stack.enter_context(listening(opt.max_time))
+        yield stack.enter_context(handling_signals(opt.max_time))
         if used := memory.peak(opt.device):
             print(used)
 
 
 class Built(NamedTuple):
-    """What the training loop calls besides the data set and the model."""
+    """The objects that the training loop calls besides the data set and the model."""
 
     progress: Progress
     averages: Averages
@@ -75,9 +74,9 @@ class Built(NamedTuple):
 
 
 def build(opt, options, dataset, model, trial=None) -> Built:
-    """Make the objects of a run whose model is ready; resumes the run, and stores its options.
+    """Make the objects of a run whose model is ready, resume the run and store its options.
 
-    `trial` is what is evaluated every --eval_freq images; see models/trial.py.
+    `trial` evaluates the model every --eval_freq images (models/trial.py); None: no evaluation.
     """
     agreement.print_batch_size(model)
     progress, averages = Progress(opt, len(dataset), dataset.batches_per_epoch()), Averages(model)
@@ -92,7 +91,7 @@ def build(opt, options, dataset, model, trial=None) -> Built:
     visualizer.set_dataset_size(len(dataset))
     visualizer.set_optimizers(model.optimizers)
     watch = Watch(opt, model, progress, checkpoint.folder, visualizer.warn)
-    checkpoint.before_save(watch.settle)
+    checkpoint.before_save(watch.finish_checks)
     health = Health(visualizer.warn, getattr(model, "discriminator_losses", {}), model._translation_pairs())
     if progress.is_over():
         seen = f"{progress.total_iters:,} images seen"
@@ -104,16 +103,16 @@ def build(opt, options, dataset, model, trial=None) -> Built:
 
 def longer(opt, progress) -> str:
     """The flags that make a finished run longer."""
-    name = "n_iters" if progress.wanted else "n_epochs"
+    name = "n_iters" if progress.max_iterations else "n_epochs"
     first, second = getattr(opt, name), getattr(opt, f"{name}_decay")
     return f"a larger --{name} (now {first}) or --{name}_decay (now {second})"
 
 
 def finish(opt, built, stopping) -> None:
-    """After the loop: the dashboards are closed; says where the pictures are, and how a finished run is tested."""
+    """Close the dashboards after the loop; for a finished run, print where its images are and how to test it."""
     built.visualizer.close()
     stopping.settle()
-    if stopping.reason:  # the loop has said how the run goes on
+    if stopping.reason:  # the run is not finished, and the loop has printed how to continue it
         return
     if not opt.no_html:
         print(f"pictures of the training: {os.path.join(_folder(opt), 'web', 'index.html')}")
@@ -125,7 +124,7 @@ def finish(opt, built, stopping) -> None:
 
 
 class LossesOnBar(Listener):
-    """Shows the last printed losses behind the bar of the run."""
+    """Shows the last printed losses behind the progress bar of the run."""
 
     def __init__(self, progress):
         self.progress = progress
@@ -141,10 +140,10 @@ def _folder(opt):
 
 
 class Stop:
-    """``requested()`` once a step; ``reason`` and ``exit_code`` say what it was.
+    """Whether a signal or --max_time ends the run. Call ``requested()`` once per step.
 
-    A run in many processes stops one step after the first of them got a signal, all in the same step: the ranks agree
-    while they compute, and none of them waits.
+    ``reason`` is the cause and ``exit_code`` the exit code of the program. If one process has a reason to stop, all
+    processes of the run stop after the next step: they exchange the reasons while they compute, and none of them waits.
     """
 
     def __init__(self, max_minutes=None):
@@ -152,7 +151,7 @@ class Stop:
         self.reason = None
         self.exit_code = 0
         self._interrupted = False
-        self._agreed = None  # function: the largest of the ranks' reasons in the last step, by their numbers
+        self._agreed = None  # function that waits for the largest index into REASONS of all ranks in the last step
 
     def requested(self):
         """Collective."""
@@ -166,27 +165,28 @@ class Stop:
         return False
 
     def settle(self):
-        """Whether any rank had a reason in the step before. Collective; called at the end of a run, too."""
+        """Whether any rank had a reason to stop in the last step. Collective; also called at the end of a run."""
         agreed, self._agreed = self._agreed, None
         number = agreed()[0] if agreed is not None else 0
         if number and self.reason is None:
-            self._leave_for(REASONS[number])
+            self._stop_for(REASONS[number])
         return number > 0
 
     def on_signal(self, number, frame):
         name = signal.Signals(number).name
         if name == "SIGINT" and not self._interrupted and distributed.rank() == 0:
-            # Not print(): the signal may have come while the program was printing.
+            # Not print(), which is not reentrant: the signal may have interrupted another print().
             os.write(2, b"\nCtrl-C: finishing this step, then saving; press it again to leave now without saving\n")
-        # The second Ctrl-C: at once, as if nobody had listened. A launcher passes on the one that all have got already.
+        # The second Ctrl-C ends the process by the default handler. Not under a launcher: it forwards the first Ctrl-C,
+        # which the terminal has sent to all processes already.
         if name == "SIGINT" and self._interrupted and not distributed.launched():
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)
         self._interrupted = self._interrupted or name == "SIGINT"
-        if self.reason is None:  # what came first is what the run leaves for
-            self._leave_for(f"{name} received")
+        if self.reason is None:
+            self._stop_for(f"{name} received")
 
-    def _leave_for(self, reason):
+    def _stop_for(self, reason):
         self.reason, self.exit_code = reason, distributed.EXIT_CODES.get(reason.split()[0], 0)
 
 
@@ -194,8 +194,8 @@ REASONS = [None, TIME_OVER, *(f"{name} received" for name in distributed.EXIT_CO
 
 
 @contextlib.contextmanager
-def listening(max_minutes=None):
-    """A Stop that hears the signals while the block runs; their old handlers come back after it."""
+def handling_signals(max_minutes=None):
+    """Yields a Stop that handles the signals while the block runs; restores their old handlers at the end."""
     stop = Stop(max_minutes)
     numbers = [getattr(signal, name) for name in distributed.EXIT_CODES if hasattr(signal, name)]
     before = {number: signal.signal(number, stop.on_signal) for number in numbers}

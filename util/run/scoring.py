@@ -1,4 +1,4 @@
-"""Score the translations of a model: which picture is a translation, which is its truth, how an image is named."""
+"""Score the translations of a model against real images, in pairs or as sets."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from util.errors import InputError
-from util.evaluation import some_of
+from util.errors import InputError, some_of
 from util.metrics.meter import Meter, Sample, Settings, combine
 from util.metrics.report import table
 from util.metrics.table import CONTENT, PAIR, SET
@@ -19,10 +18,10 @@ NAMED = 3  # pairs whose names differ, in the message about them
 
 
 class Scoring:
-    """``add()`` the pictures of each batch; ``result()`` are the scores, or None without metrics.
+    """Call ``add()`` for each batch; ``result()`` returns the scores, or None without metrics.
 
     The real image of a sample is the truth of its translation if both come from the same file, or from files of the
-    same name. Without such pairs the metrics of pairs are refused.
+    same name. Otherwise the metrics of pairs are refused.
     """
 
     def __init__(
@@ -34,21 +33,22 @@ class Scoring:
         flag: str,
         with_endings: bool = False,
     ) -> None:
-        """`scored`: (translation, (its input, a real image of its domain)) by the names of the pictures; `roots`: the
-        folders below which image files are named; `flag` is the one that asked for the metrics."""
+        """`scored`: (label of the translation, (label of its input, label of a real image of its domain)).
+
+        `roots`: the image folders; an image is named by its path below them. `flag` is named in messages.
+        `with_endings`: names keep the ending of the file.
+        """
         self.names, self.settings, self.roots, self.flag = names, settings, roots, flag
         self.meter = Meter(names, settings)
         self.with_endings = with_endings
         if scored is not None:
             self.fake, (self.source, self.real) = scored
         self._unpaired: list[str] = []
-        self._said = False
+        self._announced = False  # whether the rule for pairs was printed
 
     def add(self, pictures: list[dict[str, np.ndarray]], paths: list, batch: dict, names: list | None = None) -> None:
-        """label -> 8-bit image (H, W, 3) of each sample, the files that were translated, and the batch of the data set.
-
-        `names` are the names of the samples in the result; none given: they follow from the files.
-        """
+        """`pictures`: for each sample, label -> 8-bit image (H, W, 3); `paths`: the translated files; `batch`: their
+        batch from the data set; `names`: the names of the samples in the result, by default those of the files."""
         if not self.names:
             return
         others = _other_paths(batch, paths)
@@ -56,7 +56,7 @@ class Scoring:
             self._add(sample, os.fspath(paths[index]), others[index], names and names[index])
 
     def add_files(self, saved: list, paths: list, batch: dict, path_of: Callable, opener: Callable) -> None:
-        """As add(), for samples that a page has written, which are read back by opener(path_of(file))."""
+        """As add(), for samples that a result page has written: opener(path_of(file)) reads an image."""
         if not self.names:
             return
         wanted = (self.fake, self.source, self.real)
@@ -90,14 +90,14 @@ class Scoring:
         return (name if self.with_endings else os.path.splitext(name)[0]).replace(os.sep, "/")
 
     def _check_pair(self, path, other, fake, real):
-        """A pair has one name on both sides; one file may hold both."""
+        """Both images of a pair must have the same name and size; they may come from the same file."""
         own, its = (os.path.splitext(below(each, self.roots))[0] for each in (path, other))
         if own != its:
             self._unpaired.append(f"{path} and {other}")
             if len(self._unpaired) == NAMED:
                 self._refuse()
-        elif path != other and not self._said:
-            self._said = True
+        elif path != other and not self._announced:
+            self._announced = True
             print(f"{self.flag} {','.join(self.meter.needs(PAIR))}: images of equal names are compared as pairs")
         _check_size(self.real, self.fake, path, real, fake)
 
@@ -108,7 +108,7 @@ class Scoring:
         )
 
     def take(self) -> dict:
-        """What was measured since the last call; see Meter.take(). Raises InputError where names of pairs differ."""
+        """The measurements since the last call (Meter.take()). Raises InputError if names of pairs differ."""
         if self._unpaired:
             self._refuse()
         return self.meter.take()
@@ -133,7 +133,7 @@ def _check_size(label, fake_label, path, image, fake):
 
 
 def _other_paths(batch: dict, paths: list) -> list[str]:
-    """The files of the real images that come with translations of `paths`: the same, where a file holds both."""
+    """The files of the real images in a batch whose files `paths` were translated; `paths` if a file holds both."""
     found: list[Any] = [list(batch[key]) for key in ("A_paths", "B_paths") if key in batch]
     others = [each for each in found if each != list(paths)]
     return [os.fspath(path) for path in (others[0] if others else paths)]

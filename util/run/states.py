@@ -1,4 +1,4 @@
-"""The state of a run: what of a model is in it, as tensors and plain values, and the files that hold it."""
+"""The state of a model in training, as tensors and plain values, and the state files of a run."""
 
 import os
 from typing import NamedTuple
@@ -15,11 +15,11 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 class ModelState:
-    """The state of a model in a checkpoint: what the model declares.
+    """The state of a model in a checkpoint.
 
-    Networks (``model_names``), optimizers, schedulers, image pools (``pool_names``), loss scales, and the extras that
-    the model's own state_dict() returns. state_dict() of a model means its extras only: plug-ins and their users have
-    used the name so, and a plug-in may have an attribute of that name that is not a method.
+    It holds the networks (``model_names``), optimizers, schedulers, image pools (``pool_names``), loss scales, and the
+    extras that the model's own state_dict() returns. A separate class, because plug-ins use the name state_dict on
+    their models: for their extras, or for an attribute that is not a method.
     """
 
     def __init__(self, model):
@@ -32,7 +32,7 @@ class ModelState:
         load_model_state(self.model, state, path)
 
     def own_state_dict(self) -> dict:
-        """What differs between the ranks of a run: image pools and the running statistics of norms."""
+        """The parts that differ between the ranks of a run: image pools and the running statistics of norms."""
         return {"pools": pool_states(self.model), "statistics": statistics(self.model)}
 
     def load_own_state_dict(self, state: dict) -> None:
@@ -41,7 +41,7 @@ class ModelState:
 
 
 def model_state(model) -> dict:
-    """Everything of a model that changes in training, as tensors and plain values."""
+    """Everything in a model that changes in training, as tensors and plain values."""
     state = {
         "networks": {name: weights.unwrap(net).state_dict() for name, net in model.networks_by_name().items()},
         "optimizers": [optimizer.state_dict() for optimizer in model.optimizers],
@@ -53,13 +53,13 @@ def model_state(model) -> dict:
         state["steps"] = model._steps_begun
     if getattr(model, "_ema", None) is not None:
         state["ema"] = model._ema.state_dict()
-    if callable(getattr(model, "state_dict", None)):  # extras of a model: StarGAN's iteration, a plug-in's own state
+    if callable(getattr(model, "state_dict", None)):  # extras: StarGAN's iteration, the state of a plug-in
         state["own"] = model.state_dict()
     return state
 
 
 def pools_of(model) -> dict:
-    """Name -> image pool: those that the model declares in ``pool_names``, then undeclared ones.
+    """Name -> image pool: the pools that the model declares in ``pool_names``, then undeclared pools.
 
     This is the only place that searches the attributes of a model. Plug-ins written for the original programs can't
     declare their pools, and without the search their runs would not resume exactly.
@@ -95,7 +95,7 @@ def load_model_state(model, state, path):
         raise InputError(f"{path}: made by another kind of model (its networks: {', '.join(state['networks'])})")
     for name, net in nets.items():
         weights.fit(net, state["networks"][name], path)
-    rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in model.optimizers]  # of the flags
+    rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in model.optimizers]  # from the flags
     for optimizer, own in zip(model.optimizers, state["optimizers"]):
         load_optimizer(optimizer, own)
     for optimizer, scheduler, own, first in zip(model.optimizers, model.schedulers, state["schedulers"], rates):
@@ -110,18 +110,21 @@ def load_model_state(model, state, path):
 
 
 def load_averages(model, state, path):
-    """The averaged weights of --ema; where the run had none before, they start from the loaded weights."""
+    """Load the averaged weights of --ema; a state without them: they start from the loaded weights."""
     if getattr(model, "_ema", None) is None:
         return
     if "ema" not in state:
-        print(f"--ema: {path} has no averaged weights; they start from its weights")
+        print(f"--ema: {path} has no averaged weights; the averages start from its weights")
         model._ema.restart()
     else:
         model._ema.load_state_dict(state["ema"])
 
 
 def load_optimizer(optimizer, state):
-    """Moments and step counts come from the state; --beta1 and the like, and the scale of the rate, from the flags."""
+    """Load moments and step counts. Hyperparameters (--beta1 ...) and the initial learning rate stay as the flags set.
+
+    The current learning rate of the state is scaled by the ratio of the two initial rates.
+    """
     fresh = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
     optimizer.load_state_dict(state)
     for parameter, own in optimizer.state.items():
@@ -129,16 +132,16 @@ def load_optimizer(optimizer, state):
             if torch.is_tensor(value) and value.shape == parameter.shape and value.stride() != parameter.stride():
                 own[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     for group, flags in zip(optimizer.param_groups, fresh):
-        start = flags.get("initial_lr")  # ReduceLROnPlateau stores none
+        start = flags.get("initial_lr")  # None with ReduceLROnPlateau
         scale = start / group.get("initial_lr", start) if start else 1
         group.update({**flags, "lr": group["lr"] if scale == 1 else group["lr"] * scale})
 
 
 def load_scheduler(scheduler, state, optimizer, first):
-    """Its position comes from the state; where the rate is a function of the position, the flags say which.
+    """Load the scheduler's position; a rate that is a function of the position follows from the flags.
 
-    `first`: the rate of each group at the start of a run. Under another --lr_policy than before, the rate is what this
-    policy gives at the position: the former rate, which may have fallen to 0, does not count.
+    `first`: the rate of each group at the start of a run. If --lr_policy has changed, the rate is that of the new
+    policy at the position: the former rate, which may have fallen to 0, does not count.
     """
     fresh = list(scheduler.base_lrs) if hasattr(scheduler, "base_lrs") else None
     if set(state) == set(scheduler.state_dict()):
@@ -149,7 +152,7 @@ def load_scheduler(scheduler, state, optimizer, first):
             if isinstance(scheduler, torch.optim.lr_scheduler.StepLR):
                 rate *= scheduler.gamma ** (scheduler.last_epoch // scheduler.step_size)
             group["lr"] = rate
-        print(f"another --lr_policy than before: the learning rate is {optimizer.param_groups[0]['lr']:g} from here on")
+        print(f"--lr_policy has changed: the learning rate is {optimizer.param_groups[0]['lr']:g} from now on")
     if fresh is not None:
         scheduler.base_lrs = fresh
     if isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR):
@@ -185,7 +188,7 @@ def _age(found):
 
 
 def _position(path):
-    """Read from the state itself, because its manifest may be outdated or lost. Mapped: no tensor is read."""
+    """total_iters, from the state itself, because its manifest may be outdated or lost. mmap: no tensor is read."""
     try:
         position = weights.read_plain(path, mmap=True)["progress"]["total_iters"]
         return position if isinstance(position, int) else -1
@@ -194,12 +197,12 @@ def _position(path):
 
 
 def newest_whole(folder: str, tag: str | None = None) -> Found | None:
-    """The newest state file of a run that is whole; only the file of `tag` if one is given."""
+    """The newest undamaged state file of a run, or None; only the file of `tag` if one is given."""
     return next((found for found in find(folder, tag) if not damage(folder, found)), None)
 
 
 def load_networks(model, path: str) -> None:
-    """Fill the networks of a model from a state, and nothing else."""
+    """Load only the networks of a state into a model."""
     state = read_state(path)["model"]["networks"]
     for name, net in model.networks_by_name().items():
         if name not in state:
@@ -219,6 +222,6 @@ def read_state(path: str) -> dict:
 
 
 def damage(folder: str, found: Found) -> str | None:
-    """A description of what is wrong with a state file, or None if it is whole."""
+    """A description of the damage of a state file, or None."""
     path = os.path.join(folder, os.path.basename(found.path))
     return None if run_folder.as_listed(path, found.tag) else weights.unreadable(path)

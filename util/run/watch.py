@@ -1,13 +1,13 @@
-"""Listeners of a training, and the first of them: after every batch, were its updates finite?
+"""Listeners of the training loop, and Watch, the listener that checks whether the updates of a step are finite.
 
-If they were not, the training stops, leaves the update out or goes back to a checkpoint, as --on_nan says.
+--on_nan sets the reaction to an update that is not finite: stop, skip the update, or return to a checkpoint.
 """
 
 from typing import Any, NamedTuple
 
 import torch
 
-from util.errors import InputError
+from util.errors import InputError, some_of
 from util.processes import distributed
 from util.run import states
 from util.run.loss_means import current_losses, mean_over_ranks
@@ -17,16 +17,16 @@ MOST_SKIPS_IN_A_ROW = 100
 
 
 class Listener:
-    """Subclass it and override what the listener needs; append an object to the list in util/run/running.py."""
+    """The base class: override the methods that you need and append an object to the list in util/run/running.py."""
 
     def step(self, data) -> None:
-        """After each step; `data` is the batch that the model was given."""
+        """Called after each step with the step's batch."""
 
     def images(self, visuals: dict, data) -> None:
-        """Where images are shown: {name: tensor or array}."""
+        """Called whenever images are shown, with {name: tensor or array} and the step's batch."""
 
     def losses(self, losses: dict) -> None:
-        """Where losses are printed: {name: float}, means since the last printed point."""
+        """Called whenever losses are printed, with {name: mean since the last print}."""
 
 
 class Listeners(Listener):
@@ -49,31 +49,32 @@ class Listeners(Listener):
 
 
 class Report(NamedTuple):
-    """The facts about a batch; the copy of `flags` from the device may be incomplete until `arrived`."""
+    """The check of a step. `flags` is true for an update that is not finite; valid once the event `arrived` is over."""
 
     parameters: list
     flags: torch.Tensor
-    arrived: Any  # a CUDA event, or None
+    arrived: Any  # a CUDA event of the copy of `flags` to the host, or None on a CPU
     losses: dict
     paths: list
     where: str
 
 
 class Watch(Listener):
-    """Checks after every batch whether its updates were finite, and does what --on_nan asks for if not.
+    """Checks after every step whether its updates were finite, and reacts to a bad update as --on_nan sets.
 
-    On CUDA the check is about the batch before, so that the host need not wait. Models with a backward() of their own
-    are checked by their losses, when these are printed and before a checkpoint is written.
+    On CUDA the check of a step is read one step later, so that the host does not wait for the device. A model that
+    does not update through BaseModel.step() is checked by its losses, when they are printed and before a checkpoint is
+    written.
     """
 
-    def __init__(self, opt, model, progress, folder, say=print):
-        """`folder`: the run's, whose newest checkpoint a rollback loads; `say` prints a line."""
-        self.opt, self.model, self.progress, self.folder, self.say = opt, model, progress, folder, say
+    def __init__(self, opt, model, progress, folder, warn=print):
+        """`folder`: the run's folder, whose newest checkpoint a rollback loads; warn(text) prints a line."""
+        self.opt, self.model, self.progress, self.folder, self.warn = opt, model, progress, folder, warn
         self.skipped = self.in_a_row = self.rollbacks = 0
-        self._paths = None  # of the last batch
+        self._paths = None  # image files of the last batch
         self._guarded = False  # whether the model updates through BaseModel.step()
-        self._pending = None
-        self._next_report = 0  # image count from which on a skipped update is reported again
+        self._pending = None  # the Report of a step that is not checked yet
+        self._next_report = 0  # next image count at which a skipped update is reported again
 
     def step(self, data):
         before, self._pending = self._pending, None
@@ -84,26 +85,26 @@ class Watch(Listener):
             self._pending = self._report(made)
         elif not self._guarded and getattr(self.opt, "precision", None) == "fp16":
             error = InputError(
-                f"--precision fp16: --model {self.opt.model} makes its steps by itself, so its gradients can't be "
-                "scaled; use --precision bf16"
+                f"--precision fp16: --model {self.opt.model} does not update through BaseModel.step(), so its "
+                "gradients can't be scaled; use --precision bf16"
             )
             raise distributed.raised_once(error)
         if before is not None:
-            self._judge(before)
+            self._check(before)
         if self._pending is not None and self._pending.arrived is None:
-            self.settle()
+            self.finish_checks()
 
-    def settle(self):
+    def finish_checks(self):
         """Wait for the pending check; called on all ranks before a checkpoint is saved."""
         report, self._pending = self._pending, None
         if report is not None:
-            self._judge(report)
+            self._check(report)
         if not self._guarded and self._paths is not None:
             self.losses(mean_over_ranks({name: float(value) for name, value in self._losses().items()}))
             self._paths = None  # these losses are checked: two saves after one step must not roll back twice
 
     def losses(self, losses):
-        """Check a model that makes its updates itself by the losses it prints."""
+        """Check the printed losses of a model that does not update through BaseModel.step()."""
         bad = [f"{name} {value}" for name, value in losses.items() if not abs(value) < float("inf")]
         if not bad or self._guarded:
             return
@@ -116,18 +117,18 @@ class Watch(Listener):
     def _report(self, made):
         flags, arrived = torch.stack([bad for _, bad in made]), None
         if flags.is_cuda:
-            flags = flags.to("cpu", non_blocking=True)  # into pinned memory; an event says when it is there
-            arrived = torch.cuda.Event()
+            flags = flags.to("cpu", non_blocking=True)
+            arrived = torch.cuda.Event()  # marks the end of the copy
             arrived.record()
         parameters = [own for own, _ in made]
         return Report(parameters, flags, arrived, self._losses(), self._paths, self._where())
 
     def _losses(self):
-        """The model's losses as they are, still on the device."""
+        """The model's losses on their device."""
         found = current_losses(self.model)
         return {name: value.detach() for name, value in found.items() if isinstance(value, torch.Tensor)}
 
-    def _judge(self, report):
+    def _check(self, report):
         if report.arrived is not None:
             report.arrived.synchronize()
         if not report.flags.any():
@@ -152,14 +153,14 @@ class Watch(Listener):
         return f"not a finite number in the update of {', '.join(nets)} ({cause})"
 
     def _skip(self, what):
-        mend(self.model)
+        remove_nan(self.model)
         self.skipped += 1
         self.in_a_row += 1
         if self.in_a_row >= MOST_SKIPS_IN_A_ROW:
-            raise self._stop(f"{what}; that makes {self.in_a_row} batches in a row")
+            raise self._stop(f"{what}; {self.in_a_row} batches in a row have such updates")
         if self.progress.total_iters >= self._next_report:
             self._next_report = self.progress.total_iters + self.opt.print_freq
-            self.say(f"--on_nan skip: {what}; the update is left out, as in {self.skipped} batches so far")
+            self.warn(f"--on_nan skip: {what}; the update is left out ({self.skipped} left out so far)")
 
     def _roll_back(self, what):
         if self.rollbacks == MOST_ROLLBACKS:
@@ -168,18 +169,16 @@ class Watch(Listener):
         if found is None:
             raise self._stop(f"{what}; there is no checkpoint to go back to yet")
         self.rollbacks += 1
-        self._pending = None  # an answer about weights that are gone
+        self._pending = None  # it is about weights that are replaced now
         restore(self.model, state, found.path)
-        self.say(f"--on_nan rollback: {what}; back to the weights of {found.path}, on with the next batches")
+        self.warn(f"--on_nan rollback: {what}; the weights of {found.path} are loaded, the next batch follows")
 
     def _stop(self, what):
         found = states.newest_whole(self.folder)
-        kept = (
-            f"the last checkpoint is {found.path}, --continue_train goes on from it" if found else "no checkpoint yet"
-        )
+        kept = f"--continue_train continues from the last checkpoint, {found.path}" if found else "no checkpoint yet"
         error = InputError(
-            f"{what}; {kept}. Try a lower --lr or another --gan_mode, or look at these images; "
-            "--on_nan skip and --on_nan rollback go on by themselves"
+            f"{what}; {kept}. Try a lower --lr or another --gan_mode, or look at these images; with --on_nan skip or "
+            "--on_nan rollback the training does not stop"
         )
         return distributed.raised_once(error)
 
@@ -197,7 +196,7 @@ def everywhere(paths):
 
 
 def restore(model, state, path):
-    """Networks, moments and pools from a state; learning rates and schedules stay where the run stands."""
+    """Load networks, optimizer moments and pools from a state; learning rates and schedules keep their values."""
     rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in model.optimizers]
     state = {**state["model"], "schedulers": []}
     states.load_model_state(model, state, path)
@@ -206,8 +205,8 @@ def restore(model, state, path):
             group["lr"] = rate
 
 
-def mend(model):
-    """Take out what a bad forward pass left behind: images in the pools, running statistics of batch norms."""
+def remove_nan(model):
+    """Remove what a forward pass with NaN leaves behind: images in the pools, running statistics of batch norms."""
     for pool in states.pools_of(model).values():
         images = pool.images
         finite = [image for image in images if image.isfinite().all()]
@@ -227,6 +226,5 @@ def paths_of(data):
     return list(dict.fromkeys(map(str, paths)))
 
 
-def shown(paths, most=8):
-    more = f" and {len(paths) - most} more" if len(paths) > most else ""
-    return (", ".join(paths[:most]) or "unknown") + more
+def shown(paths):
+    return some_of(paths, 8) or "unknown"

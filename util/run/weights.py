@@ -1,4 +1,4 @@
-"""Weights on disk: ``<tag>_net_<name>.pth``, a bare state dict a file, as the original programs write and read it."""
+"""Weights on disk: each ``<tag>_net_<name>.pth`` holds the state dict of one network, as in the original programs."""
 
 import contextlib
 import os
@@ -11,18 +11,18 @@ from util.errors import InputError
 from util.files import replacing
 from util.run import folder as run_folder
 
-WRAPPERS = ("module.", "_orig_mod.")  # what DataParallel/DDP and torch.compile put before every key
+WRAPPERS = ("module.", "_orig_mod.")  # prefixes that DataParallel/DDP and torch.compile add to every key
 
 
 def save_weights(net, path):
-    """Write a network's state dict, on the CPU, atomically."""
+    """Write a network's state dict, with its tensors on the CPU, atomically."""
     state = {key: value.detach().cpu() for key, value in unwrap(net).state_dict().items()}
     with replacing(path, size_in_bytes(state)) as file:
         write_tensors(state, file)
 
 
 def size_in_bytes(value):
-    """The size of all tensors in nested lists and dicts."""
+    """The total size of the tensors in nested lists and dicts."""
     leaves, _ = tree_flatten(value)
     return sum(leaf.numel() * leaf.element_size() for leaf in leaves if isinstance(leaf, torch.Tensor))
 
@@ -35,32 +35,32 @@ def write_tensors(state, file):
 
 @contextlib.contextmanager
 def torch_writes():
-    """A disk that is full is an OSError, which torch's zip writer hides in a RuntimeError."""
+    """Raise OSError for a full disk: torch's zip writer raises a RuntimeError instead."""
     try:
         yield
     except RuntimeError as error:
         if not any(word in str(error) for word in ("inline_container", "PytorchStreamWriter", "iostream")):
             raise
         hidden = error.__context__
-        raise hidden if isinstance(hidden, OSError) else OSError("the weights did not fit") from error
+        raise hidden if isinstance(hidden, OSError) else OSError("the disk may be full") from error
 
 
 def tag_of(opt):
-    """Which checkpoint the options name: iter_<load_iter>, or the word of --epoch."""
+    """The tag of the checkpoint that the options name: iter_<load_iter>, or the value of --epoch."""
     return f"iter_{opt.load_iter}" if opt.load_iter > 0 else opt.epoch
 
 
 def load_weights(net, path):
-    """Fill `net` from a file of ours or of the original programs; raises InputError that says what does not fit.
+    """Load a file of ours or of the original programs into `net`; InputError names the keys that do not fit.
 
-    Prefixes of wrappers are dropped, and so are the running statistics that instance norms kept before PyTorch 0.4,
-    wherever the module itself has none. Only tensors are read: a pickle that would run code is refused.
+    Prefixes of wrappers are dropped. So are running statistics of instance norms, which PyTorch kept before 0.4, where
+    the module has none. Only tensors are read: a pickle that would run code is refused.
     """
     fit(net, strip_prefixes(read_tensors(path)), path)
 
 
 def fit(net, state, path):
-    """Put a state dict that was read from `path` into a network, or raise an InputError that says what differs."""
+    """Load a state dict that was read from `path` into a network; InputError names the keys that differ."""
     net = unwrap(net)
     try:
         net.load_state_dict(without_instance_norm_leftovers(net, state))
@@ -71,10 +71,10 @@ def fit(net, state, path):
 
 
 def read_tensors(path):
-    """The state dict in a file, on the CPU; raises InputError if the file is not what its manifest says."""
+    """The state dict in a file, on the CPU; raises InputError if the file is damaged or holds anything else."""
     path = os.fspath(path)
     if not os.path.isfile(path):
-        raise InputError(f"{path}: no such checkpoint;{_what_is_there(path)}")
+        raise InputError(f"{path}: no such checkpoint; {_checkpoints_beside(path)}")
     _check_whole(path)
     state = read_plain(path)
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
@@ -83,7 +83,7 @@ def read_tensors(path):
 
 
 def read_plain(path, mmap=False):
-    """What torch.load makes of a file that may hold tensors and plain values only; any other raises InputError."""
+    """Read a file with torch.load; InputError if it is damaged or holds anything but tensors and plain values."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:  # unpickling and unzipping fail in many ways
@@ -92,7 +92,7 @@ def read_plain(path, mmap=False):
 
 
 def unreadable(path):
-    """Why a file that no manifest vouches for can't be used, or None."""
+    """The reason why a file can't be read, without a look at its manifest; None if it can."""
     try:
         return run_folder.broken_inside(path) or (read_plain(path) and None)
     except InputError as error:
@@ -100,7 +100,11 @@ def unreadable(path):
 
 
 def _check_whole(path):
-    """Against the manifest beside it, if it has one, and the checksums inside; old and foreign files have neither."""
+    """Raise InputError for a damaged file.
+
+    The file is compared with its manifest and with the checksums that a zip file contains. Files of old or other
+    programs may have neither.
+    """
     folder, name = os.path.split(path)
     tag, _, net = name.rpartition("_net_")
     known = run_folder.listed(path, tag) if net else None
@@ -112,7 +116,7 @@ def _check_whole(path):
         mend = f"whole in this folder: {', '.join(others)}" if others else "no other checkpoint in this folder is whole"
         raise InputError(f"{path}: {trouble}; {mend}")
     if known:
-        print(f"{path}: whole, but not what {tag}_manifest.json lists: replaced since, or its save was interrupted")
+        print(f"{path}: readable, but not the file that {tag}_manifest.json lists: replaced, or the save was cut short")
 
 
 def _others(folder, tag):
@@ -120,7 +124,10 @@ def _others(folder, tag):
 
 
 def strip_prefixes(state):
-    """The same tensors without wrappers' prefixes. A plain dict: without ``_metadata``, old batch norms load too."""
+    """The state dict without the prefixes of wrappers.
+
+    The result has no ``_metadata``, so that PyTorch accepts batch norms without num_batches_tracked (before 0.4.1).
+    """
     stripped = {}
     for key, value in state.items():
         while key.startswith(WRAPPERS):
@@ -130,7 +137,7 @@ def strip_prefixes(state):
 
 
 def unwrap(net):
-    """The network itself, if a plug-in put DataParallel, DDP or torch.compile around it."""
+    """The network inside the wrappers (DataParallel, DDP, torch.compile) that a plug-in may put around it."""
     while True:
         inner = getattr(net, "module", None) if isinstance(net, _PARALLEL) else getattr(net, "_orig_mod", None)
         if inner is None:
@@ -142,7 +149,7 @@ _PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
 
 
 def without_instance_norm_leftovers(net, state):
-    """The state without running statistics of those instance norms that keep none themselves."""
+    """The state dict without the running statistics of instance norms that have none in this network."""
     leftovers = set()
     for name, module in net.named_modules():
         if "InstanceNorm" in type(module).__name__ and module.running_mean is None:
@@ -152,7 +159,7 @@ def without_instance_norm_leftovers(net, state):
 
 
 def explain_mismatch(net, state, error):
-    """Which flag probably differs between the network that was saved and the one that was built."""
+    """How the saved network and the network that was built differ, and the flags that may be the cause."""
     own = net.state_dict()
     missing, extra = own.keys() - state.keys(), state.keys() - own.keys()
     shapes = [key for key in own.keys() & state.keys() if own[key].shape != state[key].shape]
@@ -168,23 +175,23 @@ def explain_mismatch(net, state, error):
 
 
 def _hint(missing, extra):
-    def differ(sign):
-        return any(sign(key) for key in missing) != any(sign(key) for key in extra)
+    def only_in_one(part):
+        return any(part in key for key in missing) != any(part in key for key in extra)
 
-    if differ(lambda key: "running_mean" in key):
+    if only_in_one("running_mean"):
         return "only one of the two has batch normalisation, compare --norm"
-    if differ(lambda key: key.endswith(".filt")):
+    if only_in_one(".filt"):
         return "only one of the two is antialiased, compare --no_antialias and --no_antialias_up"
-    if differ(lambda key: "conv_block.6.weight" in key):
+    if only_in_one("conv_block.6.weight"):
         return "dropout moves the layers of a ResNet block, compare --no_dropout"
     return "compare --netG / --netD, --n_layers_D, --norm and --no_dropout"
 
 
-def _what_is_there(path):
+def _checkpoints_beside(path):
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
-        return f" there is no run folder {folder}, compare --name and --checkpoints_dir"
+        return f"there is no run folder {folder}, compare --name and --checkpoints_dir"
     found = sorted(name for name in os.listdir(folder) if name.endswith(".pth"))
     if not found:
-        return f" {folder} holds no checkpoints"
-    return f" found there: {', '.join(found[:6])}{' ...' if len(found) > 6 else ''}; compare --epoch and --model"
+        return f"{folder} holds no checkpoints"
+    return f"the folder holds {', '.join(found[:6])}{' ...' if len(found) > 6 else ''}; compare --epoch and --model"

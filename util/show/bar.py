@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal; elsewhere (a file, a job's log, CI) a line of text now and then."""
+"""Progress of long work: a bar on a terminal; in a file, a job's log or CI, a line of text from time to time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-FIRST_LINE, LONGEST_PAUSE = 30.0, 600.0  # seconds until the first line, and at most between two lines
+FIRST_LINE, LONGEST_PAUSE = 30.0, 600.0  # seconds before the first line, and most seconds between two lines
 
 _open: list[Bar] = []
 
 
 class Bar:
-    """``update()`` counts what is done of `total` (None: unknown); a context manager, or ``close()``. The unit "B" is
-    shown in kilobytes and megabytes.
+    """``update()`` counts the units that are done of `total` (None: unknown). Use it in a ``with`` block, or call
+    ``close()``. The unit "B" is shown in kilobytes and megabytes.
 
     While a bar is on the terminal, lines that the program prints appear above it.
     """
@@ -53,7 +53,7 @@ class Bar:
             print(self.line(), flush=True)
 
     def describe(self, title: str, total: float | None = None) -> None:
-        """Change the words before the bar, and the total, which may become known better."""
+        """Change the text before the bar, and the total if a better estimate is known."""
         self.total = self.total if total is None else total
         if self._bar is not None:
             self._bar.total = self.total
@@ -65,7 +65,7 @@ class Bar:
             self._bar.set_postfix_str(text)
 
     def line(self) -> str:
-        """What is done, the rate and the time left, in words."""
+        """A line of text with the units done, the rate and the time left."""
         scale, unit = (1e-6, "MB") if self.unit == "B" else (1, self.unit)
         share = f" of {self.total * scale:,.0f}" if self.total else ""
         percent = f" ({100 * self.done / self.total:.0f} %)" if self.total else ""
@@ -75,7 +75,7 @@ class Bar:
         return f"{done}, {rate * scale:.3g} {unit}/s{left}"
 
     def over(self, items: Iterable) -> Iterator:
-        """The items, each counted when its turn is over."""
+        """Yields the items, and counts each when the next one is requested."""
         with self:
             for item in items:
                 yield item
@@ -97,7 +97,7 @@ class Bar:
 
 @contextlib.contextmanager
 def closing_bars() -> Iterator[None]:
-    """Close what bars are open at the end of the block, so that an error message does not end up inside a bar."""
+    """Close all open bars at the end of the block, so that an error message is not printed into a bar."""
     try:
         yield
     finally:
@@ -106,7 +106,7 @@ def closing_bars() -> Iterator[None]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 45 s, 12 min, 3 h 20 min, 2 d 4 h."""
+    """A duration in its two largest units: 45 s, 12 min, 3 h 20 min, 2 d 4 h."""
     minutes = round(seconds / 60)
     if seconds < 99.5:
         return f"{seconds:.0f} s"
@@ -117,7 +117,7 @@ def duration(seconds: float) -> str:
 
 
 class _Above:
-    """The standard output while a bar is on the terminal: whole lines are written above the bar."""
+    """Replaces the standard output while a bar is on the terminal: whole lines are written above the bar."""
 
     def __init__(self, stream: Any, bar: tqdm) -> None:
         self._stream, self._bar, self._rest = stream, bar, ""

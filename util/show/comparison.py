@@ -1,4 +1,4 @@
-"""What a page that compares runs shows: curves, metrics, options that differ, pictures of the same inputs."""
+"""The data of a page that compares runs: curves, metrics, options that differ, translations of the same inputs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from util.show.page_files import roles
 from util.show.run_pages import in_order, samples_of
 from util.show.training_page import read_records
 
-POINTS = 1000  # of a curve
-OWN = ("name", "checkpoints_dir", "results_dir", "suffix", "continue_train", "overwrite")
+POINTS = 1000  # at most, of a curve
+OWN = ("name", "checkpoints_dir", "results_dir", "suffix", "continue_train", "overwrite")  # options not to compare
 
 
 def curves_of(run: str) -> dict[str, list[list[float]]]:
-    """{loss: [[epochs done, value], ...]} of a run, at most POINTS of each."""
+    """{loss: [[epochs done, value], ...]} of a run."""
     curves: dict[str, list[list[float]]] = {}
     for record in read_records(os.path.join(run, "loss_log.jsonl")):
         try:
@@ -30,7 +30,7 @@ def curves_of(run: str) -> dict[str, list[list[float]]]:
 
 
 def metrics_of(runs: list[str], tests: list[str]) -> list[dict[str, Any]]:
-    """[{name, values, intervals}]: a value of each run, from its test or else its newest evaluation in training."""
+    """[{name, values, intervals}] with a value of each run: of its test, else of its newest evaluation in training."""
     found = [_metrics(test) or _metrics(run) for test, run in zip(tests, runs)]
     names = dict.fromkeys(name for metrics in found for name in metrics)
     return [
@@ -52,14 +52,14 @@ def option_differences(runs: list[str]) -> list[dict[str, Any]]:
 
 
 def pictures_of_test(tests: list[str]) -> list[dict[str, Any]]:
-    """[{name, input, outputs, truth}] with paths, of the images that all tests have; [] without such images."""
+    """[{name, input, outputs, truth}], as paths, of the images that all tests have; may be empty."""
     items = [_items(test) for test in tests]
     names = [name for name in items[0] if all(name in each for each in items)]
     return [_row(name, [each[name] for each in items], _has_truth(tests[0])) for name in names]
 
 
 def pictures_of_samples(runs: list[str]) -> list[dict[str, Any]]:
-    """The same of the fixed samples in their newest epoch: samples of one file belong together."""
+    """The same for the fixed samples in their newest epoch; samples of different runs match by their file."""
     found = []
     for run in runs:
         stored = _json(os.path.join(run, "samples.json")).get("paths", [])
@@ -89,7 +89,7 @@ def _row(name, files, paired):
 
 
 def _has_truth(test):
-    """Whether the page of a test has the truth of its images."""
+    """Whether a results folder has the truth of its images."""
     with open(os.path.join(test, "assets", "items.js"), encoding="ascii") as file:
         described = [line for line in file if line.startswith("metamer.describe(")]
     page = json.loads(described[-1].strip().removeprefix("metamer.describe(").removesuffix(");")) if described else {}

@@ -42,7 +42,7 @@ def _panel(number, name, tags, best, results):
     for value in {low, high}:
         lines.append(f'<line class="g" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
         lines.append(_text(LEFT - 6, y(value) + 4, f"{value:.4g}", anchor="end"))
-    shown = {round(place * (len(tags) - 1) / 7) for place in range(8)}  # as many labels as have room
+    shown = {round(place * (len(tags) - 1) / 7) for place in range(8)}  # there is room for 8 labels
     for place in sorted(shown):
         lines.append(_text(LEFT + step * place, top + HEIGHT - 10, tags[place], anchor="middle"))
     lines.append(f'<polyline class="c" points="{" ".join(f"{x:.1f},{height:.1f}" for x, height, _ in points)}"/>')

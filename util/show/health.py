@@ -1,7 +1,7 @@
-"""Signs that a training runs but learns nothing. Checked where losses and images are shown; each is reported once.
+"""Warns of a training that runs but learns nothing. Checked whenever losses or images are shown; each is warned once.
 
 flat input          an image of the data in which all pixels are equal
-discriminator won   its losses stay at zero, so the generator learns nothing from it
+discriminator won   the losses of the discriminator stay at zero, so the generator learns nothing from it
 collapse            the generated image stays the same while the input changes
 """
 
@@ -13,17 +13,17 @@ from torch.nn.functional import interpolate
 from util.run.watch import Listener, paths_of, shown
 
 NOTHING = 1e-3  # a loss, or a difference between images in [-1, 1], below this value counts as zero
-DIFFERENT = 0.02  # mean difference from which on two inputs count as different images
+DIFFERENT = 0.02  # smallest mean difference at which two inputs count as different images
 LOSSES_IN_A_ROW = 30
 PICTURES_IN_A_ROW = 5
-SIZE = 32  # pictures are compared this small
+SIZE = 32  # side in pixels at which images are compared
 
 
 class Health(Listener):
-    """Checks what a model declares; `warn` prints a line.
+    """Checks the losses and images that a model declares; `warn` prints a line.
 
     discriminator_losses    {network: names of its losses on real and generated images}
-    translations            {generated image: (its input, a real image of its domain or None)}, by the names of visuals
+    translations            {label of a generated image: (label of its input, of a real image of its domain or None)}
     """
 
     def __init__(
@@ -37,8 +37,8 @@ class Health(Listener):
         self._real = {label for pair in translations.values() for label in pair}
         self._reported: set[str] = set()
         self._at_zero: dict[str, int] = {}  # discriminator -> printed points in a row
-        self._before: dict = {}  # label -> small picture, as shown last
-        self._alike: dict[str, int] = {}  # label -> times in a row
+        self._before: dict = {}  # label -> small copy of the last image shown
+        self._alike: dict[str, int] = {}  # label -> times in a row that the image was the same
 
     def losses(self, losses):
         for name, value in mean_sizes(losses, self.discriminator_losses).items():
@@ -46,9 +46,9 @@ class Health(Listener):
             if self._at_zero[name] == LOSSES_IN_A_ROW:
                 self._warn_once(
                     f"won {name}",
-                    f"the loss of {name} has been below {NOTHING} at the last {LOSSES_IN_A_ROW} printed points: it "
-                    "has won, and the generator learns nothing from it; try a lower --lr, a smaller --ndf or another "
-                    "--gan_mode",
+                    f"the loss of {name} has been below {NOTHING} the last {LOSSES_IN_A_ROW} times it was printed: "
+                    f"{name} has won, and the generator learns nothing from it; try a lower --lr, a smaller --ndf or "
+                    "another --gan_mode",
                 )
 
     def images(self, visuals, data):
@@ -57,8 +57,8 @@ class Health(Listener):
             if label in self._real and (picture.amax((1, 2, 3)) == picture.amin((1, 2, 3))).any():
                 self._warn_once(
                     "flat",
-                    f"{label} is one flat colour in a batch of {shown(paths_of(data))}; "
-                    "python scripts/check_data.py finds such images",
+                    f"{label} has the same colour in all pixels of an image of {shown(paths_of(data))}; python "
+                    "scripts/check_data.py finds such images",
                 )
         now = {label: small(picture) for label, picture in now.items()}
         before, self._before = self._before, now
@@ -71,7 +71,7 @@ class Health(Listener):
         if self._alike[label] == PICTURES_IN_A_ROW:
             self._warn_once(
                 f"same {label}",
-                f"{label} is the same picture for different inputs, {PICTURES_IN_A_ROW} times now: the generator "
+                f"{label} was the same image for different inputs {PICTURES_IN_A_ROW} times in a row: the generator "
                 "has collapsed; try a lower --lr, or start anew with another --seed",
             )
 
@@ -82,7 +82,7 @@ class Health(Listener):
 
 
 def mean_sizes(losses, discriminator_losses):
-    """{discriminator: mean absolute value of its declared losses}, where all of them were printed."""
+    """{discriminator: mean absolute value of its declared losses}, if all of them were printed."""
     return {
         network: sum(abs(losses[name]) for name in names) / len(names)
         for network, names in discriminator_losses.items()
@@ -95,7 +95,7 @@ def is_batch(picture):
 
 
 def small(picture):
-    """(3, 32, 32) of the first picture of a batch, on the CPU."""
+    """The first image of a batch, scaled to (C, 32, 32), on the CPU."""
     return interpolate(picture[:1].float(), (SIZE, SIZE), mode="area")[0].cpu()
 
 

@@ -1,15 +1,15 @@
-"""The loss log: for each printed point a line of text and a JSON record.
+"""The loss log: a line of text and a JSON record for each time that losses are printed.
 
 loss_log.jsonl holds one record per line; readers skip a line that does not parse (a crash may truncate a line):
 
     {"epoch": 1, "iters": 100, "images": 100, "x": 0.25, "losses": {"G": 0.7}, "lr": 0.0002, "time": 0.1, "data": 0.01,
      "memory": 512}
 
-iters counts the images of the epoch, images those of the whole run. x = epoch - 1 + iters / dataset size, the epochs
-done, is the position on a plot (null if the size is unknown); records of earlier versions have an x that is larger by
-one. time and data are the seconds of computing and loading per image, lr is the learning rate, memory is in MiB (both
-null if unknown). JSON has no non-finite numbers, so a loss that is not finite is stored as "nan", "inf" or "-inf",
-which float() reads.
+iters counts the images of the epoch, images those of the whole run. x = epoch - 1 + iters / dataset size, the number of
+epochs done, is the position on a plot (null if the size is unknown); records of earlier versions have an x that is
+larger by one. time and data are the seconds of computing and loading per image, lr is the learning rate, memory is in
+MiB (both null if unknown). A loss that is not finite is stored as "nan", "inf" or "-inf", which float() reads, because
+JSON lacks such numbers.
 """
 
 import datetime
@@ -36,7 +36,7 @@ class LossLog:
         _append_line(self.text_path, f"================ Training Loss ({now}) ================")
 
     def forget_after(self, images: int) -> None:
-        """Drop the records after `images` images: a run that resumes there writes them again."""
+        """Drop the records after `images` images: the run resumes there and writes them again."""
         if os.path.exists(self.json_path):
             _forget(self.json_path, "images", images)
 
@@ -50,13 +50,13 @@ class LossLog:
 
 
 class MetricsLog:
-    """metrics.jsonl in a run's folder, a line per evaluation, and metrics.json with all about the newest evaluation:
+    """metrics.jsonl in a run's folder, a record per evaluation, and metrics.json with all scores of the newest.
 
-    {"images_seen": 5000, "epoch": 3, "x": 2.5, "metrics": {"l1": 0.08}}
+    A record: {"images_seen": 5000, "epoch": 3, "x": 2.5, "metrics": {"l1": 0.08}}
     """
 
     def __init__(self, folder: str, resumed: bool = False, images: int | None = None):
-        """A run that resumes after `images` images writes the records of later positions again."""
+        """`images`: the position of a resumed run; records of later positions are dropped."""
         self.path = os.path.join(folder, "metrics.jsonl")
         self.newest = os.path.join(folder, "metrics.json")
         if not os.path.exists(self.path):
@@ -69,7 +69,7 @@ class MetricsLog:
     def write(
         self, epoch: int, images: int, x: float, values: Mapping[str, float], scores: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """`x` are the epochs done. Returns the record."""
+        """`x` is the number of epochs done. Returns the record."""
         metrics = {name: _number(value) for name, value in values.items()}
         record = {"images_seen": images, "epoch": epoch, "x": x, "metrics": metrics}
         _append_line(self.path, json.dumps(record))
@@ -80,7 +80,7 @@ class MetricsLog:
 def loss_line(
     epoch: int, iters: int, losses: Mapping[str, float], t_comp: float, t_data: float, lr: float | None = None
 ) -> str:
-    """The console line in the format that existing scripts parse, including the trailing space; the rate comes last."""
+    """The console line, in the format that existing scripts parse (with the trailing space); the rate is its end."""
     head = f"(epoch: {epoch}, iters: {iters}, time: {t_comp:.3f}, data: {t_data:.3f}) "
     rate = "" if lr is None else f"lr: {lr:.3g} "
     return head + "".join(f"{name}: {value:.3f} " for name, value in losses.items()) + rate
@@ -116,13 +116,13 @@ def _forget(path, field, images):
 
 
 def position_of(record: Mapping[str, Any]) -> float:
-    """x of a record, as epochs done; raises KeyError or TypeError for a record without it."""
+    """The number of epochs done at a record; raises KeyError or TypeError for a record without x."""
     x = float(record["x"])
     return x - 1 if x > record.get("epoch", math.inf) else x
 
 
 def status_of(record: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """What a record tells beside the losses: plot -> {name: value}."""
+    """The values of a record besides the losses: plot -> {name: value}."""
     plots = {
         "learning rate": {"rate": record.get("lr")},
         "seconds per image": {"computing": record.get("time"), "loading": record.get("data")},

@@ -1,7 +1,7 @@
-"""The files of a page for a browser: index.html, scripts and styles in assets/, and data files that only grow.
+"""The files of an HTML page: index.html, scripts and styles in assets/, and data files that grow by appending.
 
-Pages are opened from disk, where a browser forbids scripts to read files. Data are therefore scripts as well: each
-line of a data file is one call, such as ``metamer.item("horse", {...})``, and an addition appends one line.
+Scripts of a page that is opened from disk may not read files. The data files are therefore scripts: each line is one
+call, such as ``metamer.item("horse", {...})``, and an addition appends one line.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ FOLDER = "assets"  # in the folder of a page
 
 
 def write_page(folder: str, template: str, title: str) -> None:
-    """Write index.html from a template in ASSETS, and copy the scripts and styles that it names; data files of the
-    page that do not exist yet are made empty."""
+    """Write index.html from a template in ASSETS, copy its scripts and styles, and create its missing data files."""
     text = (ASSETS / template).read_text(encoding="utf-8").replace("$title", html.escape(title))
     os.makedirs(os.path.join(folder, FOLDER), exist_ok=True)
     for name in re.findall(rf'(?:href|src)="{FOLDER}/([\w.]+)"', text):
@@ -34,10 +33,10 @@ def write_page(folder: str, template: str, title: str) -> None:
 
 
 class DataFile:
-    """``<folder>/assets/<name>``, a script of calls, one a line."""
+    """``<folder>/assets/<name>``, a script with one call per line."""
 
     def __init__(self, folder: str, name: str, keep: bool = False):
-        """`keep` continues a file; a last line that a crash truncated is removed, as it would spoil the whole file."""
+        """`keep` continues a file. A last line that a crash truncated is removed: the whole script would not parse."""
         self.path = os.path.join(folder, FOLDER, name)
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
         whole = b""
@@ -53,7 +52,7 @@ class DataFile:
 
 
 def call(function: str, *arguments: Any) -> bytes:
-    """The line of a call. It is ASCII, so that no encoding and no line separator of Unicode can break the script."""
+    """The line of a call, in ASCII: no encoding and no line separator of Unicode can break the script."""
     texts = (json.dumps(finite(value), separators=(",", ":"), allow_nan=False) for value in arguments)
     return f"metamer.{function}({','.join(texts)});\n".encode("ascii")
 
@@ -75,10 +74,10 @@ def image_url(name: str) -> str:
 
 
 def roles(labels: list[str], paired: bool) -> dict[str, Any]:
-    """What the labels of a sample stand for: {input, outputs, truth, others}, by the names of the family.
+    """The roles of the labels of a sample: {input, outputs, truth, others}, by the names of the original programs.
 
-    real_A is the input, real_B the truth of a paired data set; rec_* (back again) and idt_* (the other domain's image
-    through the same generator) are others; everything else was generated.
+    The first real_* is the input, the second the truth of a paired data set. rec_* (the reconstruction of the input)
+    and idt_* (an image of the target domain through the same generator) are others. All other labels are outputs.
     """
     real = [label for label in labels if label.startswith("real")]
     others = [label for label in labels if label.startswith(("rec_", "idt_"))]

@@ -1,10 +1,10 @@
-"""The page of a test: ``<results_dir>/<name>/<phase>_<epoch>/index.html`` with the pictures of every image.
+"""The page of a test: ``<results_dir>/<name>/<phase>_<epoch>/index.html`` with the translations of every image.
 
-index.html shows them in a grid with a viewer, by scripts in assets/; plain.html beside it needs no scripts.
+index.html shows them in a grid with a viewer, by scripts in assets/; plain.html needs no scripts.
 
-A results folder belongs to one test. It is written beside under a temporary name and takes the place of the former
-results as a whole, so that a page never stands beside pictures of another test, and a test that was stopped leaves
-the former results as they were. test_opt.json in it holds the options of the test and the list of its files.
+A results folder holds the results of one test. It is written under a temporary name and then replaces the former
+folder as a whole. A page is therefore never mixed with images of another test, and a test that is stopped does not
+change the former results. test_opt.json in the folder holds the options of the test and the list of its files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import weakref
 from argparse import Namespace
 from typing import Any
 
-from util.errors import InputError
+from util.errors import InputError, some_of
 from util.files import UNFINISHED, cannot_write, replacing, sweep, write_text
 from util.flags import Sides
 from util.html import HTML
@@ -31,16 +31,16 @@ from util.show.results import Sample, write_samples
 EVERY = 5  # images between two lines on the console
 OPTIONS = "test_opt.json"
 METRICS = "metrics.json"
-PAGE = ("index.html", "plain.html", "page.css", OPTIONS, METRICS)  # files of a results folder beside its images
+PAGE = ("index.html", "plain.html", "page.css", OPTIONS, METRICS)  # files of a results folder besides its images
 
 
 class ResultPage:
-    """``add()`` the pictures of each batch, then ``close()``. Raises InputError where the folder can't be written."""
+    """Call ``add()`` for each batch, then ``close()``. Raises InputError if the folder can't be written."""
 
     def __init__(self, opt: Namespace, available: int, roots: list[str], exact: Any = None) -> None:
-        """`available` images are in the data set, below the folders `roots`, whose sub-folders the results keep.
+        """`available`: the number of images in the data set; `roots`: its folders, whose sub-folders the results keep.
 
-        `exact` writes the results that 8-bit PNG can't hold; see write_samples().
+        `exact` writes results that 8-bit PNG can't hold; see write_samples().
         """
         self.opt = opt
         self._exact = exact
@@ -53,7 +53,7 @@ class ResultPage:
         try:
             parent = os.path.dirname(self.folder)
             os.makedirs(parent, exist_ok=True)
-            mark = f"{UNFINISHED}{os.path.basename(self.folder)}."  # another test of the run may be at work beside
+            mark = f"{UNFINISHED}{os.path.basename(self.folder)}."  # not of another epoch, which may be tested now
             sweep(parent, mark)
             self._beside = tempfile.mkdtemp(dir=parent, prefix=mark)
         except OSError as error:
@@ -64,14 +64,17 @@ class ResultPage:
         write_page(self._beside, "results.html", f"{opt.name}: {opt.phase} {opt.epoch}")
         self._items = DataFile(self._beside, "items.js")
         self._bar = Bar(self.wanted, "images")
-        weakref.finalize(self, shutil.rmtree, self._beside, ignore_errors=True)  # of a test that was stopped
+        weakref.finalize(self, shutil.rmtree, self._beside, ignore_errors=True)  # if the test is stopped
         self._labels: list[str] = []
         self._paired = False
         self._shown: dict[str, str] = {}  # label -> what a preview shows of an image that is not gray or RGB
 
     def add(self, visuals: dict, paths: list, images: int, paired: bool = False) -> list[Sample]:
-        """The pictures of a batch: name -> (N, C, H, W), the files that they were made from, N, and whether the data
-        set has the true result of each image. Returns what was written."""
+        """Write the images of a batch and return what was written.
+
+        `visuals`: label -> (N, C, H, W); `paths`: the translated files; `images`: N; `paired`: whether the data set has
+        the truth of each image.
+        """
         if self.done % EVERY == 0 and not self._bar.on_terminal:
             print(f"processing ({self.done:04d})-th image... {paths}")
         opt, written = self.opt, []
@@ -107,14 +110,14 @@ class ResultPage:
         self._items.append("item", sample.name, {label: image_url(name) for label, name in sample.files.items()}, size)
 
     def image_path(self, name: str) -> str:
-        """Where an image of add() lies until close()."""
+        """The path of an image of add() until close()."""
         return os.path.join(self._html.get_image_dir(), name)
 
     def close(self, scores: dict | None = None, left_out: int = 0) -> None:
-        """Put the results in their place, with metrics.json if the translations were scored.
+        """Move the results to their place, with metrics.json if the translations were scored (`scores`).
 
-        `left_out` images of the data set could not be read. Raises InputError where a data set ended before its own
-        length.
+        `left_out`: the number of images that could not be read. Raises InputError if the data set had fewer images than
+        its length.
         """
         self._bar.close()
         try:
@@ -132,7 +135,7 @@ class ResultPage:
             raise InputError(f"only {self.done} of {self.wanted} images could be tested")
 
     def _page(self) -> dict[str, Any]:
-        """What the scripts of the page need to know beside the images."""
+        """The data for the page's scripts besides the images."""
         opt = self.opt
         words = [f"{self.done:,} of {self.available:,} images", f"phase {opt.phase}", f"epoch {opt.epoch}"]
         words += [f"{name} {getattr(opt, name)}" for name in ("model", "direction") if hasattr(opt, name)]
@@ -153,7 +156,7 @@ def _channels_shown(channels: int) -> str:
 
 
 def show_metrics(folder: str) -> None:
-    """Put the content of metrics.json of a results folder onto its page; call this after metrics.json was written."""
+    """Copy metrics.json of a results folder to its page; call this whenever metrics.json was written."""
     path = os.path.join(folder, METRICS)
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
@@ -163,20 +166,19 @@ def show_metrics(folder: str) -> None:
 
 
 def folder_of(opt: Namespace) -> str:
-    """Where the page of a test lies."""
+    """The results folder of a test."""
     tag = f"{opt.phase}_{opt.epoch}" + (f"_iter{opt.load_iter}" if opt.load_iter > 0 else "")
     return os.path.join(opt.results_dir, opt.name, tag)
 
 
 def refuse_foreign_files(folder: str) -> None:
-    """InputError where a results folder holds files that no test wrote: replacing the folder would delete them."""
+    """Raise InputError if a results folder holds files that no test wrote: replacing the folder would delete them."""
     known = _listed(folder)
     foreign = [name for name in files_in(folder) if name not in known and not (known is NO_LIST and _usual(name))]
     if foreign:
-        shown = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
         raise InputError(
-            f"{folder}: it would be replaced by the new results, but holds files of another origin ({shown}); "
-            "move them away, or choose another --results_dir"
+            f"{folder}: the new results would replace this folder, but it holds files that no test wrote "
+            f"({some_of(foreign)}); move them away, or choose another --results_dir"
         )
 
 
@@ -184,7 +186,7 @@ NO_LIST: frozenset[str] = frozenset()
 
 
 def _listed(folder: str) -> frozenset[str]:
-    """The files that the test in a folder wrote; NO_LIST for a folder of an earlier version, which kept no list."""
+    """The files that the test of a folder wrote; NO_LIST if an earlier version, which kept no list, wrote it."""
     try:
         with open(os.path.join(folder, OPTIONS), encoding="utf-8") as file:
             return frozenset(json.load(file)["files"]) | {OPTIONS, METRICS}
@@ -203,7 +205,7 @@ def files_in(folder: str) -> list[str]:
 
 
 def replace_folder(new: str, place: str) -> None:
-    """Rename `new` to `place`; the folder that was there is deleted afterwards."""
+    """Rename the folder `new` to `place`; the former folder is deleted afterwards."""
     former = None
     if os.path.isdir(place):
         former = tempfile.mkdtemp(dir=os.path.dirname(place), prefix=UNFINISHED)

@@ -36,7 +36,7 @@ def save_images(
     array (H, W, C) or a tensor (C, H, W).
     image_path: the N source files. Their sub-folders below `root` (a folder or several folders; the deepest that
     contains the file is used) are kept, so that equal names do not collide. Names that still collide get the
-    extension or a number appended.
+    ending or a number appended.
     """
     written = []
     for sample in write_samples(webpage, visuals, image_path, aspect_ratio, layout=layout, root=root):
@@ -49,7 +49,7 @@ def save_images(
 
 
 class Sample(NamedTuple):
-    """The pictures of one image of a batch, which are files now."""
+    """The written images of one sample of a batch."""
 
     name: str  # of the image, with its sub-folders
     files: dict[str, str]  # label -> file that a page shows, relative to the image folder
@@ -69,8 +69,8 @@ def write_samples(
 ) -> Iterator[Sample]:
     """Write the images of a batch as save_images() does, without a section on the page.
 
-    `exact` (data.outputs.ExactFiles) tells which results need a file of another kind than 8-bit PNG; the page then
-    shows a preview of 8 bits in ../previews, beside the image folder.
+    `exact` (data.outputs.ExactFiles) decides which results need another format than 8-bit PNG; the page then shows an
+    8-bit preview in ../previews, beside the image folder.
     """
     paths = [image_path] if isinstance(image_path, str | os.PathLike) else list(image_path)
     for index, pictures in enumerate(pictures_of(visuals)):
@@ -91,7 +91,7 @@ def write_samples(
 
 
 def pictures_of(visuals: Mapping[str, torch.Tensor | np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-    """label -> image (H, W, 3) of 8 bits, for each sample of a batch."""
+    """Yields label -> 8-bit image (H, W, 3) for each sample of a batch."""
     for index in range(max(map(_count, visuals.values()), default=0)):
         yield {label: _picture(visual, index) for label, visual in visuals.items() if index < _count(visual)}
 
@@ -136,7 +136,7 @@ def _stems(path, root):
 
 
 def below(path, root):
-    """`path` relative to the deepest root that contains it, or its file name if no root contains it."""
+    """`path` relative to the deepest folder of `root` (one or several) that contains it, otherwise its file name."""
     path = os.path.abspath(path)
     roots = [root] if isinstance(root, str | os.PathLike) else root or []
     below = [os.path.relpath(path, os.path.abspath(each)) for each in roots if _contains(each, path)]

@@ -1,4 +1,4 @@
-"""What the pages of a finished or running training hold, for tools that show it again: pictures by epoch, samples."""
+"""Find the images in a run's web folder, by epoch and by fixed sample, for programs that show them again."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ SAMPLE = re.compile(r"sample(\d+)(?:_epoch(\d+))?_(.+)\.png")
 
 
 def epochs_of(run: str) -> dict[int, dict[str, str]]:
-    """{epoch: {label: path}} of the pictures in web/images of a run."""
+    """{epoch: {label: path}} of the images in web/images of a run."""
     return {epoch: files for epoch, files in sorted(_found(run)[0].items())}
 
 
 def samples_of(run: str) -> dict[int, dict[int | None, dict[str, str]]]:
-    """{number of the fixed sample: {epoch: {label: path}}}; the epoch None holds what is the same in all epochs."""
+    """{number of the fixed sample: {epoch: {label: path}}}; epoch None: images that are the same in all epochs."""
     return _found(run)[1]
 
 
 def in_order(labels: Iterable[str]) -> list[str]:
-    """Input, its translation, the other side's image and its translation, then the rest by name."""
+    """The labels in the order real_A, fake_B, real_B, fake_A, then the others by name."""
     first = ("real_A", "fake_B", "real_B", "fake_A")
     return sorted(labels, key=lambda label: (first.index(label) if label in first else len(first), label))
 
 
 def newest_pictures(run: str) -> tuple[dict[str, np.ndarray] | None, dict[str, np.ndarray] | None]:
-    """The pictures of the newest epoch by label, and the fixed samples in their newest epoch; None without any."""
+    """The images of the newest epoch by label, and the fixed samples of their newest epoch; None if there are none."""
     epochs, samples = _found(run)
     files = epochs[max(epochs)] if epochs else {}
     pictures = {label: load(files[label]) for label in in_order(files)} or None
@@ -44,7 +44,7 @@ def newest_pictures(run: str) -> tuple[dict[str, np.ndarray] | None, dict[str, n
 
 
 def load(path: str) -> np.ndarray:
-    """An image (H, W, 3) of 8 bits."""
+    """Read an 8-bit image (H, W, 3)."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
 

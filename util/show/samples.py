@@ -1,6 +1,6 @@
-"""--display_samples: a few fixed images that are translated whenever pictures are shown, so that progress is visible.
+"""--display_samples: a few fixed images that are translated whenever images are shown, so that progress is visible.
 
-They are drawn once by seed, from the folders of val, else test, else train, and stored by path in <run>/samples.json.
+They are drawn once by seed, from the phase val, else test, else train, and stored by path in <run>/samples.json.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from util.run.watch import Listener, paths_of
 
 FILE = "samples.json"
 PHASES = ("val", "test")
-# A data set of another phase than training's: every image once, in order, without random changes.
+# Options of a data set of another phase: every image once, in order, without random changes.
 STILL = {"isTrain": False, "serial_batches": True, "no_flip": True, "max_dataset_size": float("inf")}
 
 
 class FixedSamples(Listener):
-    """Translates the samples on rank 0 and hands the pictures to the visualizer.
+    """Translates the samples on rank 0 and passes the images to the visualizer.
 
-    The training does not notice: attributes of the model, buffers of its networks and all random generators are as
-    before.
+    The training is not affected: the attributes of the model, the buffers of its networks and all random generators
+    are restored.
     """
 
     def __init__(self, opt: Namespace, model: Any, dataset: Any, visualizer: Any) -> None:
-        """`dataset` is that of the training, of a class of data/."""
+        """`dataset` is the training's data loader (data.create_dataset)."""
         self.model, self.opt, self.visualizer = model, opt, visualizer
         folder = os.path.join(opt.checkpoints_dir, opt.name)
         self.items: list[dict] = []
@@ -44,28 +44,30 @@ class FixedSamples(Listener):
             with seeding.restored():
                 self.items = find_items(opt, dataset, os.path.join(folder, FILE)) if opt.display_samples else []
         except Exception as error:  # an image that cannot be read, a data set that needs flags of a test
-            visualizer.say(f"--display_samples: no sample could be read ({error!r}): none shown")
+            visualizer.write(f"--display_samples: no sample could be read ({error!r}); no samples are shown")
         if self.items:
             paths = ", ".join(dict.fromkeys(path for item in self.items for path in paths_of(item)[:1]))
-            visualizer.say(f"--display_samples: {paths}")
+            visualizer.write(f"--display_samples: {paths}")
 
     def images(self, visuals, data):
         if not self.items:
             return
         try:
             pictures = [self._pictures(number) for number in range(len(self.items))]
-        except Exception as error:  # a plug-in may need more than the images A and B; pictures never stop a training
+        except Exception as error:  # a plug-in may need more than an image; samples must never stop a training
             name = type(self.model).__name__
-            self.visualizer.say(f"--display_samples: {name} can't translate a sample by itself ({error!r}): none shown")
+            self.visualizer.write(
+                f"--display_samples: {name}.translate() fails on a sample ({error!r}); no samples are shown"
+            )
             self.items = []
             return
         self.visualizer.display_samples(pictures)
 
     def _pictures(self, number: int) -> dict[str, torch.Tensor]:
-        """label -> (1, C, H, W): the input, its translations, and the truth where the data set has it."""
+        """label -> (1, C, H, W): the input, its translations, and the truth if the data set has it."""
         item, opt = self.items[number], self.opt
         source, other = ("A", "B") if opt.direction == "AtoB" or "B" not in item else ("B", "A")
-        with self._unnoticed(), torch.no_grad():
+        with self._restoring_model(), torch.no_grad():
             seeding.seed_item(opt.seed or 0, 0, number)  # dropout draws the same numbers at every display
             condition_of = getattr(self.model, "condition_of", None)  # of a model that reads the labels of the data
             known: dict = condition_of(item) if condition_of else {}
@@ -81,7 +83,7 @@ class FixedSamples(Listener):
         return self.model.translate(images.to(self.model.device), **condition)
 
     @contextlib.contextmanager
-    def _unnoticed(self) -> Iterator[None]:
+    def _restoring_model(self) -> Iterator[None]:
         attributes = dict(vars(self.model))
         buffers = [buffer for net in self.model.networks_by_name().values() for buffer in net.buffers()]
         values = [buffer.clone() for buffer in buffers]
@@ -97,7 +99,7 @@ class FixedSamples(Listener):
 
 
 def find_items(opt: Namespace, dataset: Any, path: str) -> list[dict]:
-    """The samples as batches of one image; the stored ones of a resumed run where they are still there."""
+    """The samples as batches of one image; those of samples.json in a resumed run, if its files still exist."""
     stored = _stored(path) if opt.continue_train else None
     for phase in [stored["phase"]] if stored else [*PHASES, opt.phase]:
         images = _open(opt, dataset, phase)
@@ -121,14 +123,14 @@ def _draw(opt, length):
 
 
 def _open(opt, dataset, phase):
-    """The data set of a phase; None where it has no such phase. The training's own for its own phase."""
+    """The data set of a phase, or None if it has no such phase. For the phase of the training, the training's own."""
     own = dataset.dataset
     if phase == opt.phase:
         return own
     changed = {"phase": phase, "load_size": opt.crop_size, **STILL}
     with contextlib.suppress(Exception), contextlib.redirect_stdout(io.StringIO()):
         found = type(own)(Namespace(**{**vars(opt), **changed}))
-        # A data set without phases gives the same images again; a plug-in's may need flags that only a test has.
+        # A data set without phases gives the same images again. One of a plug-in may fail without the flags of a test.
         return found if len(found) and _item(opt, found, 0) else None
     return None
 

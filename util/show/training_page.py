@@ -1,7 +1,7 @@
-"""The page of a training: ``<run>/web/index.html``: curves, fixed samples by epoch, pictures, options of the run.
+"""The page of a training, ``<run>/web/index.html``: curves, fixed samples by epoch, images, options of the run.
 
-Each update appends a line to a data file or replaces one picture, so that it costs the same at any length of the run.
-plain.html beside it shows the pictures without scripts.
+Each update appends a line to a data file or replaces an image, so that it costs the same at any length of the run.
+plain.html shows the images without scripts.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ import numpy as np
 from util.html import HTML
 from util.show.page_files import DataFile, call, image_url, roles, write_page
 from util.show.results import clean_name
+from util.show.run_pages import epochs_of
 from util.util import save_image
 
 
 class TrainingPage:
-    """Raises OSError where the disk cannot be written; the visualizer turns that into a warning."""
+    """Methods raise OSError if the disk cannot be written; the visualizer turns it into a warning."""
 
     def __init__(self, web_dir: str, opt: Namespace, resumed: bool):
         self.web_dir, self.width, self.resumed = web_dir, opt.display_winsize, resumed
+        self.run_dir = os.path.dirname(os.path.abspath(web_dir))
         self._take_over_old_page()
         title = f"Experiment name = {opt.name}"
         self.plain = HTML(web_dir, title, keep=resumed, newest_first=True, file="plain.html")
@@ -33,21 +35,21 @@ class TrainingPage:
         self._run = DataFile(web_dir, "run.js")
         self._run.append("describe", describe(opt))
         self._points = DataFile(web_dir, "points.js")
-        self._copy_logs(os.path.dirname(os.path.abspath(web_dir)))
+        self._copy_logs()
         self._pictures = DataFile(web_dir, "pictures.js", keep=resumed)
         self._samples = DataFile(web_dir, "samples.js", keep=resumed)
-        self._listed: set[str] = set()  # what the two files need not list again
+        self._listed: set[str] = set()  # lines and image files that the two data files have already
 
     def point(self, record: dict[str, Any]) -> None:
-        """A record of loss_log.jsonl."""
+        """Add a record of loss_log.jsonl."""
         self._points.append("point", record)
 
     def evaluation(self, record: dict[str, Any]) -> None:
-        """A record of metrics.jsonl: {"images_seen": ..., "epoch": ..., "metrics": {name: value}}."""
+        """Add a record of metrics.jsonl."""
         self._points.append("evaluation", record)
 
     def pictures(self, epoch: int, pictures: dict[str, np.ndarray]) -> None:
-        """The newest pictures of an epoch, which replace earlier ones of this epoch."""
+        """Add the newest images of an epoch, which replace earlier images of this epoch."""
         names = {label: f"epoch{epoch:03d}_{clean_name(label)}.png" for label in pictures}
         self._save(names, pictures)
         labels, files = list(names), list(names.values())
@@ -55,7 +57,7 @@ class TrainingPage:
         self._list(self._pictures, "pictures", epoch, _addresses(names))
 
     def samples(self, epoch: int, samples: list[dict[str, np.ndarray]], others: list[str]) -> None:
-        """The fixed samples, translated in this epoch; labels in `others` are the same in every epoch."""
+        """Add the fixed samples of an epoch; images with a label in `others` are the same in every epoch."""
         for number, pictures in enumerate(samples, start=1):
             names = {}
             for label in pictures:
@@ -78,26 +80,22 @@ class TrainingPage:
             file.append(*arguments)
 
     def _take_over_old_page(self):
-        """An index.html that an earlier version wrote, of a run that is resumed, becomes plain.html."""
+        """Keep the page that an earlier version wrote for a resumed run: its index.html becomes plain.html."""
         old, new = (os.path.join(self.web_dir, name) for name in ("index.html", "plain.html"))
         if not self.resumed or os.path.exists(new) or not os.path.exists(old):
             return
         os.replace(old, new)
         file = DataFile(self.web_dir, "pictures.js")
-        found: dict[int, dict[str, str]] = {}
-        for name in sorted(os.listdir(os.path.join(self.web_dir, "images"))):
-            if match := re.fullmatch(r"epoch(\d+)_(.+)\.png", name):
-                found.setdefault(int(match[1]), {})[match[2]] = image_url(name)
-        for epoch, files in sorted(found.items()):
-            file.append("pictures", epoch, files)
+        for epoch, files in epochs_of(self.run_dir).items():
+            file.append("pictures", epoch, {label: image_url(os.path.basename(path)) for label, path in files.items()})
 
-    def _copy_logs(self, folder):
-        """The points of the part of the run before this start."""
+    def _copy_logs(self):
+        """Write the records of the logs of a resumed run into the data file of the curves."""
         if not self.resumed:
             return
         for name, function in (("loss_log.jsonl", "point"), ("metrics.jsonl", "evaluation")):
             with open(self._points.path, "ab") as file:
-                for record in read_records(os.path.join(folder, name)):
+                for record in read_records(os.path.join(self.run_dir, name)):
                     file.write(call(function, record))
 
 
@@ -117,7 +115,7 @@ def read_records(path: str) -> list[dict[str, Any]]:
 
 
 def describe(opt: Namespace) -> dict[str, Any]:
-    """What the page says of the run: its options, those that were changed, the commands that go on with it."""
+    """The data of the page about the run: its options, the changed options, the commands that continue and test it."""
     folder = os.path.join(opt.checkpoints_dir, opt.name)
     words = ["--dataroot", getattr(opt, "dataroot", None), "--name", opt.name]
     if os.path.normpath(opt.checkpoints_dir) != "checkpoints":
@@ -130,8 +128,10 @@ def describe(opt: Namespace) -> dict[str, Any]:
 
 
 def read_options(path: str) -> tuple[list[list[str]], list[list[str]]]:
-    """All options of a train_opt.txt as [name, value], and those that differ from their default as [name, value,
-    default]; empty lists without the file."""
+    """The options in a train_opt.txt: all as [name, value], and those not at their default as [name, value, default].
+
+    Empty lists if there is no such file.
+    """
     options, changed = [], []
     if os.path.exists(path):
         with open(path, encoding="utf-8", errors="replace") as file:

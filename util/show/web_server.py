@@ -1,4 +1,4 @@
-"""What a page that this program serves has in common: who may ask, and answers of one line where something is wrong."""
+"""The base of a web server: which requests are allowed, and error responses of one line."""
 
 from __future__ import annotations
 
@@ -18,32 +18,37 @@ POLICY += "media-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors
 
 
 class Refused(Exception):
-    """A request that is answered with a status and a line of text: Refused(status, line)."""
+    """A request is refused: Refused(HTTP status, line of text for the response)."""
 
 
 class Gate:
-    """Who may ask: requests with the token, from pages of this server; `most` images of an address in a minute."""
+    """Allows requests with the token from pages of this server, and `most` images per minute and client address.
+
+    A server on `host` = this machine needs no token.
+    """
 
     def __init__(self, host: str, most: int) -> None:
         self.local, self.most = host in HERE, most
         self.token = "" if self.local else secrets.token_urlsafe(16)
-        self.waiting = 0  # requests that are being worked on
-        self.asked: defaultdict[str, deque[float]] = defaultdict(deque)
+        self.waiting = 0  # number of requests in work
+        self.requests: defaultdict[str, deque[float]] = defaultdict(deque)  # client address -> times of its requests
 
     def check(self, request, given):
+        """Raise Refused unless the request is allowed; `given` is its token."""
         host = re.sub(r":\d+$", "", request.host).strip("[]")
-        if self.local and host not in HERE:  # another name for this machine: a foreign page's trick (DNS rebinding)
+        if self.local and host not in HERE:  # against DNS rebinding: a foreign page with another name of this machine
             raise Refused(403, f"this page is at localhost, not at {host}")
         origin = request.headers.get("Origin")
         if origin and origin.split("://")[-1] != request.host:
-            raise Refused(403, "requests of other pages are refused")
+            raise Refused(403, "requests of other web pages are refused")
         if self.token and not hmac.compare_digest(self.token.encode(), given.encode()):
             raise Refused(
-                403, "the address of this page ends in ?token=...; the server printed it where it was started"
+                403, "the address of this page must end in ?token=...; the server printed it when it was started"
             )
 
     def count(self, address):
-        now, times = time.monotonic(), self.asked[address]
+        """Count an image of a client; raise Refused above the limit per minute."""
+        now, times = time.monotonic(), self.requests[address]
         while times and times[0] < now - 60:
             times.popleft()
         if len(times) >= self.most:
@@ -67,7 +72,7 @@ class Handler(tornado.web.RequestHandler):
 
     def write_error(self, status_code, exc_info=None, **_):
         error = exc_info[1] if exc_info else None
-        line = str(error) if isinstance(error, InputError) else "the server failed; its console says why"
+        line = str(error) if isinstance(error, InputError) else "the server failed; its console shows the error"
         if isinstance(error, Refused):
             status_code, line = error.args
         elif isinstance(error, InputError):

@@ -189,7 +189,7 @@ def test_without_a_compiler_one_line_is_printed(monkeypatch, capsys):
     net = compiled(Scale())
     assert "forward" not in vars(net)
     assert capsys.readouterr().out == (
-        "--compile default: nothing can be compiled here, so the networks run as they are "
+        "--compile default: nothing can be compiled here, so the networks run uncompiled "
         "(no compiler on this machine)\n"
     )
 

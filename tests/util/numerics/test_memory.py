@@ -47,7 +47,7 @@ def test_a_tensor_too_large_for_the_machine_gives_one_line():
     with pytest.raises(InputError) as caught, memory.explaining_out_of_memory(options()):
         torch.empty(2**52, dtype=torch.uint8)
     message = str(caught.value)
-    assert message.startswith("cpu: out of memory (4194304.00 GiB more were asked for")
+    assert message.startswith("cpu: out of memory (4194304.00 GiB more were needed")
     assert "--batch_size 4, --crop_size 256, --precision fp32" in message
     assert "Try, in this order: --batch_size 2 --accumulate 2" in message
     assert "\n" not in message
@@ -61,7 +61,7 @@ def test_building_a_model_is_explained_too(monkeypatch):
             raise torch.OutOfMemoryError(CUDA)
 
     monkeypatch.setattr(models, "find_model_using_name", lambda name: Huge)
-    with pytest.raises(InputError, match=r"^cpu: out of memory \(1.50 GiB more were asked for.*--grad_checkpoint"):
+    with pytest.raises(InputError, match=r"^cpu: out of memory \(1.50 GiB more were needed.*--grad_checkpoint"):
         models.create_model(options(model="huge"))
 
 
@@ -75,7 +75,7 @@ def test_messages_of_every_allocator_are_recognised(text, asked):
     "text", ["cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when"]
 )
 def test_messages_without_a_size_are_recognised(text):
-    assert "asked for" not in line_for(RuntimeError(text))
+    assert "were needed" not in line_for(RuntimeError(text))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_unknown_numbers_are_omitted():
     text = memory.explain(options(), None, None, None)
     assert text.startswith("cpu: out of memory, with --batch_size 4")
     text = memory.explain(options(), 3 * 2**20, 2**30, 2**33)
-    assert "(3 MiB more were asked for, 1.00 GiB of 8.00 GiB are free)" in text
+    assert "(3 MiB more were needed, 1.00 GiB of 8.00 GiB are free)" in text
 
 
 def test_the_peak_is_printed_if_it_can_be_measured():

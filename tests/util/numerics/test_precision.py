@@ -21,7 +21,7 @@ from util.numerics.precision import (
     backend_precision,
     backend_tuning,
     full_precision,
-    settle,
+    resolve,
 )
 
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -321,29 +321,29 @@ def test_an_optimizer_without_gradients_is_skipped():
 
 @pytest.mark.parametrize(("kind", "word"), [("cuda", "tf32"), ("cpu", "fp32"), ("mps", "fp32")])
 def test_the_default_depends_on_the_device(kind, word):
-    assert settle(None, torch.device(kind)) == word
+    assert resolve(None, torch.device(kind)) == word
 
 
 def test_a_precision_without_effect_on_the_device_is_reported(capsys):
-    assert settle("tf32", CPU) == "tf32"
-    assert "only CUDA devices have it" in capsys.readouterr().out
-    assert settle("fp16", CPU) == "fp16"
+    assert resolve("tf32", CPU) == "tf32"
+    assert "only CUDA devices support it" in capsys.readouterr().out
+    assert resolve("fp16", CPU) == "fp16"
     assert "slow" in capsys.readouterr().out
-    assert settle("bf16", CPU) == "bf16"
+    assert resolve("bf16", CPU) == "bf16"
     assert capsys.readouterr().out == ""
 
 
 def test_the_error_for_a_device_without_the_precision_states_the_correction(monkeypatch):
     monkeypatch.setattr(torch.amp, "is_autocast_available", lambda kind: False)
     with pytest.raises(InputError, match="--precision bf16.*use --precision fp32"):
-        settle("bf16", CPU)
+        resolve("bf16", CPU)
 
 
 def test_the_error_for_a_gpu_without_bfloat16_states_the_correction(monkeypatch):
     without = types.SimpleNamespace(is_bf16_supported=lambda including_emulation: False, get_device_name=str)
     monkeypatch.setattr(module.torch, "cuda", without)
     with pytest.raises(InputError, match="--precision bf16.*use --precision fp16"):
-        settle("bf16", torch.device("cuda", 0))
+        resolve("bf16", torch.device("cuda", 0))
 
 
 @pytest.mark.parametrize(

@@ -297,7 +297,10 @@ def test_a_replaced_export_is_used_and_reported(tmp_path, capsys):
     weights.save_weights(torch.nn.Linear(3, 3), tmp_path / "run" / "latest_net_G_A.pth")
     run.model.load_networks("latest")
     printed = capsys.readouterr().out
-    assert "latest_net_G_A.pth: whole, but not what latest_manifest.json lists" in printed and "G_B" not in printed
+    assert (
+        "latest_net_G_A.pth: readable, but not the file that latest_manifest.json lists" in printed
+        and "G_B" not in printed
+    )
 
 
 def test_a_missing_state_is_written_instead_of_copied(tmp_path):
@@ -368,7 +371,7 @@ def test_a_state_that_would_run_code_is_refused_by_name_and_does_not_run(tmp_pat
         else:
             hostile = {"format": 1, "model": Exploit(), "progress": {}}
             torch.save(hostile, path, _use_new_zipfile_serialization=how == "zip")
-        listed["files"][path.name] = run_folder.proof(path)  # with a valid checksum, as an attacker would write it
+        listed["files"][path.name] = run_folder.checksum(path)  # with a valid checksum, as an attacker would write it
         (folder / "latest_manifest.json").write_text(json.dumps(listed))
         with pytest.raises(InputError, match="latest_state.pth: refused, it holds more than tensors"):
             Run(folder).checkpoint.resume()

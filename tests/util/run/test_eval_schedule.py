@@ -25,7 +25,7 @@ class Run:
             skipped={}, scores=lambda: {"metrics": {metric: {"value": next(values)}}, "skipped": {}}
         )
         self.evaluations = Evaluations(self.opt, self.model, self.progress, trial)
-        visualizer = SimpleNamespace(say=self.said.append, report_metrics=lambda *_: None)
+        visualizer = SimpleNamespace(write=self.said.append, report_metrics=lambda *_: None)
         checkpoint = SimpleNamespace(save=lambda tag: self.saved.append((tag, self.progress.total_iters)))
         self.evaluations.begin(checkpoint, visualizer)
 

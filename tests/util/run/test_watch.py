@@ -67,7 +67,7 @@ def test_skip_discards_the_update_and_continues(unpaired, tmp_path, monkeypatch,
     assert [float(own["state"][0]["step"]) for own in steps] == [2.0, 4.0]  # G made two of four, D all of them
     said = [line for line in capsys.readouterr().out.splitlines() if "--on_nan skip" in line]
     assert len(said) == 2
-    assert "2 batches so far" in said[1]
+    assert "(2 left out so far)" in said[1]
     assert "--on_nan skip" in (run / "loss_log.txt").read_text()
 
 
@@ -164,11 +164,11 @@ def test_with_the_decision_on_the_device_a_state_saved_on_the_cpu_is_resumed(pol
 
 def test_a_skipped_batch_changes_no_pool_and_no_running_statistics():
     from util.image_pool import ImagePool
-    from util.run.watch import mend
+    from util.run.watch import remove_nan
 
     pool, norm = ImagePool(3), torch.nn.BatchNorm2d(2)
     pool.images = [torch.ones(1, 2, 2, 2), torch.full((1, 2, 2, 2), np.nan)]
     norm.running_mean[0] = float("nan")
-    mend(SimpleNamespace(pool=pool, networks_by_name=lambda: {"G": norm}))
+    remove_nan(SimpleNamespace(pool=pool, networks_by_name=lambda: {"G": norm}))
     assert len(pool.images) == 1
     assert norm.running_mean.tolist() == [0, 0]

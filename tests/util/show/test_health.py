@@ -65,11 +65,11 @@ def test_scored_visuals_select_the_images_that_are_compared():
     for _ in range(20):
         photo = torch.rand(1, 3, 40, 40).round() * torch.rand(1)
         watcher.images({"data_A": photo, "output": answer, "fake_B": answer, "real_B": torch.ones(1, 3, 8, 8)}, {})
-    assert len(said) == 1 and said[0].startswith("output is the same picture")
+    assert len(said) == 1 and said[0].startswith("output was the same image")
 
 
 def test_warnings_reach_the_log(unpaired, tmp_path):  # noqa: F811
     for path in (unpaired / "trainA").iterdir():
         Image.new("RGB", (40, 40), "white").save(path)
     run = train(unpaired, tmp_path, *CYCLE_GAN, *SHORT)
-    assert (run / "loss_log.txt").read_text().count("real_A is one flat colour") == 1
+    assert (run / "loss_log.txt").read_text().count("real_A has the same colour in all pixels") == 1

@@ -64,7 +64,7 @@ def test_files_of_another_origin_are_refused_and_kept(tmp_path, name):
     folder = write_results(options(tmp_path), ["a"])
     with open(os.path.join(folder, name), "w") as file:
         file.write("mine")
-    with pytest.raises(InputError, match="another origin") as error:
+    with pytest.raises(InputError, match="that no test wrote") as error:
         ResultPage(options(tmp_path), 1, [])
     assert name in str(error.value)
     assert pictures(folder)[0] == "a_fake.png" and os.path.exists(os.path.join(folder, name))

@@ -16,34 +16,36 @@ import numpy as np
 from util.errors import InputError
 from util.show.sinks.drawing import as_rgb
 
-PLAIN = (bool, int, float, str, list, type(None))  # options that wandb shows as they are
+PLAIN = (bool, int, float, str, list, type(None))  # types of options that wandb shows unchanged
 
 
 class Sink(Protocol):
     """A dashboard. The methods return at once, and an error in them must not stop the run."""
 
     def scalars(self, step: int, values: Mapping[str, float], epoch: float) -> None:
-        """`step` counts images seen; `epoch` counts the epochs done, e.g. 1.25 after a quarter of epoch 2."""
+        """Add the losses. `step` counts images seen; `epoch` counts epochs done: 1.25 after a quarter of epoch 2."""
 
     def metrics(self, step: int, values: Mapping[str, float], epoch: float) -> None:
-        """The scores of an evaluation; arguments as of scalars(), in curves of their own."""
+        """Add the scores of an evaluation, as curves of their own; arguments as in scalars()."""
 
     def status(self, step: int, plots: Mapping[str, Mapping[str, float]], epoch: float) -> None:
-        """Learning rate, seconds per image and memory: {title of a plot: {name of a curve: value}}."""
+        """Add learning rate, seconds per image and memory: {title of a plot: {name of a curve: value}}."""
 
     def samples(self, step: int, visuals: Mapping[str, np.ndarray]) -> None:
-        """The fixed samples; arguments as of images()."""
+        """Show the fixed samples; arguments as in images()."""
 
     def images(self, step: int, visuals: Mapping[str, np.ndarray]) -> None:
-        """`visuals` are uint8 arrays (H, W, C) or (H, W) of any sizes."""
+        """Show images: label -> uint8 array (H, W, C) or (H, W) of any size."""
 
     def close(self) -> None:
         """Wait a short time for pending transfers; called once, at the end of the run."""
 
 
 def open_sinks(opt: Namespace) -> list[Sink]:
-    """Open the sinks selected by the options. Call this before the run writes to its loss_log.jsonl: the records in it
-    at that moment are the earlier part of the run, which the curves continue."""
+    """Open the dashboards that the options select.
+
+    Call this before the run writes to its loss_log.jsonl: the curves begin with the records that the file has then.
+    """
     check_packages(opt)
     sinks: list[Sink] = []
     display_id = getattr(opt, "display_id", -1)
@@ -72,19 +74,19 @@ def _open_visdom(opt, display_id):
 
 
 def check_packages(opt: Namespace) -> None:
-    """InputError for a dashboard that a flag asks for and whose package is not installed."""
-    wanted = {
+    """Raise InputError if a flag selects a dashboard whose package is not installed."""
+    packages = {
         "visdom": ("--display_id", (getattr(opt, "display_id", None) or 0) > 0),
         "wandb": ("--use_wandb", getattr(opt, "use_wandb", False)),
         "tensorboard": ("--use_tensorboard", getattr(opt, "use_tensorboard", False)),
     }
-    for package, (flag, asked) in wanted.items():
-        if asked and importlib.util.find_spec(package) is None:
+    for package, (flag, selected) in packages.items():
+        if selected and importlib.util.find_spec(package) is None:
             raise InputError(f"{flag} needs the package {package}, which is not installed: pip install {package}")
 
 
 class Guarded:
-    """Wraps a sink: its first error is printed in one line and turns the sink off, and the run continues."""
+    """Wraps a sink: its first error is printed in one line and turns the sink off; the run continues."""
 
     def __init__(self, sink: Any):
         self.sink = sink
@@ -149,7 +151,7 @@ class WandbSink:
             raise InputError(f"--use_wandb: {reason} (run `wandb login`, or set WANDB_MODE=offline)") from None
         with open(note, "w") as file:
             file.write(self.run.id)
-        # A separate axis, because wandb's own step cannot decrease, as it may in a resumed run.
+        # A separate axis, because wandb's own step may not decrease, and in a resumed run it would.
         self.run.define_metric("*", step_metric="images_seen")
 
     def scalars(self, step, values, epoch):
@@ -216,7 +218,7 @@ class TensorboardSink:
 
     def close(self):
         if self.writer is not None:
-            # Into the folder itself: add_hparams() would make a run of its own inside it.
+            # Not by add_hparams(), which would write a second run in a sub-folder.
             from torch.utils.tensorboard.summary import hparams
 
             for summary in hparams(self.options, self.newest):
@@ -224,7 +226,7 @@ class TensorboardSink:
             self.writer.close()
 
     def _writer(self, step):
-        # Opened at the first known step, so that events of a resumed run after its checkpoint are hidden (purge_step).
+        # Opened at the first step: purge_step hides the events that a resumed run wrote after its checkpoint.
         if self.writer is None:
             from torch.utils.tensorboard import SummaryWriter
 

@@ -1,4 +1,4 @@
-"""What a dashboard draws: loss curves of limited length, images in a grid, and the windows of a run on visdom."""
+"""Drawing for dashboards: loss curves of limited length, images in a grid, and the windows of a run on visdom."""
 
 import html
 import json
@@ -12,19 +12,19 @@ from PIL import Image
 
 from util.show.log import position_of, status_of
 
-MOST = 1000  # points of a curve: a plot is some 600 pixels wide, and an update takes visdom's server 0.1 s
+MOST = 1000  # points of a curve: a plot is about 600 pixels wide, and an update takes visdom's server 0.1 s
 LARGEST = 512  # pixels; larger images are scaled down, so that they are fast to send and to display
 GAP = 4
-SMOOTHED = " smoothed"  # behind the name of a curve
+SMOOTHED = " smoothed"  # added to the name of a curve
 COLOURS = ("#2f7bd6", "#d9660a", "#2a9d5c", "#c2407e", "#8a6fd1", "#a8861c", "#1aa0a8", "#c94f4f", "#7a8a99", "#5a9c20")
-BAR = 30  # pixels that a window's own title bar takes of its height
+BAR = 30  # height in pixels of a window's title bar
 
 
 class Curves:
     """Points (x, {name: value}) with increasing x, spread over the whole run. Names may differ from point to point."""
 
     def __init__(self, smoothing: float = 0.0) -> None:
-        """With `smoothing` > 0 each curve gets a smoothed curve beside it, by that weight of the values before."""
+        """`smoothing` > 0 adds a smoothed copy of each curve; it is the weight of the earlier values."""
         self.smoothing = smoothing
         self.points: list[tuple[float, dict[str, float]]] = []
         self.names: list[str] = []
@@ -74,7 +74,7 @@ class Curves:
 
 
 def style_of(name: str, names: Sequence[str]) -> dict[str, Any]:
-    """How plotly draws a curve: the raw one thin and pale beside its smoothed one, both in one colour."""
+    """The plotly style of a curve: a raw curve is thin and pale, and has the colour of its smoothed copy."""
     plain = [html.escape(each) for each in names if not each.endswith(SMOOTHED)]
     raw = name.removesuffix(SMOOTHED)
     pale = name == raw and html.escape(raw + SMOOTHED) in [html.escape(each) for each in names]
@@ -152,8 +152,12 @@ def read_plots(path: str, size: int | None = None) -> list[tuple[str, float, dic
 
 
 class Windows:
-    """Window `base` shows the losses, base + 1 the images, base + 2 their labels; the other plots and the fixed samples
-    have windows of their names. With `columns` <= 0 there is no grid, and each image has a window, from base + 1 on."""
+    """The visdom windows of a run.
+
+    Window `base` shows the losses, base + 1 the images in a grid of `columns`, base + 2 their labels. The names of the
+    windows of other plots and of the fixed samples begin with `base`. With `columns` <= 0 each image has a window, from
+    base + 1 on.
+    """
 
     def __init__(self, client: Any, name: str, base: int, columns: int):
         self.client, self.name, self.base, self.columns = client, name, base, columns

@@ -1,4 +1,4 @@
-"""Starts a visdom server if the address is on this machine and nothing listens there.
+"""Starts a visdom server if its address is on this machine and no program listens on the port.
 
 Manually: python util/show/sinks/visdom_server.py -port 8097 -bind_local
 """
@@ -53,7 +53,7 @@ def parse_address(server: str, port: int) -> Address:
 
 
 def start_if_absent(address: Address) -> StartedServer | None:
-    """Start a server if the address is local and nothing listens there. Does not wait until it is ready."""
+    """Start a server if the address is local and its port is free. Does not wait until the server is ready."""
     if not address.is_local or os.environ.get("CI") or is_listening(address):
         return None
     folder = _own_folder()

@@ -1,8 +1,7 @@
-"""The visdom dashboard of a run, served by a separate thread.
+"""The visdom dashboard of a run. A separate thread sends to the server.
 
-The training puts losses and images into a buffer of fixed size, so a server that is absent, crashes or hangs causes one
-warning and nothing else. When the server is available again, everything is redrawn from the log of the run and the
-buffer.
+The training puts losses and images into a buffer of fixed size, so a server that is absent, crashes or hangs causes
+only one warning. When the server is available again, everything is redrawn from the logs of the run and the buffer.
 """
 
 import collections
@@ -27,7 +26,7 @@ SMOOTHING = 0.9  # of the losses: the weight of the values before
 
 
 class VisdomSink:
-    """The side of the training: each method returns at once."""
+    """The part that the training calls: each method returns at once."""
 
     def __init__(self, opt: Namespace, base: int):
         try:
@@ -37,7 +36,7 @@ class VisdomSink:
         self.opt, self.base = opt, base
         folder = os.path.join(opt.checkpoints_dir, opt.name)
         logs = (os.path.join(folder, name) for name in ("loss_log.jsonl", "metrics.jsonl"))
-        # Their sizes now: later records also arrive by scalars(), status() and metrics().
+        # Their current sizes: later records also arrive through scalars(), status() and metrics().
         self.logs = {log: os.path.getsize(log) for log in logs if os.path.exists(log)}
         # (plot, x, {name: value})
         self.points: collections.deque[tuple[str, float, dict[str, float]]] = collections.deque(maxlen=10_000)
@@ -52,7 +51,7 @@ class VisdomSink:
         self._plot(LOSS, values, epoch)
 
     def metrics(self, step: int, values: Mapping[str, float], epoch: float) -> None:
-        for name, value in values.items():  # a plot each: their scales differ
+        for name, value in values.items():  # a plot for each metric, because their scales differ
             self._plot(name, {name: value}, epoch)
 
     def status(self, step: int, plots: Mapping[str, Mapping[str, float]], epoch: float) -> None:
@@ -111,15 +110,13 @@ class VisdomSink:
 
 
 class Sender:
-    """The side of the thread: everything that may wait or fail."""
+    """The part that the thread runs: everything that may wait or fail."""
 
     def __init__(self, sink: VisdomSink):
         self.sink = sink
         self.windows: Windows | None = None
         self.curves: dict[str, Curves] | None = None  # by plot
-        self.drawn: dict[
-            str, int
-        ] = {}  # points of each plot that the server shows; without an entry: all must be drawn
+        self.drawn: dict[str, int] = {}  # plot -> number of points that the server shows; no entry: redraw the plot
         self.shown: dict[str, np.ndarray] | None = None  # the images that the server shows
         self.shown_fixed: dict[str, np.ndarray] | None = None
         self.pause = 0.5
@@ -149,14 +146,14 @@ class Sender:
             self.forget()
             self.sink.news.set()
             return time.monotonic() + self.after_failure(error)
-        except Exception as error:  # an error other than of the connection; it must not stop the run
-            self.warn(f"visdom: could not show what the run sent: {error!r}")
+        except Exception as error:  # not an error of the connection; it must not stop the run
+            self.warn(f"visdom: losses or images could not be shown: {error!r}")
         self.pause = 0.5
         # Sending takes at most a tenth of the time, here and in the server, also with long curves.
         return time.monotonic() + min(10, 9 * (time.monotonic() - start))
 
     def forget(self):
-        """Everything must be drawn again."""
+        """Redraw everything in the next attempt."""
         self.drawn, self.shown, self.shown_fixed = {}, None, None
 
     def take_in(self):
@@ -181,7 +178,7 @@ class Sender:
             drawn, count = self.drawn.get(plot), len(curves.points)
             if drawn and drawn < count and not self.windows.extend_curves(curves, drawn, plot):
                 self.forget()
-                self.sink.news.set()  # the plots before this one are drawn in the next attempt
+                self.sink.news.set()  # the next attempt draws the earlier plots of this loop again
                 drawn = None
             if count and not drawn:
                 self.windows.draw_curves(curves, plot)
@@ -198,7 +195,7 @@ class Sender:
         """Warn once. Return the seconds to wait, which grow from attempt to attempt."""
         started, url = self.sink.started_server, self.sink.address.url
         if started is not None and not self.warned:
-            # If it has ended, another run's server may have taken the port and will respond soon.
+            # If our server has ended, the server of another run may have taken the port and will respond soon.
             patience = START_UP if started.process.poll() is None else START_UP / 6
             if time.monotonic() - self.began < patience:
                 return 0.5
