@@ -24,7 +24,7 @@ def check(opt: argparse.Namespace, built_in: bool, given: set[str]) -> None:
             f"{' or '.join(WITH_LABELS)}, or leave the flag out"
         )
     if "lazy_r1" in given and not opt.lambda_r1 and built_in:
-        raise InputError(f"--lazy_r1 {opt.lazy_r1}: R1 is off; give its weight, for example --lambda_r1 10")
+        raise InputError(f"--lazy_r1 {opt.lazy_r1}: R1 has no weight; give --lambda_r1, for example 10")
     if built_in:
         check_discriminator(opt)
         check_perceptual(opt, given)
