@@ -37,7 +37,7 @@ def before_loading(nets: dict[str, nn.Module], opt, device: torch.device) -> Non
     if getattr(opt, "grad_checkpoint", False):
         found = [recompute_blocks(net) for net in nets.values()]
         if not any(found):
-            print("--grad_checkpoint: no effect, these networks have no blocks with gradient checkpointing")
+            print("--grad_checkpoint: these networks have no blocks with gradient checkpointing, so it has no effect")
 
 
 def after_loading(nets: dict[str, nn.Module], opt, device: torch.device, precision: Precision) -> None:
