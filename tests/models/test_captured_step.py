@@ -104,6 +104,19 @@ def test_a_model_that_cannot_be_captured_says_why_and_trains_as_it_is(reason, ca
     assert "optimize_parameters" not in vars(model)
 
 
+def test_processes_subclasses_and_other_optimizers_are_named(monkeypatch):
+    model = made("--model", "pix2pix", *TINY)
+    assert captured_step.why_not(model) is None
+    with monkeypatch.context() as patched:
+        patched.setattr(captured_step.distributed, "world_size", lambda: 2)
+        assert "several processes" in captured_step.why_not(model)
+    with monkeypatch.context() as patched:
+        patched.setattr(model, "optimizers", [torch.optim.SGD(model.netG.parameters(), lr=0.1)])
+        assert "besides Adam" in captured_step.why_not(model)
+    model.__class__ = type("Mine", (type(model),), {})  # its own terms may depend on what a graph would repeat
+    assert captured_step.why_not(model) == "Mine declares no `captures` of its own"
+
+
 @pytest.mark.parametrize("word", ["auto", "no"])
 def test_without_the_flag_nothing_changes(word, capsys):
     assert "optimize_parameters" not in vars(made("--model", "pix2pix", *TINY, "--capture", word))
