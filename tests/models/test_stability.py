@@ -241,7 +241,7 @@ def test_each_model_makes_a_step_with_each_option(name, option):
 def test_options_that_do_not_fit_are_refused_or_reported(capsys):
     with pytest.raises(InputError, match=r"--label_smoothing 0.1: --gan_mode hinge has no labels; choose vanilla or"):
         build("cycle_gan", "--label_smoothing", "0.1", "--gan_mode", "hinge")
-    with pytest.raises(InputError, match=r"--lazy_r1 4: R1 is off; give its weight, for example --lambda_r1"):
+    with pytest.raises(InputError, match=r"--lazy_r1 4: .* give --lambda_r1"):
         build("cycle_gan", "--lazy_r1", "4")
     with pytest.raises(InputError, match="--label_smoothing"):
         build("cycle_gan", "--label_smoothing", "0.7")
