@@ -139,11 +139,7 @@ class Training:
     def warm_up(self):
         """Make steps until kernels are chosen, shapes compiled and graphs recorded."""
         opt, usual = self.model.opt, 4 if self.model.device.type == "cuda" else 1
-        prepared = getattr(opt, "compile", "none") != "none" or getattr(opt, "capture", "off") not in (
-            "off",
-            "no",
-            False,
-        )
+        prepared = opt.compile != "none" or opt.capture == "yes"
         # A shape that is not a network's first is compiled when it comes for the OFTEN-th time: once a cycle at least.
         self.steps((OFTEN + usual) * self.cycle if prepared else self.whole_cycles(usual))
 

@@ -110,7 +110,7 @@ def test_a_size_is_a_number_or_two():
         (("--crop_size", "64,x"), "--crop_size: 'x' is not a whole number"),
         (("--crop_size", "64,0"), "--crop_size: '0' is not allowed"),
         (("--load_size", "1,2,3"), "--load_size: '1,2,3' is not a size; give one number, or height,width"),
-        (("--load_size", "300,100", "--crop_size", "64,128"), "--load_size 300,100 is smaller than --crop_size 64,128"),
+        (("--load_size", "300,100", "--crop_size", "64,128"), "--load_size 300,100: smaller than --crop_size 64,128"),
         (("--crop_size", "66,128", "--load_size", "200"), "--crop_size 66,128: .* multiple of 4; try 64,128 or 68,128"),
         (
             ("--crop_size", "128,200", "--load_size", "300", "--netG", "unet_128"),
