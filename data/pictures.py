@@ -84,7 +84,7 @@ def write(path: str | os.PathLike, picture: Picture | Image.Image) -> None:
             notes = {key: picture.notes[key] for key in ("icc_profile", "exif", "dpi") if key in image.info}
             image.save(file, format=kind, **QUALITY.get(kind, {}), **notes)
     except InputError as error:
-        raise InputError(f"{os.fspath(path)}: {error}") from None
+        raise InputError(f"{os.fspath(path)}: {str(error).removeprefix(f'{os.fspath(path)}: ')}") from None
 
 
 def open_image(path):

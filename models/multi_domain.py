@@ -107,6 +107,11 @@ class MultiDomainModel(BaseModel):
         with networks.counted(self.netG, 0):  # the running statistics stay as they are
             return {name: self.netG(images, condition) for name, condition in conditions.items()}
 
+    def check_target(self, target):
+        """Raise InputError if translate() can't take this target."""
+        if not isinstance(target, torch.Tensor):
+            self.labels.named(target)
+
     def condition_of(self, item):
         """What translate() should get besides the images of an item of the data set: their attributes."""
         return {"attributes": self.labels.attributes_of(item["label"])} if "label" in item else {}

@@ -179,7 +179,9 @@ class Labels:
                 raise InputError(f"{source}: {name} is a domain of a folder; give it alone, without attributes")
             if name not in self.attributes:
                 hint = nearest(name, self.names)
-                raise InputError(f"{source}: the run has not learnt '{name}';{hint} choose of {', '.join(self.names)}")
+                raise InputError(
+                    f"{source}: the run has not learnt '{name}';{hint} choose from {', '.join(self.names)}"
+                )
 
     def _check_exclusive(self, names, source):
         shared = list(dict.fromkeys(name for name in names if name in self.exclusive))

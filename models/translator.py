@@ -152,6 +152,8 @@ class Translator:
             return self.condition
         if "target" not in inspect.signature(self.model.translate).parameters:
             raise InputError(f"target {target!r}: --model {self.opt.model} translates to one target only; leave it out")
+        if hasattr(self.model, "check_target"):  # not in plug-ins
+            self.model.check_target(target)
         return {**self.condition, "target": target}
 
     def read(self, path: str | os.PathLike) -> Picture:

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from options.parser import OptionParser
 from util.errors import InputError, clear_errors
-from util.files import replacing, write_text
+from util.files import make_folder, replacing, write_text
 from util.flags import SWITCH
 from util.run import model_card
 
@@ -125,7 +125,6 @@ def export_program(options, translator, source):
     write = write_onnx if options.format == "onnx" else write_torch_export
     tolerance = LEVELS if options.with_processing else TOLERANCE
     folder = os.path.dirname(os.path.abspath(options.output))
-    os.makedirs(folder, exist_ok=True)
     ending = ".onnx" if options.format == "onnx" else ".pt2"
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing_") as beside:
         path = os.path.join(beside, f"program{ending}")
@@ -167,6 +166,7 @@ def export_weights(options, translator):
 
 def main(command_line=None):
     options = read_options(sys.argv[1:] if command_line is None else command_line)
+    make_folder("--output", os.path.dirname(os.path.abspath(options.output)))
     from models.translator import Translator  # imported after the flags are checked, because torch takes seconds
 
     def load():

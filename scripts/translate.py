@@ -24,6 +24,7 @@ from data.videos import is_video, map_frames
 from options.flags import OUTPUT_FORMATS
 from options.parser import OptionParser
 from util.errors import InputError, clear_errors
+from util.files import make_folder
 from util.flags import SWITCH, Int
 from util.show.bar import Bar
 
@@ -194,6 +195,7 @@ def main(command_line=None):
         condition |= {name: getattr(options, name) for name in ("tile", "tile_overlap", "tile_samples")}
     with loaded(options) as translate:
         translate.condition_for(options.target)  # InputError, before any file is read, if the model has no such target
+        make_folder("--output", options.output)
         videos = [job for job in new if is_video(job.source)]
         images = [job for job in new if not is_video(job.source)]
         failed = translate_all(translate, images, options.batch_size, condition) if images else []

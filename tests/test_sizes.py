@@ -143,7 +143,7 @@ def test_a_test_restores_a_rectangle(runs, photos):
 
 
 @pytest.mark.parametrize("name", ["cycle_gan", "pix2pix", "cut"])
-def test_test_command_and_call_give_the_same_pixels_in_the_size_of_the_input(name, runs, photos, tmp_path):
+def test_the_call_and_a_test_give_the_same_pixels_in_the_size_of_the_input(name, runs, photos, tmp_path):
     from scripts.translate import main
 
     data = photos / ("pairs" if name == "pix2pix" else "photos")

@@ -40,6 +40,17 @@ def replacing(path, size=None):
                 os.unlink(temporary)
 
 
+def make_folder(flag: str, folder: str) -> None:
+    """Make the folder that a flag names. InputError if it can't be made, or no file can be written in it."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputError(f"{flag} {folder}: can't be written ({reason}); choose another folder") from error
+
+
 def cannot_write(path, error, size=None):
     """The message of a failed write: the path, the reason, the bytes needed (`size`) and the bytes free."""
     needed = f"{size:,} bytes are needed and " if size is not None else ""

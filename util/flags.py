@@ -83,7 +83,8 @@ def _checked(kind, text, article, low, above, high):
     bounds += [f"at most {high}"] * (high is not None)
     outside = (low is not None and number < low) or (above is not None and number <= above)
     if not math.isfinite(number) or outside or (high is not None and number > high):
-        raise argparse.ArgumentTypeError(f"'{text}' is not allowed; must be {' and '.join(['finite', *bounds])}")
+        bounds = ["finite", *bounds] if kind is float else bounds
+        raise argparse.ArgumentTypeError(f"'{text}' is not allowed; must be {' and '.join(bounds)}")
     return number
 
 

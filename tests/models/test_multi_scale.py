@@ -199,7 +199,7 @@ REFUSED = {
     "--model cycle_gan --lambda_feat 10": r"flag of --model pix2pix .* true image, which only paired data has",
     "--model cut --lambda_feat 10": r"flag of --model pix2pix .* true image, which only paired data has",
     "--model stargan --lambda_feat 10": r"flag of --model pix2pix .* true image, which only paired data has",
-    "--model cycle_gan --num_D 0": r"--num_D: '0' is not allowed",
+    "--model cycle_gan --num_D 0": r"--num_D: '0' is not allowed; must be at least 1 and at most 5",
     "--model template --num_D 2 --netD pixel": r"--num_D 2: TemplateModel does not build its discriminators by make_D",
 }
 

@@ -244,7 +244,7 @@ def test_spans_cover_an_axis_once():
         assert all(span.first % multiple == 0 for span in spans)
 
 
-def test_test_py_and_translate_py_take_tiles(tmp_path):
+def test_tiles_in_a_test_and_in_translate_py(tmp_path):
     import test as test_program
     from scripts.translate import main
 

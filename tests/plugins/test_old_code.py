@@ -162,7 +162,7 @@ def test_pairs_without_a_test_folder_are_not_read_as_single_images(tmp_path):
         data.create_dataset(opt)
 
 
-def test_test_defaults_of_a_plug_in_take_precedence_over_the_run(plugin, photos, tmp_path):
+def test_a_plug_ins_defaults_for_tests_take_precedence_over_the_run(plugin, photos, tmp_path):
     sets = """
     @staticmethod
     def modify_commandline_options(parser, is_train):

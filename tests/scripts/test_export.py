@@ -189,6 +189,13 @@ def test_wrong_arguments_are_refused(tmp_path, words, said):
         export.main([str(run), *words, *output])
 
 
+def test_an_output_folder_that_cannot_be_made_is_one_error(tmp_path):
+    run = make_run(tmp_path, *CUT)
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(InputError, match=r"^--output .*/file: can't be written"):
+        export.main([str(run), "--format", "onnx", "--output", str(tmp_path / "file" / "x.onnx")])
+
+
 def test_the_error_for_a_missing_package_precedes_any_file(tmp_path, monkeypatch):
     monkeypatch.setitem(export.NEEDS, "onnx", ("no_such_package",))
     with pytest.raises(InputError, match="pip install no_such_package"):

@@ -5,7 +5,7 @@ import subprocess
 import numpy as np
 import pytest
 from PIL import Image
-from runs import CUT, make_run
+from runs import CUT, STARGAN, make_run
 
 import test
 from metamer import load
@@ -175,4 +175,20 @@ def test_wrong_arguments_write_no_file(run, tmp_path, monkeypatch, words, said):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=said):
         translate(run, *words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_that_cannot_be_made_is_one_error(run, tmp_path):
+    picture(tmp_path / "in" / "a.png")
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(InputError, match=r"^--output .*/file/out: can't be written \(Not a directory\)"):
+        translate(run, tmp_path / "in", "--output", tmp_path / "file" / "out")
+
+
+def test_a_target_that_stargan_has_not_learnt_is_one_error(tmp_path):
+    small = ("--dataroot", ".", "--device", "cpu")
+    faces = make_run(tmp_path, *STARGAN, "--image_size", "64", "--d_conv_dim", "4", small=small)
+    picture(tmp_path / "in" / "a.png")
+    with pytest.raises(InputError, match="target Old: the run has not learnt 'Old'"):
+        translate(faces, tmp_path / "in", "--output", tmp_path / "out", "--target", "Old")
     assert not (tmp_path / "out").exists()

@@ -68,6 +68,11 @@ def finite(value: Any) -> Any:
     return value
 
 
+def channels_shown(channels: int) -> str:
+    """What an 8-bit image of a page shows of a number of channels other than 1 and 3."""
+    return f"channels 1 to 3 of {channels}" if channels > 3 else "2 channels as red and green"
+
+
 def image_url(name: str) -> str:
     """The relative, percent-encoded URL of a file in the image folder of a page."""
     return "images/" + quote(os.fsencode(name.replace(os.sep, "/")))

@@ -25,7 +25,7 @@ from util.flags import Sides
 from util.html import HTML
 from util.metrics.report import write_scores
 from util.show.bar import Bar
-from util.show.page_files import FOLDER, DataFile, call, image_url, roles, write_page
+from util.show.page_files import FOLDER, DataFile, call, channels_shown, image_url, roles, write_page
 from util.show.results import Sample, write_samples
 
 EVERY = 5  # images between two lines on the console
@@ -80,7 +80,7 @@ class ResultPage:
         opt, written = self.opt, []
         for label, visual in visuals.items():
             if visual.ndim == 4 and visual.shape[1] not in (1, 3):
-                self._shown[label] = f"{label} shows {_channels_shown(visual.shape[1])}"
+                self._shown[label] = f"{label} shows {channels_shown(visual.shape[1])}"
         try:
             for sample in write_samples(
                 self._html,
@@ -149,10 +149,6 @@ class ResultPage:
     def _description(self) -> str:
         options = {name: _plain(value) for name, value in sorted(vars(self.opt).items())}
         return json.dumps({"options": options, "files": sorted({*files_in(self._beside), OPTIONS})}, indent=1) + "\n"
-
-
-def _channels_shown(channels: int) -> str:
-    return f"channels 1 to 3 of {channels}" if channels > 3 else "2 channels as red and green"
 
 
 def show_metrics(folder: str) -> None:

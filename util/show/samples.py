@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch.utils.data import default_collate
 
+from util.errors import InputError
 from util.files import write_text
 from util.numerics import seeding
 from util.run.progress import is_paired
@@ -44,7 +45,8 @@ class FixedSamples(Listener):
             with seeding.restored():
                 self.items = find_items(opt, dataset, os.path.join(folder, FILE)) if opt.display_samples else []
         except Exception as error:  # an image that cannot be read, a data set that needs flags of a test
-            visualizer.write(f"--display_samples: no sample could be read ({error!r}); no samples are shown")
+            reason = str(error) if isinstance(error, InputError) else repr(error)
+            visualizer.write(f"--display_samples: no sample could be read ({reason}); no samples are shown")
         if self.items:
             paths = ", ".join(dict.fromkeys(path for item in self.items for path in paths_of(item)[:1]))
             visualizer.write(f"--display_samples: {paths}")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from util.html import HTML
-from util.show.page_files import DataFile, call, image_url, roles, write_page
+from util.show.page_files import DataFile, call, channels_shown, image_url, roles, write_page
 from util.show.results import clean_name
 from util.show.run_pages import epochs_of
 from util.util import save_image
@@ -124,6 +124,8 @@ def describe(opt: Namespace) -> dict[str, Any]:
     commands = [f"python train.py --continue_train {given}", f"python test.py {given}"]
     options, changed = read_options(os.path.join(folder, "train_opt.txt"))
     facts = [f"{name} {getattr(opt, name)}" for name in ("model", "dataset_mode", "dataroot") if hasattr(opt, name)]
+    channels = sorted({getattr(opt, name, 3) for name in ("input_nc", "output_nc")} - {1, 3})
+    facts += [f"images show {channels_shown(each)}" for each in channels]
     return {"facts": facts, "options": options, "changed": changed, "commands": commands}
 
 

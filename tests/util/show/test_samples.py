@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 import torch
 from PIL import Image
 from test_programs import CYCLE_GAN, PIX2PIX, paired, picture, train, unpaired, weights  # noqa: F401
+
+from util.show.training_page import describe
 
 SAMPLES = ("--display_samples", "2", "--seed", "5")
 
@@ -55,6 +58,15 @@ def test_validation_images_come_before_test_images_and_training_images_last(pair
     shutil.rmtree(paired / "test")
     run = train(paired, tmp_path, *PIX2PIX, *SAMPLES, "--n_epochs_decay", "0", name="train")
     assert stored(run)["phase"] == "train"
+
+
+@pytest.mark.parametrize(
+    ("input_nc", "output_nc", "said"),
+    [(3, 1, []), (5, 5, ["channels 1 to 3 of 5"]), (2, 3, ["2 channels as red and green"])],
+)
+def test_the_page_names_the_channels_that_it_shows(tmp_path, input_nc, output_nc, said):
+    opt = Namespace(checkpoints_dir=str(tmp_path), name="run", input_nc=input_nc, output_nc=output_nc)
+    assert describe(opt)["facts"] == [f"images show {each}" for each in said]
 
 
 def test_a_resumed_run_shows_the_same_images(unpaired, tmp_path):  # noqa: F811
