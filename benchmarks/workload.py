@@ -18,7 +18,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from models import create_model, prepare
+from models import captured_step, create_model, prepare
 from options.train_options import TrainOptions
 from util.numerics import seeding
 from util.numerics.compiling import OFTEN, begin_step
@@ -139,9 +139,13 @@ class Training:
     def warm_up(self):
         """Make steps until kernels are chosen, shapes compiled and graphs recorded."""
         opt, usual = self.model.opt, 4 if self.model.device.type == "cuda" else 1
-        prepared = opt.compile != "none" or opt.capture == "yes"
-        # A shape that is not a network's first is compiled when it comes for the OFTEN-th time: once a cycle at least.
-        self.steps((OFTEN + usual) * self.cycle if prepared else self.whole_cycles(usual))
+        if opt.capture == "yes":
+            self.steps(captured_step.steps_before_replays(opt.compile) * self.cycle)
+        elif opt.compile != "none":
+            # A shape that is not a network's first is compiled when it comes for the OFTEN-th time, once in a cycle.
+            self.steps((OFTEN + usual) * self.cycle)
+        else:
+            self.steps(self.whole_cycles(usual))
 
     def whole_cycles(self, steps):
         """`steps` rounded up to whole cycles."""

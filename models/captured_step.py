@@ -28,7 +28,7 @@ LIMITS = {"cpu": (0.0, 0.0), "cuda": (0.05, 0.2)}
 
 def begin(model: Any) -> None:
     """For --capture: replace the model's optimize_parameters(), or print the reason why that is not possible."""
-    word = getattr(model.opt, "capture", "auto")
+    word = getattr(model._own, "capture", "auto")
     if word != "yes" or not model.isTrain:
         return
     reason = why_not(model)
@@ -43,7 +43,7 @@ def begin(model: Any) -> None:
 
 def why_not(model: Any) -> str | None:
     """The reason why the steps of a model can't be captured, or None."""
-    opt, kind, name = model.opt, model.device.type, type(model).__name__
+    opt, kind, name = model._own, model.device.type, type(model).__name__
     parts = (module for net in model.networks_by_name().values() for module in net.modules())
     dropout = any(isinstance(part, torch.nn.modules.dropout._DropoutNd) for part in parts)
     pools = states.pools_of(model).values()
@@ -62,6 +62,16 @@ def why_not(model: Any) -> str | None:
     return next((reason for reason, holds in reasons.items() if holds), None)
 
 
+def warm_up(compile: str) -> int:
+    """The number of steps of a kind before its capture, for a value of --compile."""
+    return WARM_UP if compile == "none" else WARM_UP + compiling.OFTEN
+
+
+def steps_before_replays(compile: str) -> int:
+    """The number of steps of a kind before every step is a replay: a capture and a comparison follow warm_up()."""
+    return warm_up(compile) + 2
+
+
 class Kind:
     """A kind of step: its random numbers, its graph, and the progress of its capture."""
 
@@ -78,7 +88,7 @@ class CapturedStep:
     def __init__(self, model: Any, graphs: capturing.CudaGraphs | capturing.Calls):
         self.model, self.graphs = model, graphs
         self.plain = model.optimize_parameters
-        self.warm_up = WARM_UP if model.opt.compile == "none" else WARM_UP + compiling.OFTEN
+        self.warm_up = warm_up(model._own.compile)
         self.off = False
         self.kinds: dict[tuple, Kind] = {}
         self.inputs: dict[str, torch.Tensor] = {}  # the tensors that the graphs read; batches are copied to them

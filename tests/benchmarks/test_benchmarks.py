@@ -250,6 +250,15 @@ def test_json_is_written_after_each_variant(tmp_path, monkeypatch):
     assert second["peak_memory"] is None
 
 
+def test_every_step_after_the_warm_up_is_a_replay_with_capture_and_usual_runs_have_few_steps():
+    training = workload.Training(Setting("cycle_gan", 32, 1), [*TINY, "--capture", "yes"], "cpu")
+    training.warm_up()
+    assert [kind.checked for kind in training.model.optimize_parameters.kinds.values()] == [True]
+    training = workload.Training(Setting("cycle_gan", 32, 1), [*TINY], "cpu")
+    training.warm_up()
+    assert training.steps_done == 1
+
+
 def test_predefined_variants_are_those_that_the_model_supports(tmp_path):
     content = run(steps, tmp_path, "--models", "cut@32", "--rounds", "0", *NET)
     own = [(row["variant"], row["multiply_adds"]) for row in content["rows"]]
