@@ -126,8 +126,8 @@ class NetworksOfModel:
 
     def decide_penalties(self):
         """For decide(): whether the next step has the R1 penalty."""
-        lazy = getattr(self.opt, "lambda_r1", 0) and self.opt.lazy_r1 > 1
-        return {"with_r1": self._steps_begun % self.opt.lazy_r1 == 0} if lazy else {}
+        lazy = getattr(self._own, "lambda_r1", 0) and self._own.lazy_r1 > 1
+        return {"with_r1": self._steps_begun % self._own.lazy_r1 == 0} if lazy else {}
 
     def gradient_penalty(self, netD, real, fake):
         """lambda_gp times WGAN-GP's penalty (Gulrajani et al. 2017), plus lazy R1 (Mescheder et al. 2018); else 0."""

@@ -105,6 +105,7 @@ NAMES_OF_OURS = (
     *("compile", "precision", "on_nan", "max_time", "channels_last", "economies", "ema", "lr_G", "lr_D"),
     *("diffaugment", "lambda_r1", "lazy_r1", "label_smoothing", "spectral_norm"),
     *("num_D", "lambda_feat", "lambda_perceptual", "perceptual", "perceptual_weights"),
+    *("capture", "compress_gradients"),
 )
 
 # Names of options in files written from 2017 to 2020 -> our names, from the rows whose counterpart is one flag.
