@@ -43,7 +43,7 @@ def check_scales(model: Any, opt: Any) -> None:
 
 
 def watch_terms(model: Any) -> None:
-    """After the generators' first update, refuse the terms of models/paired.py if an override leaves them out."""
+    """At the generators' updates, refuse the terms of models/paired.py if an override leaves them out."""
     weights = {name: getattr(model, f"_{name}", 0) for name in ("lambda_feat", "lambda_perceptual")}
     if not any(weights.values()):
         return
@@ -51,8 +51,6 @@ def watch_terms(model: Any) -> None:
     generated = {id(parameter) for name in model.generator_names for parameter in nets[name].parameters()}
 
     def check(optimizer, args, kwargs):
-        for handle in handles:
-            handle.remove()
         for name, weight in weights.items():
             if weight and name not in model._flags_read:
                 raise InputError(
@@ -60,8 +58,9 @@ def watch_terms(model: Any) -> None:
                     "call judge() and with_terms() as in models/pix2pix_model.py, or leave the flag out"
                 )
 
-    updating = [each for each in model.optimizers if not generated.isdisjoint(map(id, _parameters(each)))]
-    handles = [optimizer.register_step_post_hook(check) for optimizer in updating]
+    for optimizer in model.optimizers:
+        if not generated.isdisjoint(map(id, _parameters(optimizer))):
+            optimizer.register_step_post_hook(check)
 
 
 def _parameters(optimizer: Any) -> list:

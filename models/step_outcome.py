@@ -58,9 +58,10 @@ class Moment:
         set_counts(self.model, self.counts)
 
     def largest_difference(self, expected: "Moment", start: "Moment") -> tuple[float, str]:
-        """(largest difference from the expected moment, name of the tensor): the norm of the difference, relative to
-        the
-        norm of the change from the start to the expected moment."""
+        """(largest difference from the expected moment, name of the tensor).
+
+        It is the norm of the difference, relative to the norm of the change from the start to the expected moment.
+        """
         found = []
         for name, tensors in self.tensors.items():
             change = _distance(expected.tensors[name], start.tensors[name])

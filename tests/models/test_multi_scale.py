@@ -226,6 +226,10 @@ def test_an_override_without_the_term_is_refused_and_several_scales_work_with_it
     model = build(FEATURES, 1)
     with pytest.raises(InputError, match=r"--lambda_feat 10.0: the generator's loss of WithOwnLoss lacks the term"):
         steps(model, ALL, 1, count=1)
+    model = build(FEATURES, 1)
+    model.optimizer_G.register_step_post_hook(lambda *_: None)  # as a plug-in may
+    with pytest.raises(InputError, match="lacks the term"):
+        steps(model, ALL, 1, count=1)
     model = build([*EQUAL["pix2pix"], *SCALES], 1)
     steps(model, ALL, 1, count=2)
     assert model.loss_D_real.ndim == 0

@@ -210,6 +210,8 @@ def before_every_step(compress=False):
     With `compress`, gradients are sent in bfloat16.
     """
     if distributed.world_size() == 1:
+        if compress:
+            print("--compress_gradients: no effect, because this run has one process, which exchanges no gradients")
         yield
         return
     averagings = Averagings(overlap=False, compress=compress)

@@ -112,7 +112,7 @@ def finish(opt, built, stopping) -> None:
     """Close the dashboards after the loop; for a finished run, print where its images are and how to test it."""
     built.visualizer.close()
     stopping.settle()
-    if stopping.reason:  # the run is not finished, and the loop has printed how to continue it
+    if stopping.stops:  # the run is not finished, and the loop has printed how to continue it
         return
     if not opt.no_html:
         print(f"pictures of the training: {os.path.join(_folder(opt), 'web', 'index.html')}")
@@ -150,6 +150,7 @@ class Stop:
         self.deadline = time.monotonic() + 60 * max_minutes if max_minutes else None
         self.reason = None
         self.exit_code = 0
+        self.stops = False  # the last result of requested(); a signal after the last step does not change it
         self._interrupted = False
         self._agreed = None  # function that waits for the largest index into REASONS of all ranks in the last step
 
@@ -157,12 +158,11 @@ class Stop:
         """Collective."""
         if self.reason is None and self.deadline is not None and time.monotonic() >= self.deadline:
             self.reason = TIME_OVER
-        if distributed.world_size() == 1:
-            return self.reason is not None
-        if self.settle():
-            return True
-        self._agreed = distributed.start_maximum([REASONS.index(self.reason)])
-        return False
+        several = distributed.world_size() > 1
+        self.stops = self.settle() if several else self.reason is not None
+        if several and not self.stops:
+            self._agreed = distributed.start_maximum([REASONS.index(self.reason)])
+        return self.stops
 
     def settle(self):
         """Whether any rank had a reason to stop in the last step. Collective; also called at the end of a run."""

@@ -154,3 +154,10 @@ def test_dense_layouts_are_recognised(tensor, dense):
         ]
     piece.fill_(1)
     assert flat[8 : 8 + tensor.numel()].all() and flat.sum() == tensor.numel()
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_compression_in_one_process_prints_that_it_has_no_effect(compress, capsys):
+    with gradients.before_every_step(compress):
+        pass
+    assert ("--compress_gradients: no effect" in capsys.readouterr().out) == compress

@@ -1,11 +1,13 @@
 """A stop that the processes of a run agree on, with a stand-in for the others. Two processes: see tests/distributed."""
 
 import signal
+from argparse import Namespace
+from types import SimpleNamespace
 
 import pytest
 
 from util.processes import distributed
-from util.run.running import REASONS, TIME_OVER, Stop
+from util.run.running import REASONS, TIME_OVER, Stop, finish
 
 TERM = REASONS.index("SIGTERM received")
 
@@ -49,6 +51,22 @@ def test_a_signal_in_the_last_step_is_agreed_on_at_the_end(others):
     assert stop.settle()
     assert stop.exit_code == 143
     assert not stop.settle()
+
+
+def test_a_run_that_ends_before_the_agreement_is_finished(others, capsys):
+    others += [TERM, TERM, TERM]
+    opt = Namespace(no_html=True, dataroot="photos", name="run", checkpoints_dir="./checkpoints")
+    built = SimpleNamespace(visualizer=SimpleNamespace(close=lambda: None))
+    stop = Stop()
+    assert not stop.requested()
+    finish(opt, built, stop)
+    assert "to test it: " in capsys.readouterr().out
+    assert stop.exit_code == 143
+    stopped = Stop()
+    assert not stopped.requested()
+    assert stopped.requested()
+    finish(opt, built, stopped)
+    assert capsys.readouterr().out == ""  # the loop prints how to continue the run
 
 
 def test_the_end_of_the_time_is_agreed_on_too(others):
