@@ -223,7 +223,8 @@ def check_run_exists(opt: argparse.Namespace, name: str, trained: dict[str, Any]
     if trained or (os.path.isdir(folder) and os.listdir(folder)):
         return
     flag = "--pretrained_name" if opt.isTrain and opt.pretrained_name else "--name"
-    raise InputError(f"{flag} {name}: {folder}: {run_folder.no_run(opt.checkpoints_dir, name)}")
+    mend = "; leave out --continue_train to start this run" if opt.isTrain and flag == "--name" else ""
+    raise InputError(f"{flag} {name}: {folder}: {run_folder.no_run(opt.checkpoints_dir, name)}{mend}")
 
 
 def check_against_trained(

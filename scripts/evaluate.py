@@ -25,6 +25,7 @@ from options.parser import OptionParser
 from scripts import run_curve
 from util import evaluation
 from util.errors import InputError, clear_errors
+from util.files import make_folder
 from util.flags import Int, count
 from util.metrics.report import table, write_scores
 from util.metrics.table import METRICS, OF_PHOTOS, need_judge, parse
@@ -90,6 +91,7 @@ def main(command_line=None):
     """Score, print, write; return the exit code."""
     options = read_options(sys.argv[1:] if command_line is None else command_line)
     if options.run is not None:
+        make_folder("--output", os.path.dirname(os.path.abspath(options.output)))
         return run_curve.main(options)
     real, fake = images_of("--real", options.real), images_of("--fake", options.fake)
     inputs = images_of("--input", options.input) if options.input is not None else None
@@ -102,6 +104,7 @@ def main(command_line=None):
         resamples=options.resamples,
         ignored=options.ignore_label,
     )
+    make_folder("--output", os.path.dirname(os.path.abspath(options.output)))
     scores = evaluation.evaluate(real, fake, options.metrics, settings, options.paired, inputs)
     write_scores(options.output, scores)
     print(table(scores))

@@ -148,6 +148,14 @@ def test_bad_input_gives_one_line_and_no_file(folders, words, message):
     assert not (folders / "out.json").exists()
 
 
+def test_an_output_that_cannot_be_written_is_an_error_before_scoring(folders, monkeypatch):
+    monkeypatch.chdir(folders)
+    (folders / "file").write_text("no folder")
+    monkeypatch.setattr(evaluate.evaluation, "evaluate", lambda *a: pytest.fail("scored"))
+    with pytest.raises(InputError, match=r"^--output .*/file: can't be written"):
+        evaluate.main("--real real --fake fake --metrics kid --output file/scores.json".split())
+
+
 def test_errors_name_pairs_that_do_not_match(folders):
     for index in range(5):
         paint(folders / f"fake/more{index}.png", 0)
