@@ -30,7 +30,7 @@ USUAL = {"pix2pix": (256, 1), "cycle_gan": (128, 1), "stargan": (128, 4)}
 MODELS = ("pix2pix", "cycle_gan", "cut", "fastcut", "dclgan", "simdcl", "stargan")
 
 # What changes how a step is computed, and not what; a count of multiply-adds needs none of it.
-PLAIN = {"precision": "fp32", "channels_last": "no", "compile": "none"}
+PLAIN = {"precision": "fp32", "channels_last": "no", "compile": "none", "capture": "no"}
 
 
 class Setting(NamedTuple):

@@ -250,6 +250,11 @@ def test_json_is_written_after_each_variant(tmp_path, monkeypatch):
     assert second["peak_memory"] is None
 
 
+def test_a_captured_step_counts_as_the_plain_step():
+    setting, narrow = Setting("stargan", 64, 1), ["--g_conv_dim", "4", "--d_conv_dim", "4"]
+    assert workload.count(setting, [*narrow, "--capture", "yes"]) == workload.count(setting, narrow) > 1e6
+
+
 def test_every_step_after_the_warm_up_is_a_replay_with_capture_and_usual_runs_have_few_steps():
     training = workload.Training(Setting("cycle_gan", 32, 1), [*TINY, "--capture", "yes"], "cpu")
     training.warm_up()
