@@ -183,3 +183,11 @@ def test_photos_of_phones_are_found_read_and_written(ending, package, tmp_path):
     assert make_dataset(tmp_path) == [str(tmp_path / f"a.{ending}")]
     for array in (np.asarray(open_image(tmp_path / f"a.{ending}")), read(tmp_path / f"a.{ending}").array):
         assert array.shape == levels.shape and np.abs(array.astype(int) - levels).mean() < 4  # the formats are lossy
+
+
+def test_the_error_of_a_failed_write_names_the_path_once(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    path = tmp_path / "file" / "a.png"
+    with pytest.raises(InputError, match="can't be written") as error:
+        write(path, Image.new("RGB", (4, 4)))
+    assert str(error.value).count(str(path)) == 1
