@@ -1,6 +1,7 @@
 """The layers: which folders may import which, and the lengths of files and functions."""
 
 import ast
+import collections
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,9 @@ def test_files_and_functions_are_short(path):
 @pytest.mark.parametrize(("name", "most"), PAGES.items())
 def test_train_py_and_test_py_are_shorter(name, most):
     assert lines_of(ROOT / name) <= most
+
+
+def test_names_of_test_files_are_unique():
+    """pytest imports test files by name alone, and refuses a second file of the same name in a whole run only."""
+    names = collections.Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, number in names.items() if number > 1] == []
