@@ -12,7 +12,7 @@ python datasets/make_shapes.py --to "$data" --kind unpaired --size 64 --train 20
 
 where=(--dataroot "$data" --checkpoints_dir demo/checkpoints --name shapes)
 python train.py "${where[@]}" --overwrite --model cycle_gan --netG resnet_6blocks --ngf 16 --ndf 16 --load_size 64 --crop_size 64 \
-    --n_epochs 4 --n_epochs_decay 4 --seed 1 --num_threads 1 --print_freq 100 --display_freq 200 --update_html_freq 200
+    --n_epochs 3 --n_epochs_decay 2 --seed 1 --num_threads 1 --print_freq 100 --display_freq 200 --update_html_freq 200
 
 python test.py "${where[@]}" --results_dir demo/results
 page=demo/results/shapes/test_latest
