@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn import Identity, init
 
-from models.architectures.adjustable import ReflectionPad2d, ReplicationPad2d, make_adjustable
+from models.architectures.adjustable import ReflectionPad2d, ReplicationPad2d, make_adjustable, recomputed
 
 
 class UnfitSize(ValueError):
@@ -200,17 +200,23 @@ def layer_indices(layers, count):
     return wanted
 
 
-def run_with_features(modules, x, layers, stop):
-    """(output, outputs of the layers with the indices `layers`); `stop`: no layer after the last of them is run."""
+def run_with_features(modules, x, layers, stop, recomputes=False):
+    """(output, outputs of the layers with the indices `layers`); `stop`: no layer after the last of them is run.
+
+    With `recomputes`, the layers between features and blocks use gradient checkpointing: autograd keeps the features
+    and the inputs of blocks. A block with an attribute `recomputes` has gradient checkpointing of its own.
+    """
     wanted = layer_indices(layers, len(modules))
-    features = []
-    for index, layer in enumerate(modules):
-        x = layer(x)
+    features, waiting = [], []  # waiting: layers of the next checkpoint
+    for index, layer in enumerate(list(modules)[: wanted[-1] + 1 if stop else None]):
+        if recomputes and not hasattr(layer, "recomputes"):
+            waiting.append(layer)
+        else:
+            x, waiting = layer(recomputed(waiting, x)), []
         if index in wanted:
+            x, waiting = recomputed(waiting, x), []
             features.append(x)
-        if stop and index == wanted[-1]:
-            break
-    return x, features
+    return recomputed(waiting, x), features
 
 
 def normalise_spectrally(net: nn.Module) -> bool:

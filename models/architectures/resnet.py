@@ -3,8 +3,6 @@
 CUT's generator is the same with antialiased (blurred) halvings and doublings, and also returns features of its layers.
 """
 
-import itertools
-
 from torch import nn
 
 from models.architectures.adjustable import NarrowConv2d, ReflectionPad2d, recomputed
@@ -123,16 +121,9 @@ class ResnetGenerator(nn.Module):
         in-place ReLU after a layer also changes the layer's feature, unless the pass stops at this layer.
         """
         if len(layers) == 0:
-            return self._recomputed(input) if self.recomputes else self.model(input)
-        image, features = run_with_features(self.model, input, layers, encode_only)
+            return run_with_features(self.model, input, [], False, True)[0] if self.recomputes else self.model(input)
+        image, features = run_with_features(self.model, input, layers, encode_only, self.recomputes)
         return features if encode_only else (image, features)
-
-    def _recomputed(self, x):
-        """Gradient checkpointing: autograd keeps no maps of full and half size, only the input of each block."""
-        for is_block, group in itertools.groupby(self.model, lambda layer: isinstance(layer, ResnetBlock)):
-            layers = list(group)
-            x = nn.Sequential(*layers)(x) if is_block else recomputed(layers, x)
-        return x
 
     def feature_is_overwritten(self, index):
         """Whether an in-place ReLU overwrites the output of the layer `index`, if the pass does not stop there."""

@@ -3,8 +3,7 @@
 import torch
 from torch import nn
 
-from models.architectures.adjustable import recomputed
-from models.architectures.layers import any_size, make_norm, needs_bias
+from models.architectures.layers import any_size, make_norm, needs_bias, run_with_features
 
 
 class UnetSkipConnectionBlock(nn.Module):
@@ -46,19 +45,10 @@ class UnetSkipConnectionBlock(nn.Module):
         self.model = nn.Sequential(*layers)
 
     def forward(self, x):
-        y = self._recomputed(x) if self.recomputes else self.model(x)
+        # With gradient checkpointing, the inner block does the same, so that the backward pass holds the activations of
+        # a single block at a time.
+        y = run_with_features(self.model, x, [], False, True)[0] if self.recomputes else self.model(x)
         return y if self.outermost else torch.cat([x, y], 1)
-
-    def _recomputed(self, x):
-        # The layers before and after the inner block are two checkpoints. The inner block does the same, so the
-        # backward pass holds the activations of one block at a time.
-        layers = []
-        for layer in self.model:
-            if isinstance(layer, UnetSkipConnectionBlock):
-                x, layers = layer(recomputed(layers, x)), []
-            else:
-                layers.append(layer)
-        return recomputed(layers, x)
 
 
 class UnetGenerator(nn.Module):
