@@ -23,7 +23,7 @@ def main(cmd_line=None):
     from models.trial import scoring_of
     from util.numerics.memory import explaining_out_of_memory
     from util.numerics.precision import backend_precision, backend_tuning
-    from util.run.progress import batch_size, is_paired, samples
+    from util.run.batch_slices import batch_size, is_paired, samples
     from util.show.bar import closing_bars
     from util.show.result_page import ResultPage
 
@@ -35,7 +35,7 @@ def main(cmd_line=None):
             model.eval()
         options.save()
         translator = Translator(model)
-        page = ResultPage(opt, len(dataset), dataset.roots(), ExactFiles(opt))
+        page = ResultPage(opt, len(dataset), dataset.roots(), ExactFiles(opt), model._translation_pairs())
         scoring = scoring_of(model, dataset, opt.metrics)
         for batch in samples(dataset, opt.num_test, one_by_one=translator.alone):
             visuals, paths = translator.run_batch(batch)

@@ -23,7 +23,7 @@ from data import create_dataset
 from models import create_model, prepare
 from options.test_options import TestOptions
 from options.train_options import TrainOptions
-from util.run.progress import batch_size, split_batch
+from util.run.batch_slices import batch_size, split_batch
 from util.show.results import save_images
 
 MODELS = ("cycle_gan@256", "pix2pix@256")

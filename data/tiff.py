@@ -18,7 +18,7 @@ from util.errors import InputError
 
 # EXIF orientation -> (quarter turns, whether to mirror afterwards)
 TURNS = {2: (0, 1), 3: (2, 0), 4: (2, 1), 5: (1, 1), 6: (3, 0), 7: (3, 1), 8: (1, 0)}
-ORIENTATION, ICC_PROFILE = 274, 34675
+ORIENTATION, ICC_PROFILE = 274, 34675  # tags; an orientation of 1 is upright
 DESCRIPTION, SOFTWARE, DATE = 270, 305, 306
 TEXTS = (DESCRIPTION, 271, 272, SOFTWARE, DATE, 315, 316, 33432)  # make, model, artist, computer, copyright, too
 DIRECTORIES = (0x8769, 0x8825)  # of EXIF and of GPS data

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from data.tiff import description_of
+from data.tiff import ORIENTATION, description_of
 
 SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
-ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 Turn = Image.Transpose
 UPRIGHT = {
     2: Turn.FLIP_LEFT_RIGHT,

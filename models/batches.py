@@ -18,9 +18,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from models.architectures.adjustable import BATCH_NORM, DROPOUT
 from util.numerics import seeding
+from util.run.batch_slices import batch_size, split_batch
 from util.run.loss_means import current_losses
-from util.run.progress import batch_size, split_batch
 
 
 class SharedPasses:
@@ -74,9 +75,8 @@ def is_per_sample(*nets: nn.Module) -> bool:
 
 
 def _mixes_samples(module):
-    mixing = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
     own = any(getattr(module, name, False) for name in ("track_running_stats", "draws_per_sample", "iterates_per_pass"))
-    return own or isinstance(module, mixing)
+    return own or isinstance(module, (BATCH_NORM, DROPOUT))
 
 
 def run_batches(function: Callable, batches: Sequence[torch.Tensor], share: bool) -> list:
@@ -107,7 +107,8 @@ class MicroBatches:
 
         After the last slice, the model's losses are means over the whole batch.
         """
-        learns = self._update_generators(optimizers)
+        names = self._model.generator_names
+        learns = any(self._model._trains(optimizer, names) for optimizer in optimizers)
         before = current_losses(self._model)
         sums: dict = {}
         for number, part in enumerate(self._slices):
@@ -135,8 +136,3 @@ class MicroBatches:
         if learns:
             visuals = {name: getattr(model, name, None) for name in model.visual_names}
             self._made[number] = {name: v.detach() for name, v in visuals.items() if torch.is_tensor(v)}
-
-    def _update_generators(self, optimizers):
-        updated = {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
-        nets = self._model.networks_by_name()
-        return any(id(p) in updated for name in self._model.generator_names for p in nets[name].parameters())

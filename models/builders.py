@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from models import networks
+from models.architectures.adjustable import BATCH_NORM, DROPOUT
 from util.ema import WeightAverages
 from util.errors import InputError
 from util.run import states, weights
@@ -196,16 +197,20 @@ class NetworksOfModel:
                 f"--ema: --model {self.opt.model} declares no generator_names, so it has nothing to average"
             )
         self._ema = WeightAverages(nets, decay)
-        averaged = {id(parameter) for net in nets.values() for parameter in net.parameters()}
         for optimizer in self.optimizers:
-            held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-            if not held.isdisjoint(averaged):
+            if self._trains(optimizer, self.generator_names):
                 # A fused Adam skips the step on the device where its found_inf is 1; a skipped step is not averaged.
                 optimizer.register_step_post_hook(self._average_after)
 
     def _average_after(self, optimizer, args, kwargs):
         left_out = getattr(optimizer, "found_inf", None)
         self._ema.update(0.0 if left_out is None else left_out)
+
+    def _trains(self, optimizer, names):
+        """Whether the optimizer updates a parameter of the networks with these names."""
+        nets = self.networks_by_name()
+        wanted = {id(parameter) for name in names for parameter in nets[name].parameters()}
+        return any(id(parameter) in wanted for group in optimizer.param_groups for parameter in group["params"])
 
     def print_networks(self, verbose):
         print("---------- Networks initialized -------------")
@@ -235,7 +240,6 @@ class NetworksOfModel:
 
     def mixes_samples(self):
         """Whether a sample's output depends on its batch: by batch statistics, or by random numbers for the batch."""
-        mixing = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.modules.dropout._DropoutNd)
         modules = [module for net in self.networks_by_name().values() for module in net.modules()]
         draws = any(getattr(module, "draws_per_sample", False) for module in modules)
-        return draws or any(isinstance(module, mixing) and module.training for module in modules)
+        return draws or any(isinstance(module, (BATCH_NORM, DROPOUT)) and module.training for module in modules)

@@ -10,10 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from models.architectures.adjustable import BATCH_NORM, DROPOUT, INSTANCE_NORM
 from models.translator import FOREIGN_MULTIPLE, FOREIGN_SMALLEST, Translator
-
-DROPOUT = nn.modules.dropout._DropoutNd
-TRACKING = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
 
 class Padded(nn.Module):
@@ -192,12 +190,9 @@ def use_sample_statistics(nets: nn.Module) -> None:
     """Replace the norms that would use statistics of the batch, or update their running statistics."""
     for parent in list(nets.modules()):
         for name, part in parent.named_children():
-            if isinstance(part, TRACKING) and part.training and (part.track_running_stats or _is_batch_norm(part)):
+            tracks = isinstance(part, INSTANCE_NORM) and part.track_running_stats
+            if (tracks or isinstance(part, BATCH_NORM)) and part.training:
                 setattr(parent, name, SampleNorm(part))
-
-
-def _is_batch_norm(part: nn.Module) -> bool:
-    return isinstance(part, nn.modules.batchnorm._BatchNorm)
 
 
 def pad_by_index(images: torch.Tensor, multiple: int) -> torch.Tensor:

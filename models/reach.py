@@ -17,12 +17,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from models.architectures.adjustable import BATCH_NORM, DROPOUT, INSTANCE_NORM
 from util.errors import Notice
 
 LONGEST = 256  # pixels; a network with a larger reach would need windows many times larger than their tiles
 USUAL = 64  # pixels of overlap for networks that no overlap makes exact
-DROPOUT = nn.modules.dropout._DropoutNd
-NORMS = (nn.modules.instancenorm._InstanceNorm, nn.modules.batchnorm._BatchNorm)
 
 
 def reach_of_call(nets: Sequence[nn.Module], call: Callable[[], Any]) -> int | None:
@@ -98,6 +97,6 @@ def _still(net: nn.Module) -> nn.Module:
     net._compiled_call_impl = None
     for module in list(net.modules()):
         for name, part in module.named_children():
-            if isinstance(part, NORMS):
+            if isinstance(part, (INSTANCE_NORM, BATCH_NORM)):
                 setattr(module, name, nn.Identity())
     return net

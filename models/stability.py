@@ -14,7 +14,7 @@ def begin(model: Any) -> None:
     """Called at the end of setup(): in training, reports flags without effect and applies --diffaugment."""
     if not model.isTrain:
         return
-    opt = getattr(type(model.opt), "framework", model.opt)  # the framework's values of flags that a plug-in redefines
+    opt = model._own
     for name, off in READ_IN_BUILDING.items():
         if getattr(opt, name, off) != off and name not in model._flags_read:
             print(f"--{name}: {type(model).__name__} is built without it: no effect unless the model reads it")
@@ -47,8 +47,6 @@ def watch_terms(model: Any) -> None:
     weights = {name: getattr(model, f"_{name}", 0) for name in ("lambda_feat", "lambda_perceptual")}
     if not any(weights.values()):
         return
-    nets = model.networks_by_name()
-    generated = {id(parameter) for name in model.generator_names for parameter in nets[name].parameters()}
 
     def check(optimizer, args, kwargs):
         for name, weight in weights.items():
@@ -59,12 +57,8 @@ def watch_terms(model: Any) -> None:
                 )
 
     for optimizer in model.optimizers:
-        if not generated.isdisjoint(map(id, _parameters(optimizer))):
+        if model._trains(optimizer, model.generator_names):
             optimizer.register_step_post_hook(check)
-
-
-def _parameters(optimizer: Any) -> list:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def augment(model: Any, kinds: list[str]) -> None:

@@ -24,13 +24,7 @@ from util.numerics.precision import full_precision
 
 class StarGANModel(MultiDomainModel):
     in_parts = True  # no loss compares samples, so --accumulate may split a batch
-    captures = (
-        "real_A",
-        "label_org",
-        "label_trg",
-        "c_org",
-        "c_trg",
-    )  # the tensors that a captured step reads (--capture)
+    captures = ("real_A", "label_org", "label_trg", "c_org", "c_trg")  # see BaseModel
     generator_names = ("G",)
     discriminator_losses = {"D": ("D/loss_real", "D/loss_fake")}
 

@@ -12,7 +12,7 @@ import torch
 from data.conversion import Converter, check_tensor, to_picture
 from models.reach import overlap_for, reach_of_call
 from models.tiling import TiledModel, Tiling
-from util.run.progress import is_paired
+from util.run.batch_slices import is_paired
 from util.util import source_side
 
 ALL = slice(None)

@@ -33,9 +33,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from models.architectures.adjustable import BATCH_NORM, INSTANCE_NORM
 from util.errors import InputError
-
-IMAGE_NORMS = (nn.modules.instancenorm._InstanceNorm, nn.modules.batchnorm._BatchNorm)
 
 
 class Span(NamedTuple):
@@ -209,7 +208,8 @@ def _share(net: nn.Module, statistics: _Statistics) -> nn.Module:
     """Replace the norms of a network that compute their statistics from the image."""
     for module in list(net.modules()):
         for name, part in module.named_children():
-            if isinstance(part, IMAGE_NORMS) and (part.training or not part.track_running_stats):
+            is_norm = isinstance(part, (INSTANCE_NORM, BATCH_NORM))
+            if is_norm and (part.training or not part.track_running_stats):
                 setattr(module, name, SharedNorm(part, statistics))
     return net
 

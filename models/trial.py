@@ -19,7 +19,7 @@ from util.metrics import meter, table
 from util.numerics import seeding
 from util.numerics.precision import backend_precision, backend_tuning
 from util.processes import distributed
-from util.run.progress import batch_size, own_samples
+from util.run.batch_slices import batch_size, own_samples
 from util.run.scoring import Scoring
 from util.show.results import pictures_of
 

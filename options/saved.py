@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 import os
 import secrets
 from typing import Any
@@ -12,7 +11,7 @@ from data.image_names import image_rule, is_shard
 from options import checks
 from options.parser import OptionParser
 from util.files import write_text
-from util.flags import Sides
+from util.flags import plain_options
 from util.run import folder as run_folder
 
 
@@ -45,22 +44,8 @@ def write(opt: argparse.Namespace, parser: OptionParser, as_given: dict[str, Any
     write_text(os.path.join(folder, f"{mode}_opt.txt"), as_text(opt, parser) + "\n")
     write_text(
         os.path.join(folder, f"{mode}_opt.json"),
-        json.dumps({"format": run_folder.FORMAT, "options": plain(opt)}, indent=1),
+        json.dumps({"format": run_folder.FORMAT, "options": plain_options(opt)}, indent=1),
     )
-
-
-def plain(opt: argparse.Namespace) -> dict[str, Any]:
-    """The options as plain values, for JSON."""
-    return {key: _plain(value) for key, value in sorted(vars(opt).items()) if key != "visualizer"}
-
-
-def _plain(value):
-    """The value for JSON: infinities, devices and sizes of two sides become text."""
-    if isinstance(value, (list, tuple)) and not isinstance(value, Sides):
-        return [_plain(item) for item in value]
-    if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    return str(value)
 
 
 def read(parser: OptionParser) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from options import checks, flags, saved
 from options.base_options import BaseOptions
 from options.parser import OptionParser
 from util.errors import InputError
-from util.flags import Declaration
+from util.flags import Declaration, plain_options
 
 
 class TestOptions(BaseOptions):
@@ -121,7 +121,7 @@ class OptionsInTraining(TestOptions):
         super().__init__([*places, *"--device cpu --num_threads 0 --skip_bad_images no".split()])
 
     def restore(self, parser: OptionParser) -> dict[str, Any]:
-        self.trained = {name: value for name, value in saved.plain(self.training).items() if name != "gpu_ids"}
+        self.trained = {name: value for name, value in plain_options(self.training).items() if name != "gpu_ids"}
         return saved.for_test(self.trained, parser)
 
     def takes_over(self, flag: Declaration) -> bool:

@@ -14,7 +14,7 @@ from util.metrics.report import write_scores
 from util.metrics.table import METRICS, better
 from util.numerics.precision import backend_precision, backend_tuning
 from util.run import folder as run_folder
-from util.run.progress import samples
+from util.run.batch_slices import samples
 from util.show.bar import Bar
 from util.show.curve_svg import draw
 

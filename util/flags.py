@@ -183,6 +183,19 @@ def as_typed(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def plain_options(opt: argparse.Namespace) -> dict[str, Any]:
+    """The options as plain values for JSON, sorted; infinities, devices and sizes of two sides become text."""
+    return {key: _plain(value) for key, value in sorted(vars(opt).items()) if key != "visualizer"}
+
+
+def _plain(value):
+    if isinstance(value, (list, tuple)) and not isinstance(value, Sides):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return str(value)
+
+
 def refuse(parser: Any, who: str, **instead: str) -> None:
     """Raise InputError if a flag of `instead` was given, because `who` doesn't read it; instead[flag] is the mend."""
     for name in sorted(parser.given() & instead.keys()):

@@ -15,6 +15,11 @@ from torch.utils.checkpoint import checkpoint
 
 CHANNELS_LAST = torch.channels_last
 
+# Kinds of torch's layers, whose common base classes have private names.
+DROPOUT = nn.modules.dropout._DropoutNd
+BATCH_NORM = nn.modules.batchnorm._BatchNorm
+INSTANCE_NORM = nn.modules.instancenorm._InstanceNorm
+
 
 def is_channels_last(x):
     """Whether the maps are stored as (N, H, W, C) and not as (N, C, H, W); both hold if C or H*W is 1."""
@@ -196,7 +201,7 @@ def recomputed(layers, x):
     if not layers or not torch.is_grad_enabled() or (counting and torch.compiler.is_compiling()):
         return _run(layers, x)
     count_once = {"context_fn": lambda: (contextlib.nullcontext(), _uncounted(counting))} if counting else {}
-    draws = any(isinstance(module, nn.modules.dropout._DropoutNd) for module in modules)
+    draws = any(isinstance(module, DROPOUT) for module in modules)
     return checkpoint(_run, layers, x, use_reentrant=False, preserve_rng_state=draws, **count_once)
 
 

@@ -5,7 +5,7 @@ KID = mean_{i!=j} k(x_i, x_j) + mean_{i!=j} k(y_i, y_j) - 2 mean k(x_i, y_j),  k
                                                                      (Binkowski et al., 2018)
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -30,24 +30,11 @@ def inception(settings) -> tuple[Callable, dict]:
 
 
 @torch.no_grad()
-def features(images: Iterable[np.ndarray], network: Callable, batch_size: int, device="cpu") -> np.ndarray:
-    """Features (N, D) of 8-bit images (H, W, 3). A batch holds neighbouring images of one size."""
-    found: list = []
-    batch: list = []
-
-    def flush():
-        if batch:
-            stacked = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).contiguous()
-            answer = network(stacked.to(device))
-            found.append((answer[0] if isinstance(answer, tuple) else answer).double().cpu().numpy())
-            batch.clear()
-
-    for image in images:
-        if batch and (len(batch) == batch_size or batch[0].shape != image.shape):
-            flush()
-        batch.append(image)
-    flush()
-    return np.concatenate(found)
+def features(images: Sequence[np.ndarray], network: Callable, device="cpu") -> np.ndarray:
+    """Features (N, D) of 8-bit images (H, W, 3) of one size, in one batch."""
+    batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+    answer = network(batch.to(device))
+    return (answer[0] if isinstance(answer, tuple) else answer).double().cpu().numpy()
 
 
 def fid(real: np.ndarray, fake: np.ndarray) -> float:

@@ -66,7 +66,7 @@ class Features:
         waiting, self._waiting[side] = self._waiting[side], []
         if waiting:
             names, images = zip(*waiting)
-            rows = distributions.features(images, self.network, self.batch_size, self.device)
+            rows = distributions.features(images, self.network, self.device)
             self.found[side].update(zip(names, rows))
 
 

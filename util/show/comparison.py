@@ -55,7 +55,8 @@ def pictures_of_test(tests: list[str]) -> list[dict[str, Any]]:
     """[{name, input, outputs, truth}], as paths, of the images that all tests have; may be empty."""
     items = [_items(test) for test in tests]
     names = [name for name in items[0] if all(name in each for each in items)]
-    return [_row(name, [each[name] for each in items], _has_truth(tests[0])) for name in names]
+    stored = [_roles_of(test) for test in tests] if names else []
+    return [_row(name, [each[name] for each in items], stored) for name in names]
 
 
 def pictures_of_samples(runs: list[str]) -> list[dict[str, Any]]:
@@ -74,26 +75,30 @@ def pictures_of_samples(runs: list[str]) -> list[dict[str, Any]]:
                 }
         found.append(by_path)
     keys = [key for key in found[0] if all(key in each for each in found)]
-    return [_row(os.path.basename(path), [each[path, paired] for each in found], paired) for path, paired in keys]
+    rows = []
+    for path, paired in keys:
+        files = [each[path, paired] for each in found]
+        rows.append(_row(os.path.basename(path), files, [roles(in_order(each), paired) for each in files]))
+    return rows
 
 
-def _row(name, files, paired):
-    first = roles(in_order(files[0]), paired)
-    outputs = [next((each[label] for label in roles(in_order(each), paired)["outputs"]), None) for each in files]
+def _row(name, files, found):
+    """`files`: {label: path} of each run, `found`: the roles of their labels."""
+    outputs = [next((own[label] for label in each["outputs"] if label in own), None) for own, each in zip(files, found)]
     return {
         "name": name,
-        "input": files[0].get(first["input"]),
+        "input": files[0].get(found[0]["input"]),
         "outputs": outputs,
-        "truth": files[0].get(first["truth"]),
+        "truth": files[0].get(found[0]["truth"]),
     }
 
 
-def _has_truth(test):
-    """Whether a results folder has the truth of its images."""
+def _roles_of(test):
+    """The roles of the labels of a results folder."""
     with open(os.path.join(test, "assets", "items.js"), encoding="ascii") as file:
         described = [line for line in file if line.startswith("metamer.describe(")]
     page = json.loads(described[-1].strip().removeprefix("metamer.describe(").removesuffix(");")) if described else {}
-    return page.get("roles", {}).get("truth") is not None
+    return page.get("roles") or roles([], False)
 
 
 def _items(test):

@@ -78,13 +78,18 @@ def image_url(name: str) -> str:
     return "images/" + quote(os.fsencode(name.replace(os.sep, "/")))
 
 
-def roles(labels: list[str], paired: bool) -> dict[str, Any]:
-    """The roles of the labels of a sample: {input, outputs, truth, others}, by the names of the original programs.
+def roles(labels: list[str], paired: bool, declared: dict[str, tuple[str, str | None]] | None = None) -> dict[str, Any]:
+    """The roles of the labels of a sample: {input, outputs, truth, others}.
 
-    The first real_* is the input, the second the truth of a paired data set. rec_* (the reconstruction of the input)
-    and idt_* (an image of the target domain through the same generator) are others. All other labels are outputs.
+    `declared`: {translation: (its input, a real image of its domain or None)}, a model's scored_visuals. The input of
+    the first translation is the input, and the real image of its domain is the truth of a paired data set. Without
+    declared translations the names of the original programs decide: the first real_* is the input, the second the
+    truth. rec_* (the reconstruction of the input) and idt_* (an image of the target domain through the same generator)
+    are others. All other labels are outputs.
     """
-    real = [label for label in labels if label.startswith("real")]
+    found = [pair for fake, pair in (declared or {}).items() if fake in labels and pair[0] in labels]
+    real = [label for label in dict.fromkeys(label for pair in found for label in pair) if label in labels]
+    real = real or [label for label in labels if label.startswith("real")]
     others = [label for label in labels if label.startswith(("rec_", "idt_"))]
     return {
         "input": real[0] if real else None,

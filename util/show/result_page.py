@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import math
 import os
 import shutil
 import tempfile
@@ -21,7 +20,7 @@ from typing import Any
 
 from util.errors import InputError, some_of
 from util.files import UNFINISHED, cannot_write, replacing, sweep, write_text
-from util.flags import Sides
+from util.flags import plain_options
 from util.html import HTML
 from util.metrics.report import write_scores
 from util.show.bar import Bar
@@ -37,12 +36,15 @@ PAGE = ("index.html", "plain.html", "page.css", OPTIONS, METRICS)  # files of a 
 class ResultPage:
     """Call ``add()`` for each batch, then ``close()``. Raises InputError if the folder can't be written."""
 
-    def __init__(self, opt: Namespace, available: int, roots: list[str], exact: Any = None) -> None:
+    def __init__(
+        self, opt: Namespace, available: int, roots: list[str], exact: Any = None, translations: dict | None = None
+    ) -> None:
         """`available`: the number of images in the data set; `roots`: its folders, whose sub-folders the results keep.
 
-        `exact` writes results that 8-bit PNG can't hold; see write_samples().
+        `exact` writes results that 8-bit PNG can't hold; see write_samples(). `translations` are those that the model
+        declares; see roles().
         """
-        self.opt = opt
+        self.opt, self._translations = opt, translations
         self._exact = exact
         self.folder = folder_of(opt)
         self.available = available
@@ -141,14 +143,14 @@ class ResultPage:
         words += [f"{name} {getattr(opt, name)}" for name in ("model", "direction") if hasattr(opt, name)]
         exact = ["previews of 8 bits, exact files in images/"] if os.path.isdir(self._previews()) else []
         facts = [*words, datetime.datetime.now().strftime("%Y-%m-%d %H:%M"), *exact, *self._shown.values()]
-        return {"facts": facts, "labels": self._labels, "roles": roles(self._labels, self._paired)}
+        return {"facts": facts, "labels": self._labels, "roles": roles(self._labels, self._paired, self._translations)}
 
     def _previews(self) -> str:
         return os.path.join(self._beside, "previews")
 
     def _description(self) -> str:
-        options = {name: _plain(value) for name, value in sorted(vars(self.opt).items())}
-        return json.dumps({"options": options, "files": sorted({*files_in(self._beside), OPTIONS})}, indent=1) + "\n"
+        content = {"options": plain_options(self.opt), "files": sorted({*files_in(self._beside), OPTIONS})}
+        return json.dumps(content, indent=1) + "\n"
 
 
 def show_metrics(folder: str) -> None:
@@ -209,11 +211,3 @@ def replace_folder(new: str, place: str) -> None:
     os.replace(new, place)
     if former is not None:
         shutil.rmtree(former, ignore_errors=True)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list | tuple) and not isinstance(value, Sides):
-        return [_plain(each) for each in value]
-    if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    return str(value)

@@ -20,7 +20,7 @@ from torch.utils.data import default_collate
 from util.errors import InputError
 from util.files import write_text
 from util.numerics import seeding
-from util.run.progress import is_paired
+from util.run.batch_slices import is_paired
 from util.run.watch import Listener, paths_of
 
 FILE = "samples.json"

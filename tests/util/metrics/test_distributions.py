@@ -10,6 +10,7 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from util.evaluation import Settings
 from util.metrics import distributions, provenance
 from util.metrics.distributions import features, fid, fid_interval, kid, kid_interval
+from util.metrics.meter import Features
 from util.metrics.provenance import Unavailable
 
 
@@ -43,7 +44,11 @@ def pictures(seed, count, level=128):
 
 
 def tiny_features(images, batch_size=5):
-    return features(images, Tiny(), batch_size)
+    gathered = Features(Tiny(), batch_size, "cpu")
+    for number, image in enumerate(images):
+        gathered.add("fake", str(number), image)
+    gathered.flush("fake")
+    return np.stack(list(gathered.found["fake"].values()))
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader")  # it always uses four workers
@@ -158,5 +163,5 @@ def test_inception_reads_its_weights_from_metric_weights(tmp_path, monkeypatch):
     torch.manual_seed(0)
     torch.save(Untrained("x", ["2048"]).state_dict(), tmp_path / provenance.FILES["inception"].file)
     network, record = distributions.inception(Settings(metric_weights=str(tmp_path)))
-    assert features(pictures(0, 2), network, 2).shape == (2, 2048)
+    assert features(pictures(0, 2), network).shape == (2, 2048)
     assert record["feature_network"]["published"] is False and "299" in record["resize"]

@@ -1,10 +1,10 @@
-"""Counters, frequencies, positions and splitting of batches."""
+"""Counters, frequencies and positions of a run."""
 
 from argparse import Namespace
 
 import torch
 
-from util.run.progress import Progress, batch_size, split_batch
+from util.run.progress import Progress
 
 
 def run(batches, images_per_epoch, **options):
@@ -43,17 +43,6 @@ def test_epochs_start_at_epoch_count_and_end_with_the_schedule(capsys):
     epochs = [progress.epoch for progress, _ in run(image_batches(1), 1, n_epochs=3, n_epochs_decay=2, epoch_count=4)]
     assert epochs == [4, 5]
     assert "End of epoch 5 / 5 \t Time Taken:" in capsys.readouterr().out
-
-
-def test_a_split_batch_keeps_values_that_are_not_per_image():
-    data = {"A": torch.arange(3.0), "A_paths": ["a", "b", "c"], "note": "same for all"}
-    parts = split_batch(data, 1)
-    assert [part["A_paths"] for part in parts] == [["a"], ["b"], ["c"]]
-    assert [part["note"] for part in parts] == ["same for all"] * 3
-    assert [part["A"].tolist() for part in split_batch(data, 3, most=2)] == [[0.0, 1.0]]
-    assert [part["A"].tolist() for part in split_batch(data, 2)] == [[0.0, 1.0], [2.0]]
-    assert split_batch(data, 5, most=5)[0] is data
-    assert batch_size(data) == 3
 
 
 def counted(n_iters, batches=3, **options):

@@ -48,6 +48,38 @@ def test_the_options_of_the_test_are_written_beside_the_page(tmp_path):
     assert files == ["images/a_fake.png", "index.html", "page.css", "plain.html", "test_opt.json"]
 
 
+@pytest.mark.parametrize(
+    "labels, declared, source, truth, outputs",
+    [
+        (["data_A", "data_B", "output"], {"output": ("data_A", "data_B")}, "data_A", "data_B", ["output"]),
+        (["real_A", "fake_B", "rec_A", "real_B"], {"fake_B": ("real_A", "real_B")}, "real_A", "real_B", ["fake_B"]),
+        (
+            ["real_B", "fake_A"],
+            {"fake_B": ("real_A", "real_B"), "fake_A": ("real_B", "real_A")},
+            "real_B",
+            None,
+            ["fake_A"],
+        ),
+        (
+            ["real_A", "Male", "Young"],
+            {"Male": ("real_A", None), "Young": ("real_A", None)},
+            "real_A",
+            None,
+            ["Male", "Young"],
+        ),
+        (["real_A", "mask", "fake_B"], {}, "real_A", None, ["mask", "fake_B"]),
+    ],
+)
+def test_the_page_shows_images_in_the_roles_that_the_model_declares(tmp_path, labels, declared, source, truth, outputs):
+    page = ResultPage(options(tmp_path), 1, ["photos"], translations=declared)
+    page.add({label: torch.zeros(1, 3, 4, 4) for label in labels}, ["photos/a.jpg"], 1, paired=True)
+    page.close()
+    script = Path(folder_of(options(tmp_path)), "assets/items.js").read_text()
+    described = next(line for line in script.splitlines() if line.startswith("metamer.describe("))
+    found = json.loads(described.removeprefix("metamer.describe(").removesuffix(");"))["roles"]
+    assert (found["input"], found["truth"], found["outputs"]) == (source, truth, outputs)
+
+
 def test_a_preview_reports_what_it_does_not_show(tmp_path):
     page = ResultPage(options(tmp_path), 1, ["photos"])
     page.add(
