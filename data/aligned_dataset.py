@@ -18,6 +18,7 @@ from data.pictures import naming
 from data.planes import Planes, Side
 from data.transforms import method_of_side
 from util.errors import InputError
+from util.namespace import framework
 
 
 class AlignedDataset(BaseDataset):
@@ -28,6 +29,7 @@ class AlignedDataset(BaseDataset):
 
     def __init__(self, opt):
         super().__init__(opt)
+        opt = framework(opt)
         # --input_nc belongs to the side that is translated, --output_nc to the other side.
         swapped = opt.direction == "BtoA"
         A_nc, B_nc = (opt.output_nc, opt.input_nc) if swapped else (opt.input_nc, opt.output_nc)
@@ -37,7 +39,7 @@ class AlignedDataset(BaseDataset):
 
     def _find_pairs(self):
         """[(path of A, path of B)]: equal paths for the two halves of a file, None for a side that is missing."""
-        opt, phase = self.opt, phase_of(self.opt)
+        opt, phase = framework(self.opt), phase_of(self.opt)
         if getattr(opt, "pairs", None):
             self.roots = [self.root, os.path.dirname(os.path.abspath(opt.pairs))]
             return paths_of_csv(opt)

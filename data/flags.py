@@ -75,9 +75,11 @@ def add_domain_flags(parser: Any) -> None:
     Labelled data sets and StarGAN both declare them: such data sets work with other models, and a test of StarGAN with
     data sets without labels.
     """
-    if "selected_attrs" in parser.names():
-        return
-    flag = declare(parser, scope="network")
+
+    def flag(name, *others, **settings):
+        if name.removeprefix("--") not in parser.names():
+            declare(parser, scope="network")(name, *others, **settings)
+
     flag("--selected_attrs", "--list", nargs="+", default=[*SELECTED], help="attributes to learn, in this order")
     flag("--domains", nargs="+", default=[], help="folders to learn, in this order (none given: all of them, sorted)")
     help = "height and width of the images, after the central crop"

@@ -13,6 +13,7 @@ from data.conversion import Converter
 from data.loading.archive import source
 from data.pictures import naming, open_image, read
 from util.errors import InputError
+from util.namespace import framework
 
 
 class Planes:
@@ -79,7 +80,8 @@ class Side:
 
     def __init__(self, opt, channels: int, folders: list[str] | tuple = ()) -> None:
         self.channels, self.folders = channels, list(folders)
-        self.data_range = getattr(opt, "data_range", None) and tuple(opt.data_range)
+        data_range = getattr(framework(opt), "data_range", None)
+        self.data_range = data_range and tuple(data_range)
 
     def open(self, path: str) -> Image.Image | Planes:
         if len(self.folders) < 2:

@@ -13,6 +13,7 @@ from torch.utils.data import get_worker_info
 from data import notices
 from util.errors import InputError
 from util.flags import as_size, sides
+from util.namespace import framework
 
 BICUBIC = Image.Resampling.BICUBIC
 
@@ -31,7 +32,7 @@ class Compose:
 
 def method_of_side(opt, side):
     """The resampling method for side "A" or "B": nearest pixel if --label_maps names the side."""
-    return Image.Resampling.NEAREST if getattr(opt, "label_maps", "none") in (side, "both") else BICUBIC
+    return Image.Resampling.NEAREST if getattr(framework(opt), "label_maps", "none") in (side, "both") else BICUBIC
 
 
 def pil_method(method):

@@ -13,6 +13,7 @@ from data.base_dataset import BaseDataset, get_transform
 from data.folders import find_images, phase_of
 from data.planes import Side
 from data.transforms import method_of_side
+from util.namespace import framework
 from util.util import source_side
 
 
@@ -59,7 +60,7 @@ class UnalignedDataset(BaseDataset):
 
     def __getitem__(self, index):
         opt = self.opt
-        late = opt.isTrain and getattr(opt, "finetune_crop", False) and self.current_epoch > opt.n_epochs
+        late = opt.isTrain and getattr(framework(opt), "finetune_crop", False) and self.current_epoch > opt.n_epochs
         transform_A, transform_B = self.still_transforms if late else (self.transform_A, self.transform_B)
         item = {}
         if self.A_paths:

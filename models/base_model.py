@@ -12,6 +12,7 @@ from models.batches import MicroBatches, SharedPasses
 from models.builders import NetworksOfModel, naming_unfit_images
 from models.legacy import ForOlderPlugins, RunFolder, loss_of, scored_by_name, translate_by_forward
 from util.errors import InputError
+from util.namespace import framework
 from util.numerics.finite import Updates
 from util.numerics.precision import Precision
 from util.processes import gradients
@@ -43,7 +44,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
 
     def __init__(self, opt):
         self.opt = opt
-        self._own = own = getattr(type(opt), "framework", opt)  # ours, if a plug-in redefines flags
+        self._own = own = framework(opt)
         self.isTrain = opt.isTrain
         self.device = opt.device
         self.gpu_ids = opt.gpu_ids
@@ -128,7 +129,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
 
     def keep_batch(self, batch: dict) -> None:
         """Called by set_input() or sides(): keep the batch for --accumulate, which passes slices to take_part()."""
-        self._batch = batch if getattr(self.opt, "accumulate", 1) > 1 else None
+        self._batch = batch if getattr(self._own, "accumulate", 1) > 1 else None
 
     def take_part(self, part: dict) -> None:
         """Set a slice of the kept batch as the model's input."""
@@ -151,7 +152,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         """forward(); with --accumulate, step() runs it for each micro-batch instead."""
         self._passes.clear()
         self._steps_begun += 1
-        if getattr(self.opt, "accumulate", 1) == 1:
+        if getattr(self._own, "accumulate", 1) == 1:
             self.forward()
         elif self._batch is None:
             raise InputError(f"--accumulate: set_input() of {type(self).__name__} must call self.keep_batch(input)")
@@ -196,6 +197,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
 
     def setup(self, opt):
         """Move the networks to the device, load weights (test, --continue_train, --init_from), create schedulers."""
+        opt = framework(opt)
         fit_out.before_loading(self.networks_by_name(), opt, self.device)
         if self.isTrain:
             self.schedulers = [networks.get_scheduler(optimizer, opt) for optimizer in self.optimizers]
@@ -224,7 +226,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
 
     def update_learning_rate(self):
         """Step the schedulers: after each epoch or, with --n_iters, after every --lr_update_step iterations."""
-        schedules.advance(self.schedulers, self.optimizers[0], self.opt, self.metric)
+        schedules.advance(self.schedulers, self.optimizers[0], self._own, self.metric)
 
     def get_current_visuals(self):
         """Name -> image tensor or array, in the order of visual_names; at test without those that are None."""

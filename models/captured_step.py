@@ -55,7 +55,7 @@ def why_not(model: Any) -> str | None:
         f"--compile {opt.compile} has graphs of its own": opt.compile in compiling.REPLAYING,
         f"--preprocess {opt.preprocess} gives images of many sizes": opt.preprocess in SIZES_DIFFER,
         "--grad_checkpoint with dropout makes the same draws twice": opt.grad_checkpoint and dropout,
-        "--lambda_feat makes the same draws twice": getattr(opt, "lambda_feat", 0) > 0,
+        "--lambda_feat makes the same draws twice": getattr(model, "_lambda_feat", 0) > 0,
         f"{name} has an image pool of its own": any(type(pool) is not states.ImagePool for pool in pools),
         f"{name} has optimizers besides Adam": any(type(each) is not torch.optim.Adam for each in model.optimizers),
     }

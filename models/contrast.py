@@ -69,8 +69,8 @@ class Contrastive:
         """The projectors' optimizer; None if no loss uses them or they have no parameters."""
         opt = self.opt
         parameters = [parameter for net in nets for parameter in net.parameters()]
-        settings = {"lr": opt.lr_F or opt.lr, "betas": (opt.beta1, opt.beta2)}
-        if opt.lr_F is None and self.adam_F:
+        settings = {"lr": self._own.lr_F or opt.lr, "betas": (opt.beta1, opt.beta2)}
+        if self._own.lr_F is None and self.adam_F:
             settings = {**self.adam_F, "lr": self.adam_F["lr"] * getattr(opt, "lr_scale", 1)}
         return adam(parameters, **settings) if parameters and self.uses_patches() else None
 
@@ -125,7 +125,7 @@ class Contrastive:
         return lambda images: netG(images, self.nce_layers, encode_only=True)
 
     def _keys_have_graph(self):
-        return self.learns_keys or not self.opt.economies
+        return self.learns_keys or not self._own.economies
 
     def nce(self, netF_q, queries, netF_k, keys):
         """PatchNCE at random positions, the same for queries and keys, averaged over patches and layers."""

@@ -45,7 +45,7 @@ class CUTModel(contrast.Contrastive, BaseModel):
             self.optimizers = [each for each in (self.optimizer_G, self.optimizer_D, self.optimizer_F) if each]
 
     def check_weights(self):
-        opt = self.opt
+        opt = self._own
         if opt.lambda_GAN == 0 and opt.lambda_NCE == 0:
             raise InputError("--lambda_GAN 0 and --lambda_NCE 0: there is nothing left to learn; set one of them")
         if opt.accumulate > 1 and opt.nce_includes_all_negatives_from_minibatch:

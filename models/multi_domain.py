@@ -29,6 +29,7 @@ class MultiDomainModel(BaseModel):
 
     def __init__(self, opt):
         super().__init__(opt)
+        opt = self._own
         self.labels = Labels(opt.selected_attrs, opt.domains, opt.exclusive_attrs)
         self.targets = self.labels.parse(None if self.isTrain else opt.targets)
         self.shown = None  # (images, attributes) of the first batch: the visuals in training are their translations

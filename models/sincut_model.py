@@ -42,7 +42,7 @@ class SinCUTModel(CUTModel):
         self.loss_D = super().compute_D_loss()
         if self.opt.lambda_R1 > 0:
             # 0 in the steps without the term: the mean over the steps is then the mean of R1.
-            self.loss_D_R1 = self.lazy_r1(self.netD, self.real_B, self.opt.lambda_R1, self.opt.lazy_R1)
+            self.loss_D_R1 = self.lazy_r1(self.netD, self.real_B, self.opt.lambda_R1, self._own.lazy_R1)
             self.loss_D = self.loss_D + self.loss_D_R1
         return self.loss_D
 

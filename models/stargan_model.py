@@ -66,7 +66,7 @@ class StarGANModel(MultiDomainModel):
         self.loss_D_loss_real, self.loss_D_loss_fake = -src_real.mean(), src_fake.mean()
         self.loss_D_loss_cls = self.labels.classification_loss(domains, self.label_org)
         loss = self.loss_D_loss_real + self.loss_D_loss_fake + self.opt.lambda_cls * self.loss_D_loss_cls
-        return loss if self.opt.separate_gp else loss + self.penalty_loss()
+        return loss if self._own.separate_gp else loss + self.penalty_loss()
 
     def penalty_loss(self):
         alpha = self.draw_gp_alpha(len(self.real_A))
@@ -74,7 +74,7 @@ class StarGANModel(MultiDomainModel):
         with full_precision():
             self.loss_D_loss_gp = losses.slope_penalty(self.netD(x_hat)[0], x_hat)
         penalty = self.opt.lambda_gp * self.loss_D_loss_gp
-        if self.opt.separate_gp:
+        if self._own.separate_gp:
             # The penalty does not depend on the biases. This term makes their gradients 0 instead of None, so that
             # Adam's momentum moves them, as released.
             penalty = penalty + 0 * sum(p.sum() for name, p in self.netD.main.named_parameters() if "bias" in name)
@@ -101,7 +101,7 @@ class StarGANModel(MultiDomainModel):
         with torch.set_grad_enabled(updates_G), networks.counted(self.netG, 2 if updates_G else 1):
             self.run_forward()
         self.step([self.optimizer_D], self.discriminator_loss)
-        if self.opt.separate_gp:
+        if self._own.separate_gp:
             self.step([self.optimizer_D], self.penalty_loss)
         if updates_G:
             self.step([self.optimizer_G], self.generator_loss, frozen=[self.netD])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-from argparse import Namespace
 
 import models
 from util.errors import InputError
 from util.flags import size
+from util.namespace import Options
 from util.numerics import device as devices
 from util.run import folder as run_folder
 
@@ -20,7 +20,7 @@ AT_TEST = {
 }
 
 
-def options_of(run: str | os.PathLike, epoch: str | int, device: str) -> Namespace:
+def options_of(run: str | os.PathLike, epoch: str | int, device: str) -> Options:
     """The options for translating with the run in this folder; InputError if it holds no run."""
     folder = os.path.abspath(os.fspath(run))
     checkpoints_dir, name = os.path.split(folder)
@@ -29,7 +29,10 @@ def options_of(run: str | os.PathLike, epoch: str | int, device: str) -> Namespa
         raise InputError(f"{os.fspath(run)}: {run_folder.no_run(checkpoints_dir, name)}")
     # A rectangle, such as 256x512, is stored as text.
     sides = {name: size(trained[name]) for name in ("load_size", "crop_size") if name in trained}
-    opt = Namespace(**{**_defaults_at_test(trained), **trained, **sides, **AT_TEST})
+    own = run_folder.read_own(checkpoints_dir, name)
+    at_test = {name: value for name, value in AT_TEST.items() if name not in own}
+    opt = Options(**{**_defaults_at_test(trained), **trained, **sides, **at_test})
+    opt = opt.with_own({name: AT_TEST.get(name, value) for name, value in own.items()})
     opt.checkpoints_dir, opt.name, opt.epoch = checkpoints_dir, name, str(epoch)
     opt.device, opt.gpu_ids = devices.resolve(str(device), None)
     return opt

@@ -28,6 +28,8 @@ from models.tiled_images import InTiles
 from models.tiling import Tiling
 from models.trained import options_of
 from util.errors import InputError
+from util.factory import make
+from util.namespace import framework
 from util.numerics import seeding
 
 FOREIGN_MULTIPLE, FOREIGN_SMALLEST = 4, 16  # sides of images for generators of plug-ins, in pixels
@@ -44,7 +46,7 @@ class Translator:
 
     def __init__(self, model: BaseModel, direction: str | None = None) -> None:
         self.model = model
-        self.opt = model.opt
+        self.opt = framework(model.opt)
         self.condition = _direction(model, direction)
         self.alone = model.mixes_samples()
         self._lock = threading.Lock()
@@ -60,7 +62,7 @@ class Translator:
         """
         opt = options_of(run, epoch, device)
         with contextlib.redirect_stdout(io.StringIO()):  # the progress lines of train.py and test.py
-            model = models.find_model_using_name(opt.model)(opt)
+            model = make(models.find_model_using_name(opt.model), opt)
             model.setup(opt)
         return cls(model, direction)
 

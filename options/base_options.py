@@ -17,10 +17,11 @@ from typing import Any
 import data
 import models
 from models.tables import stylegan2_size
-from options import checks, config, flags, hints, old_flags, saved
+from options import checks, config, flags, hints, saved
 from options.parser import HELP, HELP_ALL, OptionParser
 from util.errors import InputError
 from util.flags import Declaration
+from util.namespace import Options
 from util.processes import distributed
 
 
@@ -69,7 +70,7 @@ class BaseOptions:
     def gather_options(self) -> argparse.Namespace:
         """Parse in passes (see above) and return the raw Namespace; ``-h`` prints the help and exits."""
         parser = self.initialize(OptionParser(self.words()))
-        with parser.tolerating(old_flags.NAMES_OF_OURS):
+        with parser.tolerating():
             path = parser.parse_known_args()[0].config
         extra = config.read(path)
         parser.command_line = [*extra.words, *parser.command_line]
@@ -79,7 +80,9 @@ class BaseOptions:
             raise config.naming_file(error, path, extra, self.words()) from None
 
     def _gather(self, parser: OptionParser, extra: config.Config) -> argparse.Namespace:
-        with parser.tolerating(old_flags.NAMES_OF_OURS):
+        other = flags.parser_with_flags(not self.isTrain)
+        parser.of_other_program = {name: other.get_default(name) for name in other.names()}
+        with parser.tolerating():
             parser, model, trained = self._add_flags_of_choice(parser, extra)
         taken = parser.names_with(self.takes_over)
         parser.set_defaults(**{name: trained[name] for name in taken if name in trained})
@@ -92,22 +95,19 @@ class BaseOptions:
             sys.exit(0)
         chosen = f"--model {model}{'' if 'model' in parser.given() or 'model' in trained else ' (the default)'}"
         parser.about_unknown = partial(hints.about_unknown, is_train=bool(self.isTrain), chosen=chosen)
-        opt = parser.parse_args(namespace=old_flags.Options())
-        return opt.with_own(
-            {name: parser.redefined[name] for name in old_flags.NAMES_OF_OURS if name in parser.redefined}
-        )
+        return parser.parse_args(namespace=Options()).with_own(parser.redefined)
 
     def _add_flags_of_choice(self, parser: OptionParser, extra: config.Config) -> tuple[OptionParser, str, dict]:
         """Add the flags of the model and of the data set; returns parser, model and the options of an earlier run."""
         trained = {**saved.given_values(extra.options), **self.restore(parser)}
         parser.set_defaults(**{name: trained[name] for name in ("model", "dataset_mode") if name in trained})
         model = parser.parse_known_args()[0].model
-        parser.begin_choice(f"--model {model}", before=flags.NETWORKS)
+        parser.begin_choice(f"--model {model}", flags.NETWORKS, not models.is_built_in(model))
         parser = models.get_option_setter(model)(parser, self.isTrain)
         trained = self.without_own_defaults(trained, models, model)
         parser.set_defaults(**{name: trained[name] for name in ("dataset_mode",) if name in trained})
         dataset_mode = parser.parse_known_args()[0].dataset_mode
-        parser.begin_choice(f"--dataset_mode {dataset_mode}", before=flags.NETWORKS)
+        parser.begin_choice(f"--dataset_mode {dataset_mode}", flags.NETWORKS, not data.is_built_in(dataset_mode))
         parser = data.get_option_setter(dataset_mode)(parser, self.isTrain)
         return parser, model, self.without_own_defaults(trained, data, dataset_mode)
 
@@ -119,7 +119,7 @@ class BaseOptions:
         if any("stylegan2" in str(word) for word in (opt.netG, opt.netD)):
             # Stored in train_opt.json, so that a test with another --crop_size builds the same networks.
             opt.stylegan2_size = stylegan2_size(opt)
-        if opt.seed is None:
+        if not isinstance(opt.seed, int) or opt.seed < 0:  # none given; users' files may mark that by -1
             opt.seed = self.drawn_seed
         if "num_threads" not in given:
             opt.num_threads = min(opt.num_threads, cores())

@@ -3,6 +3,8 @@
 Each flag has a scope (util/flags.py). ``-h`` shows the flags with ``common=True``.
 """
 
+from collections.abc import Iterable
+
 import data
 import models
 from data.flags import PREPROCESS
@@ -22,6 +24,14 @@ TOPICS = (
 )
 
 PHASE = "part of the data: the folders <phase>A and <phase>B, or <phase>"
+
+
+def parser_with_flags(is_train: bool, command_line: Iterable[str] = ()) -> OptionParser:
+    """A parser with the flags of train.py or of test.py that do not depend on the model and the data set."""
+    parser = OptionParser(command_line)
+    add_both(parser)
+    (add_training if is_train else add_testing)(parser)
+    return parser
 
 
 def add_both(parser: OptionParser) -> None:

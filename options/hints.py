@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection
 import data.flags
 import models.flags
 from options import flags, old_flags
-from options.parser import OptionParser
 from util.errors import InputError, nearest, same_letters
 
 # flag -> the reason why only some models have it
@@ -47,9 +46,7 @@ def owners_of(flag: str, is_train: bool) -> list[str]:
 
 def flags_of(is_train: bool, setter: Callable | None = None) -> set[str]:
     """The flags of train.py or test.py; with the setter of a model or data set also the flags that it adds."""
-    parser = OptionParser([])
-    flags.add_both(parser)
-    (flags.add_training if is_train else flags.add_testing)(parser)
+    parser = flags.parser_with_flags(is_train)
     try:
         parser = setter(parser, is_train) if setter else parser
     except InputError:  # --model test can't be trained

@@ -3,8 +3,7 @@
 scripts/make_options_doc.py writes the table to docs/old_commands.md.
 """
 
-import argparse
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Old(NamedTuple):
@@ -98,53 +97,6 @@ OLD_VALUES = {
     ("lr_policy", "lambda"): "linear",
     ("norm", "sync_batch"): "syncbatch",
 }
-
-
-# Our flags that the original programs do not have: a user's file may declare flags of these names with other meanings.
-NAMES_OF_OURS = (
-    *("compile", "precision", "on_nan", "max_time", "channels_last", "economies", "ema", "lr_G", "lr_D"),
-    *("diffaugment", "lambda_r1", "lazy_r1", "label_smoothing", "spectral_norm"),
-    *("num_D", "lambda_feat", "lambda_perceptual", "perceptual", "perceptual_weights"),
-    *("capture", "compress_gradients"),
-)
-
-# Names of options in files written from 2017 to 2020 -> our names, from the rows whose counterpart is one flag.
-OLD_NAMES = {
-    flag[2:]: row.here.strip("`-")
-    for row in OLD_FLAGS
-    if "before 20" in row.source and "pix2pix" in row.source and " " not in row.here
-    for flag in row.flags
-}
-
-
-class Options(argparse.Namespace):
-    """The options of a program; old names such as ``opt.niter`` give the values of their counterparts."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name in OLD_NAMES:
-            return getattr(self, OLD_NAMES[name])
-        if name == "no_lsgan":
-            return self.gan_mode != "lsgan"
-        raise AttributeError(f"there is no option {name}")
-
-    def with_own(self, values: dict[str, Any]) -> "Options":
-        """These options for the framework, in which flags that a user's file redefined have our own `values`.
-
-        The result and the options for the user's file share one dictionary; their classes refer to each other by
-        ``for_plug_ins`` and ``framework``.
-        """
-        if not values:
-            return self
-        held = dict(values)
-
-        def option(name):
-            return property(lambda _: held[name], lambda _, value: held.update({name: value}))
-
-        ours = type("Options", (Options,), {name: option(name) for name in held})()
-        theirs = type("Options", (Options,), {"framework": ours})()
-        ours.__dict__ = theirs.__dict__ = self.__dict__
-        type(ours).for_plug_ins = theirs
-        return ours
 
 
 def hint(flag: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from util.errors import InputError, nearest
 from util.flags import SETTINGS, Declaration, as_typed, declaration
+from util.namespace import SHARED
 
 HELP = ("-h", "--help")
 HELP_ALL = "--help_all"
@@ -32,7 +33,10 @@ class OptionParser(argparse.ArgumentParser):
         # A word such as -1000,3000 is a value and not a flag.
         self._negative_number_matcher = re.compile(r"-\.?\d[\d.,eE+-]*$")
         self.declarations: dict[str, Declaration] = {}
-        self.redefined: dict[str, Any] = {}  # built-in flag that a user's file redefined -> our default
+        self.redefined: dict[str, Any] = {}  # flag of ours that a user's file declares for itself -> our default
+        self.of_other_program: dict[str, Any] = {}  # flag of test.py in train.py, and vice versa -> our default
+        self.in_users_file = False  # whether the flags that are declared now are those of a user's file
+        self.of_users: set[str] = set()  # flags of ours that a user's file has declared
         self.topics: list[str] = []  # in the order of the help
         self.own_topic = UNDECLARED.topic  # the topic of flags that are declared without a topic
         self.about_unknown: Callable = nearest  # (flag, known flags) -> hint after "no such flag here;", or ""
@@ -40,17 +44,32 @@ class OptionParser(argparse.ArgumentParser):
     def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
         """argparse's add_argument with the settings of util.flags.declaration: scope, topic, common, restore, resume.
 
-        A flag that is defined again without such settings keeps its earlier declaration.
+        A flag that is defined again without such settings keeps its earlier declaration, except a flag of ours to which
+        a user's file gives a meaning of its own (see util/namespace.py).
         """
         declared = {key: settings.pop(key) for key in SETTINGS if key in settings}
-        before = dict(self.declarations) if self.own_topic != UNDECLARED.topic and not declared else {}
-        default = {name: self.get_default(name) for name in before}
+        before = {self._option_string_actions[name].dest for name in names if name in self._option_string_actions}
+        defaults = {dest: self.get_default(dest) for dest in before}
+        if not self.in_users_file and before & self.of_users:  # a built-in data set beside a user's model
+            dest = min(before)
+            self.redefined[dest] = settings.get("default")
+            return self._option_string_actions[names[0]]
         action = super().add_argument(*names, **settings)
-        if action.dest in before:
-            self.redefined[action.dest] = default[action.dest]
-        if declared or action.dest not in self.declarations:
+        if self.in_users_file:
+            defaults = {**self.of_other_program, **defaults}
+            self.redefined.update({dest: defaults[dest] for dest in {action.dest, *before} & defaults.keys() - SHARED})
+            self.of_users |= {action.dest} - SHARED
+        # An option that has no flag any more, because the user's flag of this name sets another option.
+        self._defaults.update({dest: defaults[dest] for dest in before - self.names()})
+        if declared or action.dest not in self.declarations or action.dest in self.redefined:
             self.declarations[action.dest] = declaration(**{"topic": self.own_topic, **declared})
         return action
+
+    def add_argument_group(self, *names: Any, **settings: Any) -> Any:
+        """A group whose flags are declared as those of the parser are; the help shows flags by topic, not by group."""
+        group = super().add_argument_group(*names, **settings)
+        group.add_argument = self.add_argument  # type: ignore[method-assign]
+        return group
 
     def topic(self, title: str, **shared: Any) -> Callable[..., argparse.Action]:
         """add_argument for the flags of one topic; `shared` settings are defaults for each of its flags."""
@@ -62,14 +81,15 @@ class OptionParser(argparse.ArgumentParser):
 
         return flag
 
-    def begin_choice(self, title: str, before: str) -> None:
+    def begin_choice(self, title: str, before: str, in_users_file: bool = False) -> None:
         """From now on, flags that are declared without a topic get this topic, e.g. ``--model cut``."""
+        self.in_users_file = in_users_file
         if title not in self.topics:
             self.topics.insert(self.topics.index(before), title)
         self.own_topic = title
 
     def declaration_of(self, name: str) -> Declaration:
-        """The declaration of a flag; flags in an argument group of a plug-in have none and get UNDECLARED."""
+        """The declaration of a flag; an option without one, which only set_defaults() knows, gets UNDECLARED."""
         return self.declarations.get(name, UNDECLARED)
 
     def names_with(self, condition: Callable[[Declaration], bool]) -> list[str]:
@@ -90,9 +110,9 @@ class OptionParser(argparse.ArgumentParser):
         return opt
 
     @contextlib.contextmanager
-    def tolerating(self, names: Iterable[str]) -> Iterator[None]:
-        """While the block runs, these flags take any value or none: a user's file may be about to define them anew."""
-        actions = [action for action in self._actions if action.dest in names]
+    def tolerating(self) -> Iterator[None]:
+        """While the block runs, flags of ours take any value or none: a user's file may be about to declare them."""
+        actions = [action for action in self._actions if action.dest not in SHARED]
         before = [(action, action.type, action.nargs, action.choices) for action in actions]
         for action in actions:
             action.type, action.choices = functools.partial(_typed_or_text, action.type or str), None
@@ -114,12 +134,12 @@ class OptionParser(argparse.ArgumentParser):
         return self.parse_args()
 
     def given(self) -> set[str]:
-        """Names of the options on the command line, also of those that repeat the default."""
+        """Names of the options on the command line, also of those that repeat the default; no redefined options."""
         bare = copy.deepcopy(self)
         bare._defaults.clear()
         for action in bare._actions:
             action.default = argparse.SUPPRESS
-        return set(vars(bare.parse_known_args()[0]))
+        return set(vars(bare.parse_known_args()[0])) - self.redefined.keys()
 
     def names(self) -> set[str]:
         return set(self._names())

@@ -38,13 +38,15 @@ def write(opt: argparse.Namespace, parser: OptionParser, as_given: dict[str, Any
 
     `as_given`: values of flags before --scale_lr scaled them; a continued run scales them again.
     """
+    # The framework's values of flags that a user's file declares with other meanings.
+    own = argparse.Namespace(**getattr(opt, "own", {}))
     opt = argparse.Namespace(**{**vars(opt), **dict(as_given)})
     folder = os.path.join(opt.checkpoints_dir, opt.name)
     mode = "train" if opt.isTrain else "test"
     write_text(os.path.join(folder, f"{mode}_opt.txt"), as_text(opt, parser) + "\n")
     write_text(
         os.path.join(folder, f"{mode}_opt.json"),
-        json.dumps({"format": run_folder.FORMAT, "options": plain_options(opt)}, indent=1),
+        json.dumps({"format": run_folder.FORMAT, "options": plain_options(opt), "own": plain_options(own)}, indent=1),
     )
 
 

@@ -71,9 +71,7 @@ def defaults_of_tests(setter: Callable, words: list[str]) -> set[str]:
     """Names of the flags whose default the setter of a model or data set changes in tests and not in training."""
     changed: list[dict[str, Any]] = []
     for is_train in (False, True):
-        parser = OptionParser(words)
-        flags.add_both(parser)
-        (flags.add_training if is_train else flags.add_testing)(parser)
+        parser = flags.parser_with_flags(is_train, words)
         before = {name: parser.get_default(name) for name in parser.names()}
         # An error of the setter is raised in the pass that adds its flags to the parser of the program.
         with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):

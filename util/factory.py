@@ -9,6 +9,7 @@ import pkgutil
 from typing import Any
 
 from util.errors import InputError, nearest
+from util.namespace import for_users
 
 FLAGS = {"models": "--model", "data": "--dataset_mode"}
 
@@ -92,7 +93,7 @@ def _statements(package, name, suffix):
 
 def make(found: type, opt: Any) -> Any:
     """An instance of a model or data set; classes written in 2018 have an initialize(opt) instead of an __init__."""
-    opt = getattr(type(opt), "for_plug_ins", opt)  # has the values of flags that the class's file redefines
+    opt = for_users(opt)
     instance = found(opt)
     first, fills = (
         next((kind for kind in found.__mro__ if name in vars(kind)), object) for name in ("__init__", "initialize")

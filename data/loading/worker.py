@@ -3,7 +3,6 @@
 All objects here can be pickled, for systems that start workers by spawning.
 """
 
-import argparse
 import contextlib
 import copy
 import re
@@ -80,8 +79,8 @@ class Positioned(Dataset):
         """For spawned workers: without opt.visualizer, whose threads and sockets can't be pickled."""
         dataset = copy.copy(self.dataset)
         if hasattr(getattr(dataset, "opt", None), "visualizer"):
-            fields = {name: value for name, value in vars(dataset.opt).items() if name != "visualizer"}
-            dataset.opt = argparse.Namespace(**fields)
+            dataset.opt = copy.copy(dataset.opt)
+            del dataset.opt.visualizer
         return {**vars(self), "dataset": dataset}
 
 

@@ -1,5 +1,7 @@
 """Behaviour that model and dataset files of the original programs rely on; a small file for each point."""
 
+import copy
+import pickle
 import textwrap
 
 import numpy as np
@@ -13,7 +15,9 @@ import models
 import test as test_program
 from options.test_options import TestOptions
 from options.train_options import TrainOptions
+from metamer import load
 from util.errors import InputError
+from util.namespace import Options, for_users, framework
 from util.numerics import seeding
 
 
@@ -456,3 +460,98 @@ def test_a_plug_in_with_a_diffaugment_and_a_label_smoothing_of_its_own_trains(pl
     assert "no effect" not in printed
     assert all(f"{name}: {value}" in printed for name, value in (("diffaugment", "0.25"), ("label_smoothing", "both")))
     assert (run / "latest_net_G.pth").exists()
+
+
+OURS = {
+    "accumulate": "sum",
+    "grad_checkpoint": 3,
+    "deterministic": "no_idea",
+    "keep_last": "all",
+    "scale_lr": 0.5,
+    "data_range": "wide",
+    "max_time": "never",
+    "overwrite": 7,
+    "num_D": "three",
+    "drop_last": "maybe",
+    "eval_metrics": 9,
+    "n_iters": 5,
+    "economies": 0.25,
+}
+
+
+def test_a_flag_of_any_name_that_the_original_programs_lack_belongs_to_a_users_file(plugin, photos, tmp_path):
+    """The values reach the file in training, in a test, in a continued run and from Python, and nothing else."""
+    adds = f"""
+    @staticmethod
+    def modify_commandline_options(parser, is_train):
+        for name, default in {OURS}.items():
+            parser.add_argument("--" + name, type=type(default), default=default)
+        group = parser.add_argument_group("mine")
+        group.add_argument("--label_smoothing", choices=["soft", "hard"], default="soft")
+        parser.add_argument("--compile", dest="compiles", action="store_true")
+        return parser
+
+    def set_input(self, input):
+        self.real_A, self.image_paths = input["A"].to(self.device), input["A_paths"]
+        assert (self.opt.accumulate, self.opt.label_smoothing, self.opt.compiles) == ("mean", "hard", True)
+        assert all(getattr(self.opt, name) == value for name, value in {OURS}.items() if name != "accumulate")
+        seen.append(self.isTrain)
+
+    def translate(self, images):
+        assert self.opt.accumulate == "mean" and self.opt.data_range == "wide"
+        return {{"fake_B": self.netG(images)}}
+    """
+    plugin("mine_model", mine(adds) + "    generator_names = ('G',)\n\nseen = []\n")
+    given = ["--accumulate", "mean", "--label_smoothing", "hard", "--compile"]
+    run = train(photos, tmp_path, "--model", "mine", *given)
+    assert "(epoch: 2, iters: 3," in (run / "loss_log.txt").read_text()
+    train(photos, tmp_path, "--model", "mine", "--continue_train", "--compile", "--n_epochs_decay", "2")
+    assert "(epoch: 3, iters: 3," in (run / "loss_log.txt").read_text()
+    words = command(photos, tmp_path, "--results_dir", str(tmp_path / "results"), "--load_size", "32")
+    assert test_program.main(words) == 0
+    assert set(__import__("models.mine_model").mine_model.seen) == {True, False}
+    assert load(run)(np.zeros((32, 32, 3), np.uint8)).shape == (32, 32, 3)
+    _, opt = made(photos, tmp_path, "--model", "mine", "--name", "other", *given)
+    assert (opt.accumulate, opt.keep_last, opt.data_range, opt.compile, opt.n_iters) == (1, None, None, "none", 0)
+
+
+def test_both_views_of_the_options_survive_pickling_and_copying():
+    own = Options(label_maps="cities", lr=0.1).with_own({"label_maps": "none"})
+    for copied in (pickle.loads(pickle.dumps(own)), copy.deepcopy(own)):
+        assert (copied.label_maps, for_users(copied).label_maps) == ("none", "cities")
+        assert framework(for_users(copied)) is copied and for_users(copied).lr == 0.1
+    users = pickle.loads(pickle.dumps(for_users(own)))
+    assert (users.label_maps, framework(users).label_maps) == ("cities", "none")
+
+
+def test_a_built_in_data_set_keeps_its_flags_beside_a_users_model_with_the_same_names(plugin, photos, tmp_path):
+    adds = """
+    @staticmethod
+    def modify_commandline_options(parser, is_train):
+        parser.add_argument("--label_maps", type=int, default=19)
+        parser.add_argument("--pairs", default="hard")
+        return parser
+    """
+    plugin("mine_model", mine(adds))
+    model, opt = made(photos, tmp_path, "--model", "mine", "--dataset_mode", "aligned", "--label_maps", "5")
+    assert (opt.label_maps, opt.pairs, model.opt.label_maps, model.opt.pairs) == ("none", None, 5, "hard")
+
+
+def test_a_seed_of_a_users_file_is_the_seed_of_the_run(plugin, photos, tmp_path):
+    adds = """
+    @staticmethod
+    def modify_commandline_options(parser, is_train):
+        parser.add_argument("--seed", type=int, default=-1)
+        return parser
+    """
+    plugin("mine_model", mine(adds))
+    model, opt = made(photos, tmp_path, "--model", "mine", "--seed", "7")
+    assert opt.seed == model.opt.seed == 7
+    _, opt = made(photos, tmp_path, "--model", "mine", "--name", "other")
+    assert opt.seed >= 0
+
+
+def test_a_run_of_a_file_of_2018_translates_from_python(plugin, photos, tmp_path):
+    plugin("mine_model", MODEL_OF_2018)
+    run = train(photos, tmp_path, "--model", "mine")
+    assert load(run)(np.zeros((32, 32, 3), np.uint8)).shape == (32, 32, 3)

@@ -4,6 +4,7 @@ import torch
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
 from util.errors import InputError
+from util.namespace import framework
 from util.processes import distributed
 
 
@@ -25,7 +26,7 @@ def check_same_options(opt, may_differ):
 def check_norms(model):
     """Refuse synchronised batch norm where PyTorch lacks it; print over which images plain batch norm averages."""
     modules = [module for net in model.networks_by_name().values() for module in net.modules()]
-    accumulate = getattr(model.opt, "accumulate", 1)
+    accumulate = getattr(framework(model.opt), "accumulate", 1)
     if any(isinstance(module, SyncBatchNorm) for module in modules):
         if accumulate > 1 and distributed.world_size() > 1:
             raise InputError(
@@ -52,7 +53,7 @@ def check_norms(model):
 
 def check_parts(model):
     """Raise InputError if --accumulate is given and the model can't take the images of a step in parts."""
-    number = getattr(model.opt, "accumulate", 1)
+    number = getattr(framework(model.opt), "accumulate", 1)
     if number > 1 and not model.in_parts:
         raise InputError(
             f"--accumulate {number}: --model {model.opt.model} can't divide a batch (its loss may compare the images "
@@ -62,7 +63,7 @@ def check_parts(model):
 
 def print_batch_size(model):
     """Print the number of images in a step and the learning rate, if a step is more than one batch."""
-    opt, processes = model.opt, distributed.world_size()
+    opt, processes = framework(model.opt), distributed.world_size()
     if distributed.step_size(opt) == opt.batch_size:
         return
     parts = f" x {opt.accumulate} parts" if opt.accumulate > 1 else ""

@@ -14,6 +14,7 @@ import uuid
 import warnings
 
 from util.errors import InputError, Notice
+from util.namespace import framework
 
 # Signals that a job system may send, and the exit status with which the program answers each.
 EXIT_CODES = {"SIGTERM": 143, "SIGINT": 130, "SIGUSR1": 0}
@@ -98,7 +99,7 @@ def restarted():
 
 def step_size(opt):
     """Images of a training step, over all processes and all parts of --accumulate."""
-    return opt.batch_size * getattr(opt, "accumulate", 1) * _size
+    return opt.batch_size * getattr(framework(opt), "accumulate", 1) * _size
 
 
 def own_share(images):

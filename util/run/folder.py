@@ -22,14 +22,24 @@ FORMAT = 1  # version of train_opt.json and of manifests
 
 def read(checkpoints_dir, name):
     """The options of a trained run as a dict of plain values, or None if it has no train_opt.json."""
+    path, stored = _stored(checkpoints_dir, name)
+    return None if stored is None else options_in(path, stored)
+
+
+def read_own(checkpoints_dir, name):
+    """The framework's values of the flags that a user's file of the run declares (see util/namespace.py), as a dict."""
+    _, stored = _stored(checkpoints_dir, name)
+    return dict((stored or {}).get("own", {}))
+
+
+def _stored(checkpoints_dir, name):
+    """The path of a run's train_opt.json, and its parsed content; None if it does not exist."""
     path = os.path.join(checkpoints_dir, name, "train_opt.json")
     try:
         with open(path, encoding="utf-8") as file:
-            return options_in(path, json.load(file))
+            return path, json.load(file)
     except (FileNotFoundError, NotADirectoryError):
-        return None
-    except InputError:
-        raise
+        return path, None
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: can't be read ({error}); move it away to give the flags by hand") from None
 

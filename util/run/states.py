@@ -49,7 +49,7 @@ def model_state(model) -> dict:
         "pools": pool_states(model),
         "scalers": model._precision.state_dict(),
     }
-    if getattr(getattr(model, "opt", None), "lambda_r1", 0):  # --lazy_r1 counts steps
+    if getattr(getattr(model, "_own", None), "lambda_r1", 0):  # --lazy_r1 counts steps
         state["steps"] = model._steps_begun
     if getattr(model, "_ema", None) is not None:
         state["ema"] = model._ema.state_dict()
