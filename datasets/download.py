@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from catalog import FAMILIES, GATED, SETS, WEIGHTS
-from fetch import fetch, sha256
+from fetch import fetch
 from unpack import unpack
 
 from options.parser import OptionParser
@@ -100,7 +100,7 @@ def _fetch(entry, addresses, path, timeout, pause):
 
 def _check_sum(entry, path, kept, accept_new):
     """Compare with the SHA-256 of the catalog or of the last download; store a new one."""
-    found, memory = sha256(path), kept / "checksums.json"
+    found, memory = run_folder.digest(path), kept / "checksums.json"
     key = f"{entry.of[0]}/{entry.archive}"
     known = {}
     with contextlib.suppress(OSError, ValueError):

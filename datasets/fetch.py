@@ -1,7 +1,6 @@
 """Downloads a file over http(s) from the first of several addresses that works; interrupted downloads are resumed."""
 
 import contextlib
-import hashlib
 import http.client
 import json
 import os
@@ -200,11 +199,3 @@ def _read(answer, timeout):
         return answer.read(PIECE)
     except (http.client.HTTPException, OSError) as error:
         raise Broken(_reason(error, timeout)) from None
-
-
-def sha256(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()

@@ -51,7 +51,7 @@ class Options(TrainOptions):
         super().finish(opt, given)
 
 
-class Look(NamedTuple):
+class Decoded(NamedTuple):
     """The result of decoding a file: size and digest of the pixels (None after an error), and [(problem, text)]."""
 
     path: str
@@ -65,13 +65,13 @@ def pixels_of(path, data_range):
     return np.asarray(open_image(path)) if has_8_bits(path) else read(path, data_range).array
 
 
-def look_at(path, crop_size, halves, data_range=None):
+def decode(path, crop_size, halves, data_range=None):
     """Decode one image. `halves`: the file holds two images side by side."""
     try:
         image = pixels_of(path, data_range)
     except InputError as error:
         text = str(error).removeprefix(f"{path}: ")
-        return Look(path, None, None, [("oversized" if "too large" in text else "unreadable", text)])
+        return Decoded(path, None, None, [("oversized" if "too large" in text else "unreadable", text)])
     height, width = image.shape[:2]
     problems = []
     if halves and width < 2:
@@ -83,7 +83,7 @@ def look_at(path, crop_size, halves, data_range=None):
     if (image == image[0, 0]).all():
         problems.append(("constant", f"every pixel is {tuple(image[0, 0].tolist())}"))
     digest = hashlib.sha256(f"{image.shape}{image.dtype}".encode() + image.tobytes()).hexdigest()
-    return Look(path, (width, height), digest, problems)
+    return Decoded(path, (width, height), digest, problems)
 
 
 def check(opt):
@@ -97,16 +97,16 @@ def check(opt):
     halves, found, sizes, first = getattr(dataset, "side_by_side", False), {name: [] for name in PROBLEMS}, {}, {}
     crop_size = opt.crop_size if "crop" in opt.preprocess else 1
     with ThreadPoolExecutor(max(1, opt.num_threads)) as pool:
-        looks = pool.map(lambda path: look_at(path, crop_size, halves, opt.data_range), paths)
-        for look in Bar(len(paths), "images").over(looks):
-            for problem, what in look.problems:
-                found[problem].append({"path": look.path, "what": what})
-            if look.digest is None:
+        found_images = pool.map(lambda path: decode(path, crop_size, halves, opt.data_range), paths)
+        for image in Bar(len(paths), "images").over(found_images):
+            for problem, what in image.problems:
+                found[problem].append({"path": image.path, "what": what})
+            if image.digest is None:
                 continue
-            sizes[look.size] = sizes.get(look.size, 0) + 1
-            if look.digest in first:
-                found["duplicate"].append({"path": look.path, "what": f"the same as {first[look.digest]}"})
-            first.setdefault(look.digest, look.path)
+            sizes[image.size] = sizes.get(image.size, 0) + 1
+            if image.digest in first:
+                found["duplicate"].append({"path": image.path, "what": f"the same as {first[image.digest]}"})
+            first.setdefault(image.digest, image.path)
     return found, len(paths), sizes
 
 

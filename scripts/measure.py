@@ -10,8 +10,6 @@
 A result is compared with the true image of the same name: `<stem>_<label>.png`, or `<label>/<stem>.png`.
 """
 
-import json
-import math
 import os
 import sys
 from pathlib import Path
@@ -23,8 +21,8 @@ from data.image_folder import make_dataset
 from data.pictures import open_image
 from options.parser import OptionParser
 from util.errors import InputError, clear_errors
-from util.files import write_text
 from util.metrics.pixels import l1, mean_image, psnr, resized, values
+from util.metrics.report import write_scores
 from util.show.bar import Bar
 
 UNTRANSLATED, CONSTANT = "no translation", "mean of training"
@@ -223,14 +221,7 @@ def main(command_line=None):
         found["mean"] = averages(found["images"])
         print(report(found, options.label))
     if options.json:
-        write_text(options.json, json.dumps(_plain(found), indent=1) + "\n")
-
-
-def _plain(value):
-    """Replace infinite numbers by text, since JSON has none."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return str(value) if isinstance(value, float) and math.isinf(value) else value
+        write_scores(options.json, found)
 
 
 if __name__ == "__main__":
