@@ -135,19 +135,9 @@ def commit():
 
 def resident():
     """Resident memory of this process in bytes; None if the system has no /proc."""
-    return _from_proc("VmRSS")
-
-
-def peak_resident():
-    """Peak resident memory of this process in bytes; None if the system has no /proc."""
-    # Not getrusage: what it says of a child begins with what the parent had when it started it.
-    return _from_proc("VmHWM")
-
-
-def _from_proc(key):
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith(key + ":"):
+            if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
     return None
 

@@ -8,6 +8,8 @@ from reference import STEPS, ReferenceTraining
 from reference import count as count_reference
 from workload import Training
 
+from util.numerics.memory import peak_of_main_memory
+
 ORIGINALS = "originals'"  # the variant of reference.py
 
 
@@ -72,8 +74,8 @@ def peak_on_cpu(setting, variant, words, threads):
     before = harness.resident()
     training = Case(setting, variant, []).make(words, "cpu")
     training.steps(max(2, training.cycle))  # Adam has its state from the first on
-    peak = harness.peak_resident()
-    return None if peak is None else peak - before
+    peak = peak_of_main_memory()
+    return None if peak is None or before is None else peak - before
 
 
 # --- time ------------------------------------------------------------------------------------------------------------

@@ -271,17 +271,18 @@ def test_tiles_in_a_test_and_in_translate_py(tmp_path):
 
 
 MEASURE = """
-import resource, sys
+import sys
 sys.path.insert(0, {root!r})
 import metamer
+from util.numerics.memory import peak_of_main_memory
 call = metamer.load({run!r}, device="cpu")
 from PIL import Image
 import numpy as np
 image = np.zeros(({side}, {side}, 3), np.uint8)
 call(image[:300, :300], tile=128)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_of_main_memory()
 call(image, tile={tile}, tile_samples=1)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak_of_main_memory() - before)
 """
 
 
@@ -292,18 +293,19 @@ def test_memory_depends_on_the_size_of_the_tile(tmp_path):
     def growth(tile, side=2048):
         program = MEASURE.format(root=str(ROOT), run=str(run), side=side, tile=tile)
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-        return int(done.stdout) / 1024  # MiB
+        return int(done.stdout) / 2**20  # MiB
 
     whole, tiled = growth(4096), growth(256)
     assert tiled < 100 and whole > 3 * tiled, (tiled, whole)
 
 
 TRANSLATE = """
-import resource, sys
+import sys
 sys.path.insert(0, {root!r})
 from scripts.translate import main
+from util.numerics.memory import peak_of_main_memory
 main([{run!r}, {image!r}, "--output", {out!r}, "--tile", "512", "--tile_samples", "1", "--device", "cpu"])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(peak_of_main_memory())
 """
 
 
@@ -318,6 +320,6 @@ def test_a_large_file_takes_few_bytes_for_a_pixel(tmp_path):
         words = {"root": str(ROOT), "run": str(run), "image": str(image), "out": str(tmp_path / "out")}
         program = TRANSLATE.format(**words)
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-        return int(done.stdout.split()[-1]) * 1024
+        return int(done.stdout.split()[-1])
 
     assert peak(4000) - peak(1000) < 20 * (4000**2 - 1000**2)

@@ -118,24 +118,28 @@ def used() -> int | None:
     """
     if torch.cuda.is_initialized():
         return torch.cuda.memory_allocated() // 2**20
-    held = _peak_of_main_memory()
+    held = peak_of_main_memory()
     return None if held is None else held // 2**20
 
 
 def peak(device: torch.device) -> str | None:
     """A line with the peak memory of this process on the device; None if it is unknown."""
     held = torch.cuda.max_memory_reserved(device) if device.type == "cuda" else None
-    held = _peak_of_main_memory() if device.type == "cpu" else held
+    held = peak_of_main_memory() if device.type == "cpu" else held
     if held is None:
         return None
     total = free_and_total(device)[1]
     return f"peak memory on {device}: {gib(held)}" + (f" of {gib(total)}" if total else "")
 
 
-def _peak_of_main_memory():
-    """In bytes; None on Windows."""
+def peak_of_main_memory() -> int | None:
+    """The largest main memory of this process so far in bytes; None on Windows."""
     if sys.platform == "win32":
         return None
+    # On Linux getrusage() also counts the memory of the program that started this process.
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/status", encoding="ascii") as file:
+        if found := re.search(r"VmHWM:\s+(\d+) kB", file.read()):
+            return int(found[1]) * 1024
     import resource  # Windows lacks this module
 
     unit = 1 if sys.platform == "darwin" else 1024

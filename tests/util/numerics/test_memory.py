@@ -129,6 +129,15 @@ def test_unknown_numbers_are_omitted():
     assert "(3 MiB more were needed, 1.00 GiB of 8.00 GiB are free)" in text
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc/self/status is a file of Linux")
+def test_the_peak_does_not_count_the_memory_of_the_parent_process(monkeypatch):
+    import resource
+
+    of_parent = types.SimpleNamespace(ru_maxrss=2**40)
+    monkeypatch.setattr(resource, "getrusage", lambda who: of_parent)
+    assert 2**20 < memory.peak_of_main_memory() < 2**40
+
+
 def test_the_peak_is_printed_if_it_can_be_measured():
     assert memory.peak(torch.device("cpu")).startswith("peak memory on cpu: ")
     assert memory.peak(torch.device("mps")) is None
