@@ -58,7 +58,7 @@ DIFFAUGMENT = " --diffaugment color,translation,cutout"
 for name, flags in (("pix2pix, 50 pairs", "--model pix2pix"), ("cycle_gan, 50 images", "--model cycle_gan")):
     RUNS[name] = f"{flags} --max_dataset_size 50"
     RUNS[f"{name}, DiffAugment"] = RUNS[name] + DIFFAUGMENT
-    RUNS[f"{name}, DiffAugment without color"] = RUNS[name] + DIFFAUGMENT.replace("color,", "")
+RUNS["pix2pix, 50 pairs, DiffAugment without color"] = RUNS["pix2pix, 50 pairs"] + " --diffaugment translation,cutout"
 LAYOUTS = {"pix2pix": "paired", "stargan": "domains"}  # the other models take unpaired images
 CHECKPOINTS = 6
 VARIANTS = ("last", "averaged", "best")
@@ -121,7 +121,8 @@ class Bench:
     def iterations(self, flags):
         """Iterations that fit into --seconds, from the difference of two short trainings."""
         few, more = 4, 64 if self.options.seconds >= 10 else 16
-        spent = [seconds_of([*self.words(flags, 0, "short"), "--n_iters", str(count)]) for count in (few, few, more)]
+        words = [*self.words(flags, 0, "short"), "--n_iters_decay", "0", "--n_iters"]
+        spent = [seconds_of([*words, str(count)]) for count in (few, few, more)]
         return max(CHECKPOINTS, round(self.options.seconds * (more - few) / max(1e-3, spent[2] - spent[1])))
 
     def run(self, flags, seed, iterations):
