@@ -9,7 +9,7 @@ Without --dataroot it draws shapes: the same scenes unpaired and as pairs, whose
 images of a --dataroot are scaled to --size, and pairs are also written as unpaired folders. A short training of each
 kind measures how many iterations fit into --seconds; then all runs are trained with the first seed, then all with the
 next. Each run keeps six checkpoints with averaged weights (--ema). The last weights, the averaged weights and the best
-of the six by the first of --metrics are scored on the test images. A metric that compares with a true translation
+checkpoint by the first of --metrics are scored on the test images. A metric that compares with a true translation
 needs pairs, or equal names in testA and testB; judge and judge_kid use a classifier of the two domains, which is
 trained first.
 """
@@ -37,8 +37,8 @@ from data.pictures import open_image
 from models import create_model
 from models.trained import options_of
 from models.translator import Translator
-from scripts import train_judge
-from util.errors import clear_errors
+from scripts import run_curve, train_judge
+from util.errors import InputError, clear_errors
 from util.evaluation import Images, Settings, evaluate
 from util.files import replacing
 from util.metrics.pixels import mean_image
@@ -130,13 +130,14 @@ class Bench:
         shutil.rmtree(self.folder / "run", ignore_errors=True)
         schedule = ["--n_iters", str(iterations // 2), "--n_iters_decay", str(iterations - iterations // 2)]
         batch = int((re.findall(r"--batch_size[ =](\d+)", flags) or [1])[-1])
-        apart = iterations // CHECKPOINTS * batch  # images between two checkpoints
+        apart = -(-iterations // CHECKPOINTS) * batch  # images between two checkpoints
         words = [*self.words(flags, seed), "--ema", "0.99", "--save_by_iter", "--save_latest_freq", str(apart)]
         spent = seconds_of([*words, *schedule])
-        tags = {number * apart: f"iter_{number * apart}" for number in range(1, CHECKPOINTS)}
-        tags[iterations * batch] = "latest"
-        condition = {"target": self.target} if layout_of(flags) == "domains" else {}
-        curve = [{"images_seen": seen, "metrics": self.score_run(tag, True, condition)} for seen, tag in tags.items()]
+        folder, condition = str(self.folder / "run"), {"target": self.target} if layout_of(flags) == "domains" else {}
+        curve = [
+            {"images_seen": run_curve.images_seen(folder, tag), "metrics": self.score_run(tag, True, condition)}
+            for tag in run_curve.tags_of(folder, "all")
+        ]
         found = {"seed": seed, "seconds": spent, "iterations": iterations, "curve": curve}
         found |= {"last": self.score_run("latest", False, condition), "averaged": curve[-1]["metrics"]}
         return {**found, "best": best_of(curve, self.options.metrics[0])["metrics"]}
@@ -242,10 +243,10 @@ def read_options():
 
 
 def check_layouts(options, data):
-    """Remove the default runs that need pairs if the data has none; exit if such a run is asked for."""
+    """Remove the default runs that need pairs if the data has none; InputError if --run asks for such a run."""
     lacking = [name for name, flags in options.runs.items() if layout_of(flags) not in data]
     if lacking and options.run:
-        sys.exit(f"--run {lacking[0]}: needs pairs, and --dataroot {options.dataroot} has no folder train with pairs")
+        raise InputError(f"--run {lacking[0]}: needs pairs, and --dataroot {options.dataroot} has no folder train")
     options.runs = {name: flags for name, flags in options.runs.items() if name not in lacking}
 
 
