@@ -134,10 +134,8 @@ class Bench:
         words = [*self.words(flags, seed), "--ema", "0.99", "--save_by_iter", "--save_latest_freq", str(apart)]
         spent = seconds_of([*words, *schedule])
         folder, condition = str(self.folder / "run"), {"target": self.target} if layout_of(flags) == "domains" else {}
-        curve = [
-            {"images_seen": run_curve.images_seen(folder, tag), "metrics": self.score_run(tag, True, condition)}
-            for tag in run_curve.tags_of(folder, "all")
-        ]
+        tags = {run_curve.images_seen(folder, tag): tag for tag in run_curve.tags_of(folder, "all")}
+        curve = [{"images_seen": seen, "metrics": self.score_run(tag, True, condition)} for seen, tag in tags.items()]
         found = {"seed": seed, "seconds": spent, "iterations": iterations, "curve": curve}
         found |= {"last": self.score_run("latest", False, condition), "averaged": curve[-1]["metrics"]}
         return {**found, "best": best_of(curve, self.options.metrics[0])["metrics"]}

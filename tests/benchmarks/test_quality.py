@@ -143,7 +143,7 @@ def test_a_small_benchmark_runs_to_its_end(monkeypatch, tmp_path, capsys):
     start(monkeypatch, *words, "--run", "pairs=--model pix2pix --max_dataset_size 2 --diffaugment cutout")
     quality.main()
     (run,) = json.loads((tmp_path / "q.json").read_text())["found"]["pairs"]
-    assert len(run["curve"]) == quality.CHECKPOINTS
+    assert 1 < len(run["curve"]) <= quality.CHECKPOINTS
     assert all(0 < run[variant]["l1"] < 1 for variant in quality.VARIANTS)
     assert "the best checkpoint was not the last in" in capsys.readouterr().out
 
@@ -160,5 +160,5 @@ def test_pairs_of_photos_are_translated_from_b_to_a(monkeypatch, tmp_path):
     assert content["simple"]["real images"]["judge"] > content["simple"]["no translation"]["judge"]
     assert "l1" not in content["simple"]["real images"]
     for (run,) in content["found"].values():
-        assert len(run["curve"]) == quality.CHECKPOINTS
+        assert 1 < len(run["curve"]) <= quality.CHECKPOINTS
         assert 0 < run["averaged"]["l1"] < 1 and run["best"]["judge"] >= run["averaged"]["judge"]
