@@ -11,20 +11,17 @@ import os
 import torch
 
 from data import flags
-from data.base_dataset import BaseDataset
 from data.folders import find_images
-from data.labelled import find_attribute_file, labelled_transform, print_sizes, read_attributes, split
-from data.pictures import load_image
+from data.labelled import LabelledImages, find_attribute_file, labelled_transform, print_sizes, read_attributes, split
 from util.errors import InputError
 
 IMAGE_FOLDERS = ("images", "img_align_celeba/img_align_celeba", "img_align_celeba")
 
 
-class CelebADataset(BaseDataset):
+class CelebADataset(LabelledImages):
     """Items {A: (C, H, W), label: (attributes,) of 0.0 and 1.0, A_paths}; no label without an attribute file."""
 
     modify_commandline_options = staticmethod(flags.celeba)
-    reads_plain_folders = True
 
     def __init__(self, opt):
         super().__init__(opt)
@@ -56,17 +53,6 @@ class CelebADataset(BaseDataset):
         print(f"{path}: {len(rows)} images, {len(training)} for training and {len(tests)} for tests")
         chosen = training if self.opt.phase == "train" else tests
         return chosen[: int(min(len(chosen), self.opt.max_dataset_size))]
-
-    def files(self):
-        return self.paths
-
-    def __len__(self):
-        return len(self.paths)
-
-    def __getitem__(self, index):
-        path = self.paths[index]
-        item = {"A": load_image(path, self.transform), "A_paths": path}
-        return item if self.labels is None else {**item, "label": self.labels[index]}
 
 
 def image_folder(dataroot):

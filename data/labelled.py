@@ -1,4 +1,4 @@
-"""Shared by the data sets of labelled images: reading the attribute file, the central crop and its sizes.
+"""Shared by the data sets of labelled images: their items, reading the attribute file, the central crop and its sizes.
 
 The attributes are in CelebA's list_attr_celeba.txt, or in a CSV table with a header:
 
@@ -15,14 +15,35 @@ from functools import partial
 from PIL import Image
 
 from data import transforms
+from data.base_dataset import BaseDataset
 from data.flags import USUAL_CROP
-from data.pictures import open_image
+from data.pictures import load_image, open_image
 from util.errors import InputError, nearest
 
 BILINEAR = Image.Resampling.BILINEAR
 USUAL_NAMES = ("list_attr_celeba.txt", "list_attr_celeba.csv", "attributes.txt", "attributes.csv")
 VALUES = {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "-1": 0.0, "-1.0": 0.0}
 RELEASED_TEST = 1999  # rows
+
+
+class LabelledImages(BaseDataset):
+    """Items {A: (C, H, W), label, A_paths} of the files `paths`; no label if `labels` is None.
+
+    A subclass sets these two and `transform` in its __init__.
+    """
+
+    reads_plain_folders = True
+
+    def files(self):
+        return self.paths
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, index):
+        path = self.paths[index]
+        item = {"A": load_image(path, self.transform), "A_paths": path}
+        return item if self.labels is None else {**item, "label": self.labels[index]}
 
 
 def find_attribute_file(folder):

@@ -8,41 +8,27 @@ A test needs no folders of domains: it reads all images below <dataroot>/<phase>
 import os
 
 from data import flags
-from data.base_dataset import BaseDataset
 from data.flags import domain_folder, find_domains
 from data.folders import find_images
 from data.image_paths import make_dataset
-from data.labelled import labelled_transform, print_sizes
-from data.pictures import load_image
+from data.labelled import LabelledImages, labelled_transform, print_sizes
 from util.errors import InputError, nearest
 
 
-class LabelledFoldersDataset(BaseDataset):
+class LabelledFoldersDataset(LabelledImages):
     """Items {A: (C, H, W), label: index of the domain, A_paths}; no label in a test."""
 
     modify_commandline_options = staticmethod(flags.labelled_folders)
-    reads_plain_folders = True
 
     def __init__(self, opt):
         super().__init__(opt)
         if opt.isTrain:
-            self.paths, self.classes = find_labelled(opt)
+            self.paths, self.labels = find_labelled(opt)
         else:
-            self.paths, self.classes = find_unlabelled(opt), None
+            self.paths, self.labels = find_unlabelled(opt), None
         self.roots = [*self.roots, domain_folder(opt)]
         self.transform = labelled_transform(opt, "rafd")
         print_sizes(opt, "rafd", self.paths[0])
-
-    def files(self):
-        return self.paths
-
-    def __len__(self):
-        return len(self.paths)
-
-    def __getitem__(self, index):
-        path = self.paths[index]
-        item = {"A": load_image(path, self.transform), "A_paths": path}
-        return item if self.classes is None else {**item, "label": self.classes[index]}
 
 
 def find_labelled(opt):

@@ -17,11 +17,18 @@ from urllib.parse import quote
 
 ASSETS = Path(__file__).parent / "assets"  # also used where the program is installed as a package
 FOLDER = "assets"  # in the folder of a page
+HEAD = """<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="assets/common.css">
+<script defer src="assets/common.js"></script>"""  # replaces $head in the templates
 
 
 def write_page(folder: str, template: str, title: str) -> None:
     """Write index.html from a template in ASSETS, copy its scripts and styles, and create its missing data files."""
-    text = (ASSETS / template).read_text(encoding="utf-8").replace("$title", html.escape(title))
+    text = (ASSETS / template).read_text(encoding="utf-8")
+    text = text.replace("$head", HEAD).replace("$title", html.escape(title))
     os.makedirs(os.path.join(folder, FOLDER), exist_ok=True)
     for name in re.findall(rf'(?:href|src)="{FOLDER}/([\w.]+)"', text):
         target = os.path.join(folder, FOLDER, name)
