@@ -1,10 +1,9 @@
 """The folders of a data set, and the message for a missing folder, with the expected and the existing folders."""
 
 import os
-from collections import Counter
 from itertools import islice
 
-from data.image_names import MENDS, UNREAD, is_shard
+from data.image_names import about_unread, is_shard
 from data.image_paths import EXTENSIONS, image_rule, make_dataset
 from data.loading.archive import known_below
 from util.errors import InputError, nearest, some_of
@@ -48,17 +47,9 @@ def find_images(opt, name, tree, note=""):
     )
 
 
-OTHER_IMAGES = tuple(".gif .jp2 .jxl .psd .svg .tga .exr .hdr .pdf".split())
-
-
 def other_kinds(folder, most=10_000):
-    """The number of image files of unsupported formats below the folder, as text: "3 .gif files, ..."; "" for none."""
-    names = (name for _, _, files in os.walk(folder) for name in files)
-    endings = Counter(os.path.splitext(name)[1].lower() for name in islice(names, most))
-    found = [f"{count} {ending}" for ending, count in endings.most_common() if ending in (*OTHER_IMAGES, *UNREAD)]
-    mends = [f"{ending} needs {MENDS[ending]}" for ending in UNREAD if ending in endings]
-    mend = "; ".join(mends) or "convert them, for example to .png"
-    return f"{', '.join(found)} files, which are not read: {mend}" if found else ""
+    """about_unread() of the files below the folder."""
+    return about_unread(islice((name for _, _, files in os.walk(folder) for name in files), most))
 
 
 def describe_all(folder, there):

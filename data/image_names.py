@@ -6,7 +6,8 @@ Users of the original programs add kinds of files in one of two ways, and both a
 
 import os
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 
 
@@ -22,8 +23,9 @@ def _exists(module: str) -> bool:
 OPTIONAL = {".avif": "PIL._avif", ".heic": "pillow_heif", ".heif": "pillow_heif"}
 MENDS = {".avif": "Pillow 11.3 or newer", ".heic": "the package pillow-heif", ".heif": "the package pillow-heif"}
 UNREAD = tuple(ending for ending, module in OPTIONAL.items() if not _exists(module))
+OTHER_IMAGES = tuple(".gif .jp2 .jxl .psd .svg .tga .exr .hdr .pdf .cr2 .cr3 .nef .arw .dng .raf .orf .rw2".split())
 EXTENSIONS = (
-    *(".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp", ".npy", ".npz"),
+    *(".jpg", ".jpeg", ".jfif", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp", ".npy", ".npz"),
     *(ending for ending in OPTIONAL if ending not in UNREAD),
 )
 IMG_EXTENSIONS = [spelling for extension in EXTENSIONS for spelling in (extension, extension.upper())]
@@ -50,9 +52,19 @@ def rule_key() -> list[str] | None:
 
 
 def unread_ending(filename: str) -> str | None:
-    """The ending of an image's name if the package that reads such images is missing, else None."""
+    """The ending of an image's name if listings leave such images out or their package is missing, else None."""
     ending = os.path.splitext(filename)[1].lower()
-    return ending if ending in UNREAD and not os.path.basename(filename).startswith(".") else None
+    unread = ending in UNREAD or ending in OTHER_IMAGES
+    return ending if unread and not os.path.basename(filename).startswith(".") else None
+
+
+def about_unread(names: Iterable[str]) -> str:
+    """The images among `names` that listings leave out: "3 .gif files, which are not read: ..."; "" for none."""
+    endings = Counter(ending for name in names if (ending := unread_ending(name)))
+    mends = [f"{ending} needs {MENDS[ending]}" for ending in UNREAD if ending in endings]
+    mends += ["convert them, for example to .png"] * (not mends)
+    counts = ", ".join(f"{count} {ending}" for ending, count in endings.most_common())
+    return f"{counts} files, which are not read: {'; '.join(mends)}" if endings else ""
 
 
 _known: tuple[int, tuple[str, ...]] = (0, ())  # (length of IMG_EXTENSIONS, its distinct entries in lower case)

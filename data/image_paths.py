@@ -5,12 +5,11 @@ import os
 import stat
 import time
 import warnings
-from collections import Counter
 
 from data.image_names import (
     EXTENSIONS,
     IMG_EXTENSIONS,
-    MENDS,
+    about_unread,
     image_rule,
     is_compressed,
     is_image_file,
@@ -50,17 +49,17 @@ def make_dataset(dir, max_dataset_size=float("inf")):
 
 
 def notify_unread(dir, listing):
-    """Notify of images that are left out because a package is missing."""
-    endings = Counter(unread_ending(name) for name in listing.get("unread", ()))
-    for ending, count in endings.items() if listing["images"] else ():  # without images the folder is an error
-        warnings.warn(Notice(f"{dir}: {count} {ending} files are left out: they need {MENDS[ending]}"), stacklevel=3)
+    """Notify of images that are left out because of their format."""
+    unread = about_unread(listing.get("unread", ()))
+    if unread and listing["images"]:  # without images the folder is an error
+        warnings.warn(Notice(f"{dir} also has {unread}"), stacklevel=3)
 
 
 def list_folder(dir):
     """{"images", "shards", "compressed", "unread": sorted names below `dir`; "watched": see _walk; "rule": rule_key()}.
 
-    "unread" are images that need a missing package. The listing of a large folder is stored in the index, and read from
-    it while the folder does not change.
+    "unread" are images of formats that are left out. The listing of a large folder is stored in the index, and read
+    from it while the folder does not change.
     """
     stored = _stored(dir)
     if stored is not None:

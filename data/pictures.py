@@ -130,7 +130,7 @@ def from_gray(image, white, kind):
 
 def reason(error, path=""):
     """The reason of a decoder's error, in one line."""
-    if ending := unread_ending(os.fspath(path)):
+    if (ending := unread_ending(os.fspath(path))) in MENDS:
         return f"{ending} files need {MENDS[ending]}"
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, Image.UnidentifiedImageError):

@@ -39,6 +39,7 @@ class OptionParser(argparse.ArgumentParser):
         self.of_users: set[str] = set()  # flags of ours that a user's file has declared
         self.topics: list[str] = []  # in the order of the help
         self.own_topic = UNDECLARED.topic  # the topic of flags that are declared without a topic
+        self.about_words = "put values with blanks in quotes"  # the mend for a word that is no flag and no value
         self.about_unknown: Callable = nearest  # (flag, known flags) -> hint after "no such flag here;", or ""
 
     def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
@@ -176,7 +177,7 @@ class OptionParser(argparse.ArgumentParser):
 
     def _about_unknown(self, word: str) -> str:
         if not word.startswith("-"):
-            return f"'{word}': this word belongs to no flag; put values with blanks in quotes"
+            return f"'{word}': this word belongs to no flag; {self.about_words}"
         flag = word.split("=")[0]
         lists_all = HELP_ALL if self.topics else "-h"
         return (

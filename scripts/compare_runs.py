@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from options.parser import OptionParser
 from util.errors import InputError, clear_errors
-from util.files import cannot_write
+from util.files import cannot_write, make_folder
 from util.flags import Int
 from util.show.comparison import curves_of, metrics_of, option_differences, pictures_of_samples, pictures_of_test
 from util.show.page_files import DataFile, image_url, write_page
@@ -73,7 +73,6 @@ def write(options, names):
     runs, output = options.runs, options.output
     tests = [os.path.join(options.results_dir, os.path.basename(os.path.abspath(run)), options.test) for run in runs]
     rows = pictures_of_test(tests) or pictures_of_samples(runs)
-    os.makedirs(output, exist_ok=True)
     for name in ("assets", "images"):
         shutil.rmtree(os.path.join(output, name), ignore_errors=True)
     os.makedirs(os.path.join(output, "images"))
@@ -92,6 +91,7 @@ def main(command_line=None):
     options = read_options(sys.argv[1:] if command_line is None else command_line)
     check(options)
     names = names_of(options.runs)
+    make_folder("--output", options.output)
     try:
         page = write(options, names)
     except OSError as error:

@@ -25,7 +25,7 @@ from options.parser import OptionParser
 from scripts import run_curve
 from util import evaluation
 from util.errors import InputError, clear_errors
-from util.files import make_folder
+from util.files import make_folder_of
 from util.flags import Int, count
 from util.metrics.report import table, write_scores
 from util.metrics.table import METRICS, OF_PHOTOS, need_judge, parse
@@ -48,13 +48,13 @@ def images_of(flag, folder):
 def read_options(command_line):
     parser = OptionParser(command_line)
     parser.description = "Score generated images against real images. Exit code 1: some metrics were skipped."
-    needed = not parser.wants_help()
+    parser.about_words = "name folders of images with --real and --fake, or the folder of a run with --run"
     add = parser.add_argument
     add("--real", metavar="DIR", help="real images of the target domain, or the true label images")
     add("--fake", metavar="DIR", help="generated images, or the predicted label images")
     add("--paired", action="store_true", help="images of the same name (without extension) belong together")
-    add("--metrics", required=needed, metavar="A,B", help=f"of {', '.join(evaluation.NAMES)}")
-    add("--output", required=needed, metavar="F.json", help="write values, intervals and provenance there")
+    add("--metrics", metavar="A,B", help=f"of {', '.join(evaluation.NAMES)} (required)")
+    add("--output", metavar="F.json", help="write values, intervals and provenance there (required)")
     add("--input", metavar="DIR", help="the images that --fake are translations of, for edges (else: --real)")
     add("--metric_weights", metavar="PATH", help="file, or folder of files, of published network weights")
     add("--judge", metavar="FILE", help="a classifier of scripts/train_judge.py, for judge and judge_kid")
@@ -69,6 +69,9 @@ def read_options(command_line):
     add("--max_images", type=count, default=math.inf, help="with --run: score this many images at most")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps, for feature networks")
     options = parser.parse_or_help()
+    for name, mend in (("metrics", f"of {', '.join(evaluation.NAMES)}"), ("output", "the JSON file to write")):
+        if getattr(options, name) is None:
+            raise InputError(f"--{name}: missing; give {mend}")
     options.metrics = parse(options.metrics, "--metrics", OF_PHOTOS if options.run is not None else METRICS)
     check_places(options, parser.given())
     return options
@@ -91,7 +94,7 @@ def main(command_line=None):
     """Score, print, write; return the exit code."""
     options = read_options(sys.argv[1:] if command_line is None else command_line)
     if options.run is not None:
-        make_folder("--output", os.path.dirname(os.path.abspath(options.output)))
+        make_folder_of("--output", options.output)
         return run_curve.main(options)
     real, fake = images_of("--real", options.real), images_of("--fake", options.fake)
     inputs = images_of("--input", options.input) if options.input is not None else None
@@ -104,7 +107,7 @@ def main(command_line=None):
         resamples=options.resamples,
         ignored=options.ignore_label,
     )
-    make_folder("--output", os.path.dirname(os.path.abspath(options.output)))
+    make_folder_of("--output", options.output)
     scores = evaluation.evaluate(real, fake, options.metrics, settings, options.paired, inputs)
     write_scores(options.output, scores)
     print(table(scores))

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from options.parser import OptionParser
 from util.errors import InputError, clear_errors
-from util.files import make_folder, replacing, write_text
+from util.files import make_folder_of, replacing, write_text
 from util.flags import SWITCH
 from util.run import model_card
 
@@ -52,8 +52,6 @@ def read_options(command_line):
         raise InputError(f"--format {options.format}: choose {', '.join(NEEDS)}")
     if not options.output:
         raise InputError("--output: missing; give the file to write")
-    if os.path.isdir(options.output):
-        raise InputError(f"--output {options.output}: a folder; give the name of a file in it")
     if options.with_processing and options.format == "safetensors":
         raise InputError("--with_processing: --format safetensors has only weights; leave it out")
     for package in NEEDS[options.format]:
@@ -166,7 +164,7 @@ def export_weights(options, translator):
 
 def main(command_line=None):
     options = read_options(sys.argv[1:] if command_line is None else command_line)
-    make_folder("--output", os.path.dirname(os.path.abspath(options.output)))
+    make_folder_of("--output", options.output)
     from models.translator import Translator  # imported after the flags are checked, because torch takes seconds
 
     def load():

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 
 from options.parser import OptionParser
 from util.errors import InputError, clear_errors
-from util.files import cannot_write
+from util.files import cannot_write, make_folder_of
 from util.flags import Float, Int
 from util.show.page_files import roles
 from util.show.run_pages import epochs_of, in_order, load, samples_of
@@ -100,6 +100,7 @@ def main(command_line=None):
     write = WRITERS.get(os.path.splitext(output)[1].lower())
     if write is None:
         raise InputError(f"--output {output}: choose a name that ends in .gif or .mp4")
+    make_folder_of("--output", output)
     rows = rows_of(options.run, options.sample)
     if not rows:
         raise InputError(f"{options.run}: there are no pictures by epoch in web/images; give the folder of a run")

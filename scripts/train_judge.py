@@ -6,7 +6,6 @@ Every fifth image of each domain is held out; the accuracy on these images is pr
 domain of the translations that are scored later; for the direction BtoA train a second file with the domains exchanged.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from data.image_folder import make_dataset
 from data.pictures import open_image
 from options.parser import OptionParser
 from util.errors import InputError, clear_errors
-from util.files import make_folder
+from util.files import make_folder_of
 from util.flags import Int
 from util.metrics import judge
 from util.run.folder import digest
@@ -54,7 +53,7 @@ def main(command_line=None):
     options = read_options(sys.argv[1:] if command_line is None else command_line)
     train_a, test_a = domain("--domain_a", options.domain_a, options.image_size)
     train_b, test_b = domain("--domain_b", options.domain_b, options.image_size)
-    make_folder("--output", os.path.dirname(os.path.abspath(options.output)))
+    make_folder_of("--output", options.output)
     counted = Bar(options.steps, "steps").over
     classifier = judge.train(train_a, train_b, options.steps, options.seed, counted=counted)
     correct = judge.accuracy(classifier, test_a, test_b)

@@ -20,6 +20,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data.image_folder import is_image_file, make_dataset
+from data.image_names import about_unread
 from data.videos import is_video, map_frames
 from options.flags import OUTPUT_FORMATS
 from options.parser import OptionParser
@@ -105,6 +106,8 @@ def _named_files(word):
     if not paths:
         raise InputError(f"{word}: no such file or folder")
     files = [path for path in paths if len(paths) == 1 or is_image_file(path) or is_video(path)]
+    if unread := about_unread(path for path in paths if path not in files):
+        print(f"{word} also matches {unread}", file=sys.stderr)
     return [(path, os.path.basename(path)) for path in files]
 
 

@@ -248,8 +248,8 @@ def test_a_failed_write_names_path_and_bytes_and_changes_nothing(tmp_path):
     for size in (0, 1, 4096, 100_000, 640_000):
         with file_size_limit(size), pytest.raises(InputError) as caught:
             weights.save_weights(net, path)
-        assert str(path) in str(caught.value) and "(File too large); 641,600 bytes are needed and " in str(caught.value)
-        assert "bytes are free" in str(caught.value) and "\n" not in str(caught.value)
+        assert str(path) in str(caught.value) and "(File too large); 641,600 bytes are needed" in str(caught.value)
+        assert "free" not in str(caught.value) and "\n" not in str(caught.value)
         assert path.read_bytes() == before
         assert os.listdir(tmp_path) == [path.name]
         tries += 1
@@ -281,7 +281,7 @@ def test_too_little_disk_space_is_reported_before_writing(unpaired, tmp_path, mo
 
 def test_a_file_as_checkpoints_dir_is_refused_before_training(unpaired, tmp_path):  # noqa: F811
     (tmp_path / "runs").write_text("a file")
-    with pytest.raises(InputError, match="runs"):
+    with pytest.raises(InputError, match="runs.*; choose another --checkpoints_dir$"):
         train(unpaired, tmp_path, *CYCLE_GAN)
 
 
@@ -323,7 +323,7 @@ def test_a_full_disk_keeps_the_old_checkpoint(small_disk, monkeypatch):
 def test_a_disk_mounted_read_only_is_refused_before_training(small_disk, unpaired, tmp_path):  # noqa: F811
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     words = [*where(unpaired, tmp_path), *CYCLE_GAN, "--checkpoints_dir", str(small_disk / "runs")]
-    with pytest.raises(InputError, match=r"disk/runs/run: can't be written \(Read-only file system\).* bytes are free"):
+    with pytest.raises(InputError, match=r"run: can't be written \(Read-only .*; choose another --checkpoints_dir$"):
         train_program.main(words)
 
 

@@ -1,6 +1,7 @@
 """Atomic writing of files: a reader sees the old file or the whole new file."""
 
 import contextlib
+import errno
 import glob
 import os
 import shutil
@@ -16,8 +17,8 @@ def replacing(path, size=None):
     """Yields a temporary binary file, which replaces `path` at the end of the block and is removed after an error.
 
     The file is written beside `path`, fsynced and renamed, and the folder is fsynced: after a crash `path` is the old
-    file or the whole new one. A failed write raises InputError with the path, the bytes needed (`size`, None: unknown)
-    and the bytes free, and leaves the old file untouched.
+    file or the whole new one. A failed write raises InputError (see cannot_write; `size` is the number of bytes to be
+    written, None: unknown) and leaves the old file untouched.
     """
     folder = os.path.dirname(os.path.abspath(path))
     temporary = None
@@ -42,19 +43,35 @@ def replacing(path, size=None):
 
 def make_folder(flag: str, folder: str) -> None:
     """Make the folder that a flag names. InputError if it can't be made, or no file can be written in it."""
+    if os.path.isfile(folder):
+        raise InputError(f"{flag} {folder}: this is a file; give a folder")
     try:
         os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputError(f"{flag} {folder}: can't be written ({reason}); choose another folder") from error
+        raise InputError(f"{flag} {cannot_write(folder, error, flag='folder')}") from error
 
 
-def cannot_write(path, error, size=None):
-    """The message of a failed write: the path, the reason, the bytes needed (`size`) and the bytes free."""
-    needed = f"{size:,} bytes are needed and " if size is not None else ""
-    return f"{path}: can't be written ({error.strerror or error}); {needed}{free_bytes(path)}"
+def make_folder_of(flag: str, path: str) -> None:
+    """Make the folder of the file that a flag names. InputError if the file can't be written."""
+    if os.path.isdir(path) or not os.path.basename(path):
+        raise InputError(f"{flag} {path}: this is a folder; give the name of a file")
+    make_folder(flag, os.path.dirname(os.path.abspath(path)))
+
+
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # the disk is full, the user's quota is used up
+
+
+def cannot_write(path, error, size=None, flag=""):
+    """The message of a failed write: the path, the reason, and the mend; `flag` is the flag to choose another folder.
+
+    If space is lacking, the message has the bytes needed (`size`, None: unknown) and the bytes free.
+    """
+    needed = [f"{size:,} bytes are needed"] if size is not None and error.errno in (*FULL, errno.EFBIG) else []
+    space = " and ".join([*needed, free_bytes(path)] if error.errno in FULL else needed)
+    mend = f"choose another {flag}" if flag and error.errno != errno.ENAMETOOLONG else ""
+    return "; ".join(filter(None, (f"{path}: can't be written ({error.strerror or error})", space, mend)))
 
 
 def free_bytes(path):

@@ -152,7 +152,7 @@ def test_the_error_for_images_that_need_a_package_names_it(tmp_path, monkeypatch
         monkeypatch.setattr(module, "UNREAD", (".heic", ".avif"), raising=False)
     monkeypatch.setattr(image_names, "_known", (len(IMG_EXTENSIONS), tuple(readable)))
     touch(tmp_path / "trainA", "1.jpg", "2.HEIC", "3.avif", ".4.heic")
-    with pytest.warns(Notice, match=r"trainA: 1 \.heic files are left out: they need the package pillow-heif"):
+    with pytest.warns(Notice, match=r"trainA also has 1 \.heic, 1 \.avif files.* not read: \.heic needs the package"):
         assert found(tmp_path / "trainA") == ["1.jpg"]
     (tmp_path / "trainA" / "1.jpg").unlink()
     with pytest.raises(
@@ -161,6 +161,12 @@ def test_the_error_for_images_that_need_a_package_names_it(tmp_path, monkeypatch
         find_images(make_opt(dataroot=str(tmp_path), dataset_mode="unaligned"), "trainA", ["trainA", "trainB"])
     with pytest.raises(InputError, match=r"2\.HEIC: \.heic files need the package pillow-heif"):
         open_image(tmp_path / "trainA" / "2.HEIC")
+
+
+def test_images_of_unsupported_formats_beside_others_are_reported(tmp_path):
+    touch(tmp_path / "trainA", "1.jpg", "2.GIF", "3.jfif", "notes.txt", "sub/4.psd", "sub/5.gif", ".6.gif")
+    with pytest.warns(Notice, match=r"trainA also has 2 \.gif, 1 \.psd files, which are not read: convert them"):
+        assert found(tmp_path / "trainA") == ["1.jpg", "3.jfif"]
 
 
 def test_the_error_for_a_folder_without_images_lists_the_extensions_found(tmp_path):

@@ -148,11 +148,20 @@ def test_bad_input_gives_one_line_and_no_file(folders, words, message):
     assert not (folders / "out.json").exists()
 
 
+@pytest.mark.parametrize("words", ["real", "--metrics kid real", "real fake --metrics kid --output scores.json"])
+def test_folders_without_flags_are_told_which_flags_name_them(folders, monkeypatch, words):
+    monkeypatch.chdir(folders)
+    with pytest.raises(InputError, match="^'real': .*; name folders of images with --real and --fake, or .* --run$"):
+        evaluate.main(words.split())
+
+
 def test_an_output_that_cannot_be_written_is_an_error_before_scoring(folders, monkeypatch):
     monkeypatch.chdir(folders)
     (folders / "file").write_text("no folder")
     monkeypatch.setattr(evaluate.evaluation, "evaluate", lambda *a: pytest.fail("scored"))
-    with pytest.raises(InputError, match=r"^--output .*/file: can't be written"):
+    with pytest.raises(InputError, match="^--output fake: this is a folder; give the name of a file"):
+        evaluate.main("--real real --fake fake --metrics kid --output fake".split())
+    with pytest.raises(InputError, match=r"^--output .*/file: this is a file; give a folder"):
         evaluate.main("--real real --fake fake --metrics kid --output file/scores.json".split())
 
 

@@ -192,7 +192,7 @@ def test_wrong_arguments_are_refused(tmp_path, words, said):
 def test_an_output_folder_that_cannot_be_made_is_one_error(tmp_path):
     run = make_run(tmp_path, *CUT)
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(InputError, match=r"^--output .*/file: can't be written"):
+    with pytest.raises(InputError, match=r"^--output .*/file: this is a file; give a folder"):
         export.main([str(run), "--format", "onnx", "--output", str(tmp_path / "file" / "x.onnx")])
 
 

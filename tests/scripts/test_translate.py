@@ -10,7 +10,7 @@ from runs import CUT, STARGAN, make_run
 import test
 from metamer import load
 from scripts.translate import main
-from util.errors import InputError
+from util.errors import InputError, Notice
 from util.show import bar
 
 
@@ -181,8 +181,21 @@ def test_wrong_arguments_write_no_file(run, tmp_path, monkeypatch, words, said):
 def test_an_output_folder_that_cannot_be_made_is_one_error(run, tmp_path):
     picture(tmp_path / "in" / "a.png")
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(InputError, match=r"^--output .*/file/out: can't be written \(Not a directory\)"):
+    with pytest.raises(InputError, match=r"^--output .*/file/out: can.t be written .*; choose another folder$"):
         translate(run, tmp_path / "in", "--output", tmp_path / "file" / "out")
+    with pytest.raises(InputError, match=r"^--output .*/file: this is a file; give a folder"):
+        translate(run, tmp_path / "in", "--output", tmp_path / "file")
+
+
+def test_images_of_formats_that_are_not_read_are_reported(run, tmp_path, capsys):
+    picture(tmp_path / "in" / "a.jfif")
+    for name in ("b.gif", "c.psd", "d.txt"):
+        (tmp_path / "in" / name).touch()
+    with pytest.warns(Notice, match=r"in also has 1 \.gif, 1 \.psd files, which are not read"):
+        assert translate(run, tmp_path / "in", "--output", tmp_path / "out") == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.jfif"]
+    assert translate(run, tmp_path / "in" / "*", "--output", tmp_path / "out") == 0
+    assert "also matches 1 .gif, 1 .psd files, which are not read" in capsys.readouterr().err
 
 
 def test_a_target_that_stargan_has_not_learnt_is_one_error(tmp_path):

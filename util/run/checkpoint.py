@@ -109,7 +109,7 @@ class Checkpoint:
                     raise InputError(str(error).replace(beside, self.folder)) from error
             self._remove_old(tag)
         except OSError as error:
-            raise InputError(cannot_write(self.folder, error)) from error
+            raise InputError(cannot_write(self.folder, error, flag="--checkpoints_dir")) from error
 
     def _write_beside(self, beside, tag):
         """Write the checkpoint into the folder `beside`; returns the relative paths to move, the manifest last.

@@ -203,7 +203,7 @@ def _lock_file(folder):
         os.makedirs(folder, exist_ok=True)
         return open(os.path.join(folder, LOCK), "a+b")
     except OSError as error:
-        raise InputError(cannot_write(folder, error)) from None
+        raise InputError(cannot_write(folder, error, flag="--checkpoints_dir")) from None
 
 
 def _lock(file, folder):

@@ -59,7 +59,7 @@ class ResultPage:
             sweep(parent, mark)
             self._beside = tempfile.mkdtemp(dir=parent, prefix=mark)
         except OSError as error:
-            raise InputError(cannot_write(self.folder, error)) from None
+            raise InputError(cannot_write(self.folder, error, flag="--results_dir")) from None
         os.chmod(self._beside, 0o755)
         title = f"Experiment = {opt.name}, Phase = {opt.phase}, Epoch = {opt.epoch}"
         self._html = HTML(self._beside, title, file="plain.html")
@@ -96,7 +96,7 @@ class ResultPage:
                 self._add_sample(sample, paired)
                 written.append(sample)
         except OSError as error:
-            raise InputError(cannot_write(self.folder, error)) from error
+            raise InputError(cannot_write(self.folder, error, flag="--results_dir")) from error
         self.done += images
         self._bar.update(images)
         return written
@@ -131,7 +131,7 @@ class ResultPage:
             write_text(os.path.join(self._beside, OPTIONS), self._description())
             replace_folder(self._beside, self.folder)
         except OSError as error:
-            raise InputError(cannot_write(self.folder, error)) from error
+            raise InputError(cannot_write(self.folder, error, flag="--results_dir")) from error
         print(f"wrote {self.done} of {self.available} images: {os.path.join(self.folder, 'index.html')}")
         if self.done < min(self.wanted, self.available - left_out):
             raise InputError(f"only {self.done} of {self.wanted} images could be tested")
