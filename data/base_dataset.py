@@ -79,6 +79,7 @@ def get_params(opt: Namespace, size: tuple[int, int]) -> dict[str, Any]:
     """Draw the random parameters of the preprocessing for images of `size` = (width, height).
 
     The result always has ``crop_pos`` (x, y) and ``flip``. Pass it to get_transform for both images of a pair.
+    InputError if --preprocess crops and the images, after its resizing, are smaller than a crop.
     """
     word, loaded, cropped, params = opt.preprocess, sides(opt.load_size), sides(opt.crop_size), {}
     if "resize" in word:
@@ -90,6 +91,8 @@ def get_params(opt: Namespace, size: tuple[int, int]) -> dict[str, Any]:
     if "zoom" in word:
         params["scale_factor"] = transforms.draw_zoom()
         size = transforms.zoomed(size, params["scale_factor"], cropped)
+    if "crop" in word and "fixsize" not in word:  # the size after fixsize is not known here
+        transforms.need_at_least(size, cropped)
     x, y = (random.randint(0, max(0, side - crop)) for side, crop in zip(size, (cropped.width, cropped.height)))
     params |= {"crop_pos": (x, y), "flip": random.random() > 0.5}
     if "patch" in word:

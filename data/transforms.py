@@ -109,22 +109,28 @@ def random_zoom(image, target_width, crop_width, method=BICUBIC, factor=None):
     return resize(image, zoomed(image.size, factor, crop_width), method)
 
 
-def need_at_least(image, size):
-    if image.width < sides(size).width or image.height < sides(size).height:
+def need_at_least(image_size, size):
+    """InputError if an image of `image_size` = (width, height) is smaller than a crop of `size`."""
+    width, height = image_size
+    if width < sides(size).width or height < sides(size).height:
         raise InputError(
-            f"an image of {image.width}x{image.height} pixels is too small for --crop_size {as_size(*sides(size))}: "
+            f"an image of {width}x{height} pixels is too small for --crop_size {as_size(*sides(size))}: "
             "use a smaller --crop_size, or a --preprocess that scales first, such as resize_and_crop"
         )
 
 
 def crop(image, pos=None, size=256):
-    """Cut out a window at `pos` = (x, y), None: random; `size` is the side of a square or (height, width)."""
-    need_at_least(image, size)
+    """Cut out a window at `pos` = (x, y), None: random; `size` is the side of a square or (height, width).
+
+    As released, a given window may extend beyond the image, where it is black; an image that is in no direction larger
+    than the window is returned as it is. A random window needs an image of its size.
+    """
     height, width = sides(size)
-    if image.size == (width, height):
-        return image
     if pos is None:
+        need_at_least(image.size, size)
         pos = random.randint(0, image.width - width), random.randint(0, image.height - height)
+    if image.width <= width and image.height <= height:
+        return image
     x, y = pos
     return image.crop((x, y, x + width, y + height))
 
@@ -134,7 +140,7 @@ def patch(image, index=None, size=256, offset=None):
 
     `offset` = two numbers in [0, 1) sets the position of the grid in the image; None: random.
     """
-    need_at_least(image, size)
+    need_at_least(image.size, size)
     height, width = sides(size)
     columns, rows = image.width // width, image.height // height
     index = random.randrange(columns * rows) if index is None else index % (columns * rows)

@@ -125,6 +125,19 @@ def test_an_image_smaller_than_the_crop_is_refused(word, given):
         get_transform(opt, get_params(opt, image.size) if given else None)(image)
 
 
+def test_a_given_crop_of_a_small_image_is_that_of_the_originals():
+    """Black outside the image, but an image that is in no direction larger than the crop stays as it is."""
+    opt = options("crop", crop_size=16)
+    params = {"crop_pos": (3, 0), "flip": False}
+    white = Image.new("RGB", (40, 12), "white")
+    window = get_transform(opt, params)(white)
+    assert window.shape == (3, 16, 16)
+    assert (window[:, :12] == 1).all() and (window[:, 12:] == -1).all()
+    for size in ((12, 9), (16, 9), (16, 16)):
+        image = picture(*size)
+        assert torch.equal(get_transform(opt, params)(image), get_transform(options("none_of_these"))(image))
+
+
 @pytest.mark.parametrize("side, rounded", {2: 4, 4: 4, 5: 4, 6: 8, 9: 8, 10: 8, 13: 12, 14: 16, 18: 16, 22: 24}.items())
 def test_rounding_to_four(side, rounded):
     assert helper("make_power_2")(picture(side, 8), 4).size == (rounded, 8)
