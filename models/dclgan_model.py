@@ -30,7 +30,7 @@ class DCLGANModel(contrast.Contrastive, TwoWayModel):
         super().__init__(opt)
         # As released: lambda_GAN scales the reported losses of the discriminators, but not the optimised ones.
         self.reported_weight_D = opt.lambda_GAN
-        self.with_identity = self.isTrain and opt.nce_idt and opt.lambda_IDT > 0
+        self.with_identity = self.isTrain and opt.nce_idt
         self.loss_names = ["D_A", "G_A", "NCE1", "D_B", "G_B", "NCE2", "G"] + ["idt_B", "idt_A"] * self.with_identity
         # idt_B = G_B(real_A), so it is shown in the row of real_A.
         row_A = ["real_A", "fake_B"] + ["idt_B"] * self.with_identity
@@ -54,7 +54,7 @@ class DCLGANModel(contrast.Contrastive, TwoWayModel):
                 f"--input_nc {opt.input_nc} and --output_nc {opt.output_nc}: the identity loss feeds each generator "
                 "its own output's domain; make them equal or give --nce_idt no"
             )
-        if opt.lambda_GAN == 0 and not self.uses_patches() and not self.with_identity:
+        if opt.lambda_GAN == 0 and not self.uses_patches() and not (self.with_identity and opt.lambda_IDT > 0):
             raise InputError("--lambda_GAN 0 and --lambda_NCE 0: there is nothing left to learn; set one of them")
 
     def make_projectors(self):

@@ -26,6 +26,14 @@ def test_channels_may_differ_without_the_identity_loss(tmp_path):
     assert model.netF1.mlp_0[0].in_features == model.netF2.mlp_0[0].in_features
 
 
+def test_without_a_weight_the_identity_losses_are_reported_as_0(tmp_path):
+    """As released: --nce_idt decides whether the identity images are made, --lambda_IDT only weights them."""
+    model = build(tmp_path, "--model", "dclgan", "--lambda_IDT", "0")
+    losses = train(model, 1)
+    assert list(losses)[-2:] == ["idt_B", "idt_A"] and losses["idt_A"] == losses["idt_B"] == 0
+    assert model.idt_A.shape == model.real_B.shape and "idt_A" in model.visual_names
+
+
 def test_reported_discriminator_losses_carry_the_released_weight(tmp_path):
     plain, doubled = (
         train(build(tmp_path, "--model", "dclgan", "--lambda_GAN", weight), 1) for weight in ("1", "2")
