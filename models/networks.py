@@ -24,6 +24,13 @@ from torch.nn import init
 from torch.optim import lr_scheduler
 
 from models import losses
+from models.architectures.for_plugins import (
+    GroupedChannelNorm,
+    PatchDiscriminator,
+    ResnetDecoder,
+    ResnetEncoder,
+    Upsample2,
+)
 from models.architectures.layers import (
     Downsample,
     Identity,
@@ -56,11 +63,13 @@ __all__ = [
     "Downsample",
     "F",
     "GANLoss",
+    "GroupedChannelNorm",
     "Identity",
     "MappingF",
     "MultiScaleDiscriminator",
     "NLayerDiscriminator",
     "Normalize",
+    "PatchDiscriminator",
     "PatchNCELoss",
     "PatchSampleF",
     "PatchStyleGAN2Discriminator",
@@ -68,6 +77,8 @@ __all__ = [
     "PoolingF",
     "ReshapeF",
     "ResnetBlock",
+    "ResnetDecoder",
+    "ResnetEncoder",
     "ResnetGenerator",
     "StarGANDiscriminator",
     "StarGANGenerator",
@@ -78,6 +89,7 @@ __all__ = [
     "UnetSkipConnectionBlock",
     "UnfitSize",
     "Upsample",
+    "Upsample2",
     "cal_gradient_penalty",
     "counted",
     "define_D",

@@ -68,6 +68,37 @@ def _double(channels, norm_layer, use_bias, antialias):
     return [*resize, make_norm(norm_layer, half), nn.ReLU(True)]
 
 
+def encoder_layers(input_nc, ngf, norm_layer, use_dropout, n_blocks, padding_type, antialias):
+    """(input_nc, H, W) -> (4 ngf, H/4, W/4)"""
+    bias = needs_bias(norm_layer)
+    return [
+        ReflectionPad2d(3),
+        nn.Conv2d(input_nc, ngf, 7, bias=bias),
+        make_norm(norm_layer, ngf),
+        nn.ReLU(True),  # (ngf, H, W)
+        *_halve(ngf, norm_layer, bias, antialias),  # (2 ngf, H/2, W/2)
+        *_halve(2 * ngf, norm_layer, bias, antialias),  # (4 ngf, H/4, W/4)
+        *block_layers(ngf, norm_layer, use_dropout, n_blocks, padding_type),
+    ]
+
+
+def block_layers(ngf, norm_layer, use_dropout, n_blocks, padding_type):
+    bias = needs_bias(norm_layer)
+    return [ResnetBlock(4 * ngf, padding_type, norm_layer, use_dropout, bias) for _ in range(n_blocks)]
+
+
+def decoder_layers(output_nc, ngf, norm_layer, antialias):
+    """(4 ngf, H/4, W/4) -> (output_nc, H, W)"""
+    bias = needs_bias(norm_layer)
+    return [
+        *_double(4 * ngf, norm_layer, bias, antialias),  # (2 ngf, H/2, W/2)
+        *_double(2 * ngf, norm_layer, bias, antialias),  # (ngf, H, W)
+        ReflectionPad2d(3),
+        NarrowConv2d(ngf, output_nc, 7),
+        nn.Tanh(),
+    ]
+
+
 class ResnetGenerator(nn.Module):
     """(N, input_nc, H, W) -> (N, output_nc, H, W) in [-1, 1]; other sizes are padded to multiples of 4.
 
@@ -93,24 +124,10 @@ class ResnetGenerator(nn.Module):
         opt=None,
     ):
         super().__init__()
-        bias = needs_bias(norm_layer)
-        stem = [
-            ReflectionPad2d(3),
-            nn.Conv2d(input_nc, ngf, 7, bias=bias),
-            make_norm(norm_layer, ngf),
-            nn.ReLU(True),
-        ]
-        blocks = [ResnetBlock(4 * ngf, padding_type, norm_layer, use_dropout, bias) for _ in range(n_blocks)]
+        blocks = norm_layer, use_dropout, n_blocks, padding_type
         self.model = nn.Sequential(
-            *stem,  # (ngf, H, W)
-            *_halve(ngf, norm_layer, bias, not no_antialias),  # (2 ngf, H/2, W/2)
-            *_halve(2 * ngf, norm_layer, bias, not no_antialias),  # (4 ngf, H/4, W/4)
-            *blocks,
-            *_double(4 * ngf, norm_layer, bias, not no_antialias_up),  # (2 ngf, H/2, W/2)
-            *_double(2 * ngf, norm_layer, bias, not no_antialias_up),  # (ngf, H, W)
-            ReflectionPad2d(3),
-            NarrowConv2d(ngf, output_nc, 7),
-            nn.Tanh(),
+            *encoder_layers(input_nc, ngf, *blocks, not no_antialias),  # (4 ngf, H/4, W/4)
+            *decoder_layers(output_nc, ngf, norm_layer, not no_antialias_up),  # (output_nc, H, W)
         )
 
     @any_size
