@@ -32,8 +32,8 @@ class SharedPasses:
         self._kept: dict[tuple, tuple] = {}
 
     def may_share(self, net: nn.Module) -> bool:
-        """Whether several batches may pass through this network as one batch."""
-        return self.economies and is_per_sample(net)
+        """Whether several batches may pass through this network as one batch; its `one_batch_per_pass` forbids it."""
+        return self.economies and not getattr(net, "one_batch_per_pass", False) and is_per_sample(net)
 
     def run(self, net: nn.Module, batches: Sequence[torch.Tensor | None], ahead: torch.Tensor | None) -> list:
         """net(batch) for each batch, None for None; a result that an earlier call computed ahead is returned as it is.

@@ -96,6 +96,9 @@ class NetworksOfModel:
             opt=opt,
             num_D=getattr(self._own, "num_D", 1),
         )
+        # The gradients of the last bias on real and on generated images cancel, exactly only if each is a sum of its
+        # own: from a joint pass Adam would turn the rest, rounding noise, into steps of up to its learning rate.
+        net.one_batch_per_pass = opt.gan_mode == "wgangp"
         return self.as_discriminator(net, *channels)
 
     def as_discriminator(self, net, *channels):
