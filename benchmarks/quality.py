@@ -119,11 +119,11 @@ class Bench:
         return [*where, *shlex.split(flags.format(size=self.options.size))]
 
     def iterations(self, flags):
-        """Iterations that fit into --seconds, from the difference of two short trainings."""
+        """Iterations that fit into --seconds, from short trainings of two lengths, each at its fastest."""
         few, more = 4, 64 if self.options.seconds >= 10 else 16
         words = [*self.words(flags, 0, "short"), "--n_iters_decay", "0", "--n_iters"]
-        spent = [seconds_of([*words, str(count)]) for count in (few, few, more)]
-        return max(CHECKPOINTS, round(self.options.seconds * (more - few) / max(1e-3, spent[2] - spent[1])))
+        short, longer = (min(seconds_of([*words, str(count)]) for _ in range(2)) for count in (few, more))
+        return max(CHECKPOINTS, round(self.options.seconds * (more - few) / max(1e-3, longer - short)))
 
     def run(self, flags, seed, iterations):
         """Train once: scores of each variant, processor seconds, and the curve of the averaged weights."""
