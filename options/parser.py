@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from util.errors import InputError, nearest
-from util.flags import SETTINGS, Declaration, as_typed, declaration
+from util.flags import SETTINGS, SWITCH, Declaration, as_typed, declaration
 from util.namespace import SHARED
 
 HELP = ("-h", "--help")
@@ -49,6 +49,9 @@ class OptionParser(argparse.ArgumentParser):
         a user's file gives a meaning of its own (see util/namespace.py).
         """
         declared = {key: settings.pop(key) for key in SETTINGS if key in settings}
+        if self.in_users_file and settings.get("action") == "store_true":  # a --config file gives yes or no
+            settings = {"default": False, **settings, **SWITCH}
+            del settings["action"]
         before = {self._option_string_actions[name].dest for name in names if name in self._option_string_actions}
         defaults = {dest: self.get_default(dest) for dest in before}
         if not self.in_users_file and before & self.of_users:  # a built-in data set beside a user's model

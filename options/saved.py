@@ -39,7 +39,7 @@ def write(opt: argparse.Namespace, parser: OptionParser, as_given: dict[str, Any
     `as_given`: values of flags before --scale_lr scaled them; a continued run scales them again.
     """
     # The framework's values of flags that a user's file declares with other meanings.
-    own = argparse.Namespace(**getattr(opt, "own", {}))
+    own = argparse.Namespace(**getattr(type(opt), "own", {}))  # not of the instance: a flag may be called own
     opt = argparse.Namespace(**{**vars(opt), **dict(as_given)})
     folder = os.path.join(opt.checkpoints_dir, opt.name)
     mode = "train" if opt.isTrain else "test"

@@ -76,7 +76,7 @@ class Options(argparse.Namespace):
 
     def __reduce__(self):
         """For data workers that are started by spawning, and for copies: the classes of with_own() can't be pickled."""
-        return _restored, (dict(vars(self)), dict(self.own), framework(self) is self)
+        return _restored, (dict(vars(self)), dict(type(self).own), framework(self) is self)
 
 
 def _restored(values, own, is_ours):

@@ -19,6 +19,7 @@ from metamer import load
 from util.errors import InputError
 from util.namespace import Options, for_users, framework
 from util.numerics import seeding
+from util.run import folder as run_folder
 
 
 MINE = """
@@ -530,9 +531,13 @@ def test_a_built_in_data_set_keeps_its_flags_beside_a_users_model_with_the_same_
     def modify_commandline_options(parser, is_train):
         parser.add_argument("--label_maps", type=int, default=19)
         parser.add_argument("--pairs", default="hard")
+        parser.add_argument("--own", default="yes")
         return parser
     """
     plugin("mine_model", mine(adds))
+    options = TrainOptions(command(photos, tmp_path, "--model", "mine", "--dataset_mode", "aligned"))
+    options.parse(), options.save()
+    assert run_folder.read_own(str(tmp_path / "runs"), "run") == {"label_maps": "none", "pairs": None}
     model, opt = made(photos, tmp_path, "--model", "mine", "--dataset_mode", "aligned", "--label_maps", "5")
     assert (opt.label_maps, opt.pairs, model.opt.label_maps, model.opt.pairs) == ("none", None, 5, "hard")
 
@@ -555,3 +560,18 @@ def test_a_run_of_a_file_of_2018_translates_from_python(plugin, photos, tmp_path
     plugin("mine_model", MODEL_OF_2018)
     run = train(photos, tmp_path, "--model", "mine")
     assert load(run)(np.zeros((32, 32, 3), np.uint8)).shape == (32, 32, 3)
+
+
+def test_a_config_file_switches_a_flag_of_a_users_file(plugin, photos, tmp_path):
+    adds = """
+    @staticmethod
+    def modify_commandline_options(parser, is_train):
+        parser.add_argument("--soft", action="store_true")
+        parser.add_argument("--hard", action="store_true")
+        return parser
+    """
+    plugin("mine_model", mine(adds))
+    (tmp_path / "run.json").write_text('{"model": "mine", "soft": true, "hard": false}')
+    opt = options_of(photos, tmp_path, "--config", str(tmp_path / "run.json"))
+    assert (opt.soft, opt.hard) == (True, False)
+    assert options_of(photos, tmp_path, "--model", "mine", "--soft").soft is True

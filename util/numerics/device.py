@@ -26,7 +26,7 @@ def resolve(device: str | None, gpu_ids: str | None) -> tuple[torch.device, list
         return wanted, []
     ids = ids or ([wanted.index] if wanted.index is not None else _default_ids())
     for index in ids:
-        _check(torch.device("cuda", index))
+        _check(torch.device("cuda", index), f"--gpu_ids {gpu_ids}" if device in (None, "auto") and gpu_ids else None)
     if len(ids) > 1 and not distributed.launched():
         return torch.device("cuda", ids[0]), ids
     index = _own(ids)
@@ -87,11 +87,13 @@ def _best():
     return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
 
 
-def _check(device):
+def _check(device, flag=None):
+    """InputError unless the device exists; `flag` is the flag that was given for it (None: --device)."""
+    flag = flag or f"--device {device}"
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"--device {device}: PyTorch finds no CUDA device on this machine; use --device cpu")
+        raise InputError(f"{flag}: PyTorch finds no CUDA device on this machine; use --device cpu")
     if device.type == "cuda" and device.index >= torch.cuda.device_count():
         last = torch.cuda.device_count() - 1
-        raise InputError(f"--device {device}: the CUDA devices of this machine are cuda:0 to cuda:{last}")
+        raise InputError(f"{flag}: the CUDA devices of this machine are cuda:0 to cuda:{last}")
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise InputError("--device mps: not available on this machine; use --device cpu")
