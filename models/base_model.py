@@ -52,8 +52,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         self.loss_names = []
         self.model_names = []
         self.visual_names = []
-        self.optimizers = []
-        self.schedulers = []
+        self.optimizers, self.schedulers = [], []
         self.image_paths = []
         self.metric = 0  # what --lr_policy plateau follows
         self._flags_read, self._steps_begun = set(), 0  # see models/stability.py; calls of run_forward(), for lazy R1
@@ -118,14 +117,15 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         At test a domain that the data lacks is None. The images of a plain folder belong to the domain that the test
         translates from, which for a two-sided model may be either; image_paths are those of this domain.
         """
-        self.keep_batch(input)
         translated = source_side(self.opt)
         if "B" not in input and self.opt.dataset_mode == "single":
             input = {translated: input["A"], f"{translated}_paths": input["A_paths"]}
         sides = ("A", "B") if self.opt.direction == "AtoB" else ("B", "A")
         other = "B" if translated == "A" else "A"
         self.image_paths = input.get(f"{translated}_paths") or input[f"{other}_paths"]
-        return tuple(input[side].to(self.device, non_blocking=True) if side in input else None for side in sides)
+        moved = {side: input[side].to(self.device, non_blocking=True) for side in sides if side in input}
+        self.keep_batch({**input, **moved})
+        return tuple(moved.get(side) for side in sides)
 
     def keep_batch(self, batch: dict) -> None:
         """Called by set_input() or sides(): keep the batch for --accumulate, which passes slices to take_part()."""
@@ -164,21 +164,22 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
 
         `loss_function()` returns the scalar to minimise over the parameters of `optimizers`, or calls backward() on
         it; the losses of a list of functions are summed. An optimizer that is None is skipped. Networks in `frozen`
-        pass gradients on, but their own parameters get none. If the loss or a gradient is not finite, the optimizers
-        change nothing, and --on_nan decides what follows. With several processes, loss and gradients are means over
-        the images of all processes.
+        pass gradients on, but get none. If the loss or a gradient is not finite, the optimizers change nothing, and
+        --on_nan decides what follows. With several processes, loss and gradients are means over all their images.
         """
         optimizers = [optimizer for optimizer in optimizers if optimizer is not None]
         phase = "+".join(legacy.place_of(optimizer, self) for optimizer in optimizers)
         self.set_requires_grad(frozen, False)
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        loss = self._backward(phase, optimizers, loss_function)
-        self._precision.unscale(phase, optimizers)
-        with gradients.averaged():
-            parameters, bad = self._updates.apply(loss, optimizers)
-        self._updates.note(parameters, self._precision.update(phase, loss, bad))
-        self.set_requires_grad(frozen, True)
+        try:
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
+            loss = self._backward(phase, optimizers, loss_function)
+            self._precision.unscale(phase, optimizers)
+            with gradients.averaged():
+                parameters, bad = self._updates.apply(loss, optimizers)
+            self._updates.note(parameters, self._precision.update(phase, loss, bad))
+        finally:  # --capture makes the step again after some errors
+            self.set_requires_grad(frozen, True)
 
     def _backward(self, phase, optimizers, loss_function):
         """Compute the loss and its gradients, over all micro-batches and processes; returns the loss."""

@@ -13,13 +13,14 @@ micro-batch at a time.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 from models.architectures.adjustable import BATCH_NORM, DROPOUT
-from util.numerics import seeding
+from util.numerics import capturing, seeding
 from util.run.batch_slices import batch_size, split_batch
 from util.run.loss_means import current_losses
 
@@ -98,7 +99,7 @@ class MicroBatches:
 
     def __init__(self, model: Any, batch: dict):
         self._model = model
-        self._images = batch_size(batch)
+        self._batch, self._images = batch, batch_size(batch)
         self._slices = split_batch(batch, model.opt.batch_size)
         self._made: list = [None] * len(self._slices)  # detached visuals of each slice before the generators' update
 
@@ -125,14 +126,21 @@ class MicroBatches:
         """forward() of a slice. Discriminators that are updated after the generators get the images made before."""
         model, made = self._model, self._made[number]
         model.take_part(self._slices[number])
+        model.keep_batch(self._batch)  # set_input() has kept the slice
         if not learns and made is not None:
             for name, value in made.items():
                 setattr(model, name, value)
             return
-        seeding.seed_part(number)
+        capturing.seeded(partial(self._seed, number))
         model._passes.clear()
         with torch.set_grad_enabled(learns):
             model.forward()
         if learns:
             visuals = {name: getattr(model, name, None) for name in model.visual_names}
             self._made[number] = {name: v.detach() for name, v in visuals.items() if torch.is_tensor(v)}
+
+    def _seed(self, number):
+        """Seed the draws of a slice; with --capture not those of a GPU, because a graph can't repeat this."""
+        seeding.seed_part(number, accelerators=getattr(self._model._own, "capture", "no") != "yes")
+        if self._model._decided is not None:
+            self._model.decide()  # its draws, made before the step, are the first of each slice

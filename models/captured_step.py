@@ -3,6 +3,10 @@
 The kinds are the results of the model's decide(). For each kind, the first steps run normally, and their random numbers
 are recorded; then a step is captured and also run normally; in the next step a replay is compared with the normal step,
 from the same weights, images and random numbers. Later steps are replayed.
+
+With several processes the graphs contain the exchange of gradients, so all processes must do the same in every step: a
+step counts only if their batches are alike, and they give up graphs together. Gloo's collectives are not part of a step
+(those of NCCL can be captured).
 """
 
 import contextlib
@@ -10,20 +14,15 @@ from typing import Any
 
 import torch
 
-from models.step_outcome import Moment, Outcome, counts_of, marks_of, set_counts
+from models.capturable import why_not
+from models.step_outcome import Moment, Outcome, counts_of, losses_of, marks_of, set_counts, why_unequal
 from util.errors import InputError
 from util.numerics import capturing, compiling, seeding
-from util.numerics.precision import SIZES_DIFFER
 from util.processes import distributed
 from util.run import states
-from util.run.loss_means import current_losses
 
 WARM_UP = 3  # steps before a capture, in which libraries choose their kernels
 OFTEN = 8  # steps in a row after which images of another size are captured
-# Device -> the largest accepted differences between a replay and the normal step: of losses, relative; of tensors that
-# change in place, relative to their change. Kernels on CUDA differ in rounding from run to run, and Adam makes a full
-# step of a gradient that is only rounding; with stale images or random numbers both differences would be near 1.
-LIMITS = {"cpu": (0.0, 0.0), "cuda": (0.05, 0.2)}
 
 
 def begin(model: Any) -> None:
@@ -38,28 +37,8 @@ def begin(model: Any) -> None:
     if model.device.type == "cpu":
         print(f"--capture {word}: a CPU has no graphs, so each step is called instead of a replay")
     graphs = capturing.CudaGraphs(model.device) if model.device.type == "cuda" else capturing.Calls()
-    model.optimize_parameters = CapturedStep(model, graphs)
-
-
-def why_not(model: Any) -> str | None:
-    """The reason why the steps of a model can't be captured, or None."""
-    opt, kind, name = model._own, model.device.type, type(model).__name__
-    parts = (module for net in model.networks_by_name().values() for module in net.modules())
-    dropout = any(isinstance(part, torch.nn.modules.dropout._DropoutNd) for part in parts)
-    pools = states.pools_of(model).values()
-    reasons = {
-        f"{kind} has no CUDA graphs": kind not in LIMITS,
-        f"{name} declares no `captures` of its own": not vars(type(model)).get("captures"),
-        "gradients are averaged over several processes": distributed.world_size() > 1,
-        f"--accumulate {opt.accumulate} makes several passes": opt.accumulate > 1,
-        f"--compile {opt.compile} has graphs of its own": opt.compile in compiling.REPLAYING,
-        f"--preprocess {opt.preprocess} gives images of many sizes": opt.preprocess in SIZES_DIFFER,
-        "--grad_checkpoint with dropout makes the same draws twice": opt.grad_checkpoint and dropout,
-        "--lambda_feat makes the same draws twice": getattr(model, "_lambda_feat", 0) > 0,
-        f"{name} has an image pool of its own": any(type(pool) is not states.ImagePool for pool in pools),
-        f"{name} has optimizers besides Adam": any(type(each) is not torch.optim.Adam for each in model.optimizers),
-    }
-    return next((reason for reason, holds in reasons.items() if holds), None)
+    model.optimize_parameters = step = CapturedStep(model, graphs)
+    distributed.before_leaving(step.drop)
 
 
 def warm_up(compile: str) -> int:
@@ -136,7 +115,7 @@ class CapturedStep:
         try:
             return self._run()
         except torch.OutOfMemoryError:
-            if self.off:
+            if self.off or distributed.world_size() > 1:  # other processes wait for the rest of this step
                 raise
         start.put_back()
         self._switch_off("graphs leave too little memory for a step beside them")
@@ -150,6 +129,8 @@ class CapturedStep:
 
     def _takes_batch(self):
         """Copy the batch to the tensors that the graphs read; False for a batch of another size."""
+        if not distributed.step_is_even():
+            return False
         batch = {name: getattr(self.model, name) for name in type(self.model).captures}
         if [_form(tensor) for tensor in batch.values()] != [_form(tensor) for tensor in self.inputs.values()]:
             self.others += 1
@@ -161,6 +142,9 @@ class CapturedStep:
         for name, tensor in batch.items():
             self.inputs[name].copy_(tensor, non_blocking=True)
             setattr(self.model, name, self.inputs[name])
+        if self.model._batch is not None:  # --accumulate: its parts are slices of these tensors
+            inputs = {id(tensor): self.inputs[name] for name, tensor in batch.items()}
+            self.model._batch = {name: inputs.get(id(value), value) for name, value in self.model._batch.items()}
         return True
 
     def _drop_if_loaded(self):
@@ -174,7 +158,7 @@ class CapturedStep:
 
     def _capture(self, kind):
         """Capture a step, which computes nothing; the counters of the host are restored."""
-        model, counts = self.model, counts_of(self.model)
+        model, counts, problem = self.model, counts_of(self.model), None
         rates = contextlib.nullcontext()
         if model.device.type == "cuda":
             self.rates = self.rates or capturing.Rates(model.optimizers, model.device)
@@ -185,8 +169,9 @@ class CapturedStep:
         except InputError:
             raise
         except Exception as error:  # operations that can't be captured raise many types of errors
-            self._switch_off(f"the step can't be captured ({compiling.first_line(error)})")
+            problem = f"the step can't be captured ({compiling.first_line(error)})"
         set_counts(model, counts)
+        self._give_up_for(problem)
 
     def _outcome(self, tape):
         pending, before = self.model._updates.take(), dict(vars(self.model))
@@ -214,18 +199,19 @@ class CapturedStep:
         pending = model._updates.take()
         with seeding.restored():
             self._replay(kind)
-        replayed, losses = Moment(model), _losses(model)
+        replayed, losses = Moment(model), losses_of(model)
         model._updates.take()
         self._note(pending)
         start.put_back()
         self._run_beside_graphs(start)
-        differences = [(_gap(losses[name], value), f"loss {name}") for name, value in _losses(model).items()]
-        of_losses, in_place = LIMITS[model.device.type]
-        found = max(differences), replayed.largest_difference(Moment(model), start)
-        for (difference, name), limit in zip(found, (of_losses, in_place)):
-            if not difference <= limit:
-                return self._switch_off(f"a replay differs from the step in {name}, by {difference:.2g}")
-        kind.checked = not self.off
+        kind.checked = not self.off and not self._give_up_for(why_unequal(losses, replayed, start))
+
+    def _give_up_for(self, problem):
+        """Switch graphs off if a process has a problem, an explanation or None; returns whether one has. Collective."""
+        problems = [each for each in distributed.gather(problem) if each is not None]
+        if problems:
+            self._switch_off(problems[0])
+        return bool(problems)
 
     def _switch_off(self, reason):
         self.off = True
@@ -235,14 +221,3 @@ class CapturedStep:
 
 def _form(tensor):
     return tensor.shape, tensor.stride(), tensor.dtype
-
-
-def _losses(model):
-    found = current_losses(model)
-    return {name: float(v.detach() if isinstance(v, torch.Tensor) else v) for name, v in found.items()}
-
-
-def _gap(value, expected):
-    """The relative difference; for expected values below 0.01, in units of 0.01."""
-    same = value == expected or (value != value and expected != expected)
-    return 0.0 if same else abs(value - expected) / max(abs(expected), 0.01)

@@ -17,6 +17,8 @@ from util.errors import InputError
 
 
 class SinCUTModel(CUTModel):
+    captures = CUTModel.captures  # see BaseModel
+
     modify_commandline_options = staticmethod(flags.sincut)
 
     def __init__(self, opt):
@@ -37,6 +39,10 @@ class SinCUTModel(CUTModel):
                 f"--input_nc {opt.input_nc} and --output_nc {opt.output_nc}: the identity loss feeds images of B to "
                 "the generator; make them equal or give --lambda_identity 0"
             )
+
+    def decide(self):
+        with_R1 = self.opt.lambda_R1 > 0 and self._steps_begun % self.opt.lazy_R1 == 0
+        return {**super().decide(), "with_own_R1": with_R1}
 
     def compute_D_loss(self):
         self.loss_D = super().compute_D_loss()

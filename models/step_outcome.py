@@ -5,6 +5,12 @@ from typing import Any, NamedTuple
 import torch
 
 from util.run import states
+from util.run.loss_means import current_losses
+
+# Device -> the largest accepted differences between a replay and the normal step: of losses, relative; of tensors that
+# change in place, relative to their change. Kernels on CUDA differ in rounding from run to run, and Adam makes a full
+# step of a gradient that is only rounding; with stale images or random numbers both differences would be near 1.
+LIMITS = {"cpu": (0.0, 0.0), "cuda": (0.05, 0.2)}
 
 
 class Outcome(NamedTuple):
@@ -18,7 +24,8 @@ class Outcome(NamedTuple):
     @classmethod
     def of(cls, model: Any, before: dict[str, Any], made: list[tuple[list, torch.Tensor]]) -> "Outcome":
         """`before`: the model's attributes before the step; `made`: the updates recorded by its Updates."""
-        own = {name: value for name, value in vars(model).items() if not name.startswith("_")}
+        # The paths of the images are set with the batch, and again for each of its parts (--accumulate).
+        own = {name: v for name, v in vars(model).items() if not name.startswith("_") and name != "image_paths"}
         assigned = {name: value for name, value in own.items() if before.get(name, cls) is not value}
         assigned = {name: v.detach() if isinstance(v, torch.Tensor) else v for name, v in assigned.items()}
         losses = [name for name, v in assigned.items() if isinstance(v, torch.Tensor) and v.dim() == 0]
@@ -68,6 +75,31 @@ class Moment:
             gap = _distance(expected.tensors[name], tensors)
             found.append((gap / change if change else gap, name))
         return max(found)
+
+
+def why_unequal(losses: dict[str, float], replayed: Moment, start: Moment) -> str | None:
+    """How a replay differs from the step that the model has made since from the same start; None if both are equal.
+
+    `losses`, `replayed`: after the replay.
+    """
+    model = replayed.model
+    differences = [(_gap(losses[name], value), f"loss {name}") for name, value in losses_of(model).items()]
+    found = max(differences), replayed.largest_difference(Moment(model), start)
+    for (difference, name), limit in zip(found, LIMITS[model.device.type]):
+        if not difference <= limit:
+            return f"a replay differs from the step in {name}, by {difference:.2g}"
+    return None
+
+
+def losses_of(model: Any) -> dict[str, float]:
+    found = current_losses(model)
+    return {name: float(v.detach() if isinstance(v, torch.Tensor) else v) for name, v in found.items()}
+
+
+def _gap(value, expected):
+    """The relative difference; for expected values below 0.01, in units of 0.01."""
+    same = value == expected or (value != value and expected != expected)
+    return 0.0 if same else abs(value - expected) / max(abs(expected), 0.01)
 
 
 def _distance(these, those):

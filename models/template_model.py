@@ -15,6 +15,7 @@ from util.flags import Float
 
 class TemplateModel(BaseModel):
     in_parts = True  # no loss compares samples, so --accumulate may split a batch
+    captures = ("data_A", "data_B")  # the tensors that a step reads; delete it if a step makes choices on the host
     generator_names = ("G",)  # the networks that generate images
     scored_visuals = {"output": ("data_A", "data_B")}  # translation -> (its input, a real image of its domain)
 

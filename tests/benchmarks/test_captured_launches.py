@@ -3,11 +3,13 @@
 import contextlib
 import random
 import sys
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
 import pytest
 import torch
+from torch.utils._pytree import tree_iter
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))  # behind the project
 
@@ -17,6 +19,7 @@ from workload import Setting
 
 from models import captured_step
 from util.numerics import capturing
+from util.processes import session
 
 SMALL = "--netG resnet_4blocks --pool_size 2".split()
 PATCHES = "--netG resnet_6blocks --num_patches 8 --netF_nc 8 --nce_layers 0,4,8".split()
@@ -58,11 +61,13 @@ class FakeGraphs(capturing.Calls):
     """Captures under a mode that counts; a replay does nothing."""
 
     def __init__(self):
-        self.counts, self.replays = [], 0
+        self.counts, self.replays, self.capturing = [], 0, False
 
     def capture(self, function):
+        self.capturing = True
         with Captured() as counter:
             result = function()
+        self.capturing = False
         self.counts.append(counter)
 
         def replay():
@@ -72,16 +77,16 @@ class FakeGraphs(capturing.Calls):
         return replay
 
 
-def capture(setting, words, steps):
+def capture(setting, words, steps, processes=None):
     """The FakeGraphs of a model after so many steps, and the CapturedStep."""
     training = launches.narrow(Setting.parse(setting), [*words, "--capture", "yes"])
-    with fake_cuda.fake_cuda():
+    with fake_cuda.fake_cuda(), processes or contextlib.nullcontext():
         fake_cuda.move(training.model)
         if training.model._ema is not None:
             training.model._ema.restart()  # averages of the fakes
         training.batch = fake_cuda.batch_like(training.batch)
         step = training.model.optimize_parameters
-        step.graphs = FakeGraphs()
+        step.graphs = processes.graphs if processes else FakeGraphs()
         step._check = lambda kind: setattr(kind, "checked", True)  # it reads the numbers of both steps
         for _ in range(steps):
             training.step()
@@ -127,6 +132,7 @@ FLAGS = {
     "--precision fp16 --ema 0.9": 2,
     "--diffaugment color,translation,cutout --lambda_r1 1 --lazy_r1 2": 6,
     "--gan_mode wgangp --lambda_gp 10 --deterministic --channels_last": 2,
+    "--accumulate 2 --precision bf16": 4,
 }
 
 
@@ -136,6 +142,50 @@ def test_every_path_can_be_captured(flags):
     step, _ = capture("cycle_gan@32", [*SMALL, *flags.split()], steps=8)
     assert not step.off
     assert min(len(kind.tape.draws) for kind in step.kinds.values()) == FLAGS[flags]
+
+
+class TwoProcesses(contextlib.ExitStack):
+    """While entered, this is a process of two, whose exchanges do nothing.
+
+    `found`: (name, whether the tensors are on the device, whether `graphs` captures) of each exchange.
+    """
+
+    def __init__(self, graphs):
+        super().__init__()
+        self.found, self.graphs = [], graphs
+
+    def __enter__(self):
+        for name in ("all_reduce", "all_gather"):
+            self.enter_context(mock.patch.object(torch.distributed, name, partial(self.exchange, name)))
+        self.enter_context(mock.patch.object(torch.distributed, "all_gather_object", self.gather))
+        for name, value in {"_size": 2, "_all_images": 2, "_shapes_are_equal": lambda: True}.items():
+            self.enter_context(mock.patch.object(session, name, value))
+        return super().__enter__()
+
+    def exchange(self, name, *values, **named):
+        tensors = [each for each in tree_iter(values) if isinstance(each, torch.Tensor)]
+        self.found.append((name, all(each.is_cuda for each in tensors), self.graphs.capturing))
+        return mock.Mock()
+
+    def gather(self, values, own):
+        values[:] = [own] * 2
+
+
+# Exchanges of a step: of its gradients, and in DCLGAN of the patches of 3 layers in 2 directions.
+SEVERAL = {"pix2pix@32": (["--netG", "resnet_4blocks"], 2, 0)}
+SEVERAL_SLOW = {"dclgan@32": ([*PATCHES, "--pool_size", "2"], 2, 6)}
+
+
+@pytest.mark.parametrize("setting", [*SEVERAL, *(pytest.param(name, marks=pytest.mark.slow) for name in SEVERAL_SLOW)])
+def test_a_captured_step_of_several_processes_exchanges_tensors_on_the_device_only(setting):
+    processes = TwoProcesses(FakeGraphs())
+    words, gradients, patches = {**SEVERAL, **SEVERAL_SLOW}[setting]
+    step, _ = capture(setting, words, steps=4, processes=processes)
+    assert not step.off
+    captured = [(name, on_device) for name, on_device, inside in processes.found if inside]
+    assert captured.count(("all_reduce", True)) == gradients
+    assert captured.count(("all_gather", True)) == patches
+    assert len(captured) == gradients + patches
 
 
 BREACHES = {

@@ -61,6 +61,13 @@ EXCHANGES = {
     **{"dclgan": (3, 8), "simdcl": (3, 8), "stargan": (3, 1)},
 }
 
+# Command lines of captured steps: pools and parts; patches of all processes; two kinds of steps.
+CAPTURED = {
+    "cycle_gan": ["--model", "cycle_gan", *NETS, "--pool_size", "3", "--accumulate", "2"],
+    "dclgan": ["--model", "dclgan", *PATCHES],
+    "stargan": ["--model", "stargan", *STARGAN],
+}
+
 IN_PARTS = ("pix2pix", "cycle_gan", "cut", "fastcut", "sincut own negatives", "stargan", "template")
 
 # Command lines with dropout, batch norm or image pools, which differ between processes.

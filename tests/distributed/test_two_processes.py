@@ -11,7 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cases import EQUAL, EXCHANGES, IN_PARTS, MIXED, ROOT, build, frozen, parameters, same_draws_for_every_image, steps
+from cases import (
+    CAPTURED,
+    EQUAL,
+    EXCHANGES,
+    IN_PARTS,
+    MIXED,
+    ROOT,
+    build,
+    frozen,
+    parameters,
+    same_draws_for_every_image,
+    steps,
+)
 from PIL import Image
 from same import assert_same
 
@@ -137,6 +149,20 @@ def test_compressed_gradients_are_rounded_and_processes_stay_alike(found):
     for name, value in moved.items():
         if value.dim() == 4:  # of biases before a norm the gradients are rounding alone
             assert (value - exact[name]).abs().mean() < 0.5 * (exact[name] - start[name]).abs().mean()
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_captured_steps_in_two_processes_are_bit_equal(name, found):
+    equal, alike, checked = found[f"captured/{name}"]
+    assert equal and alike
+    assert checked == [True] * (2 if name == "stargan" else 1)
+
+
+@pytest.mark.parametrize("fault", [0, 1])
+def test_processes_give_up_graphs_together(fault, found):
+    off, alike = found[f"given up/{fault}"]
+    assert off == [(True, {})] * 2
+    assert alike
 
 
 def test_steps_with_closures_are_refused(found):

@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 from same import assert_same
-from test_golden_curves import STARGAN, batch
+from test_golden_curves import SINCUT, STARGAN, batch
 
-from models import captured_step, create_model, prepare
+from models import capturable, captured_step, create_model, prepare
 from options.train_options import TrainOptions
 from util.errors import InputError
 from util.numerics import capturing, seeding
@@ -19,12 +19,18 @@ CASES = {
     "pix2pix, dropout": ["--model", "pix2pix", *TINY],
     "fastcut, flips": ["--model", "fastcut", *PATCHES],
     "stargan, n_critic": ["--model", "stargan", *STARGAN, "--batch_size", "4"],
+    "pix2pix, parts": ["--model", "pix2pix", *TINY, "--no_dropout", "--accumulate", "2"],
 }
 SLOW = {  # of cycle_gan, test_resume.py has a quick case
     "cycle_gan, pools": ["--model", "cycle_gan", *TINY, "--pool_size", "2", "--batch_size", "2"],
+    "cycle_gan, parts": ["--model", "cycle_gan", *TINY, *"--pool_size 2 --accumulate 2 --gan_mode wgangp".split()],
     "cut": ["--model", "cut", *PATCHES],
+    "fastcut, parts": ["--model", "fastcut", *PATCHES, "--accumulate", "2"],
+    "stargan, parts": ["--model", "stargan", *STARGAN, "--batch_size", "2", "--accumulate", "2"],
     "dclgan": ["--model", "dclgan", *PATCHES],
     "simdcl": ["--model", "simdcl", *PATCHES],
+    "sincut": ["--model", "sincut", *SINCUT, *"--netF_nc 8 --num_patches 8 --lazy_R1 2".split()],
+    "template": ["--model", "template", *TINY, "--dataset_mode", "aligned"],
     "colorization": ["--model", "colorization", *TINY],
     "fp16": ["--model", "pix2pix", *TINY, "--precision", "fp16"],
     "bf16": ["--model", "cycle_gan", *TINY, "--precision", "bf16", "--grad_checkpoint"],
@@ -32,7 +38,7 @@ SLOW = {  # of cycle_gan, test_resume.py has a quick case
     "wgan-gp, averages": ["--model", "cycle_gan", *TINY, *"--gan_mode wgangp --lambda_gp 1 --ema 0.9".split()],
     "lazy R1": ["--model", "pix2pix", *TINY, *"--lambda_r1 1 --lazy_r1 2 --diffaugment color,cutout".split()],
 }
-TWO_KINDS = ("fastcut, flips", "stargan, n_critic", "lazy R1")
+TWO_KINDS = ("fastcut, flips", "fastcut, parts", "stargan, n_critic", "stargan, parts", "lazy R1", "sincut")
 
 
 @pytest.fixture(autouse=True)
@@ -88,10 +94,9 @@ def test_captured_training_is_bit_equal(case):
 
 
 REASONS = {
-    "declares no `captures`": ["--model", "template", *TINY],
-    "--accumulate 2": ["--model", "cut", *PATCHES, "--accumulate", "2"],
+    "--accumulate 2 with dropout": ["--model", "pix2pix", *TINY, "--accumulate", "2"],
     "--preprocess none": ["--model", "pix2pix", *TINY, "--preprocess", "none"],
-    "with dropout": ["--model", "pix2pix", *TINY, "--grad_checkpoint"],
+    "--grad_checkpoint with dropout": ["--model", "pix2pix", *TINY, "--grad_checkpoint"],
 }
 
 
@@ -106,15 +111,12 @@ def test_a_model_that_cannot_be_captured_says_why_and_trains_as_it_is(reason, ca
 
 def test_processes_subclasses_and_other_optimizers_are_named(monkeypatch):
     model = made("--model", "pix2pix", *TINY)
-    assert captured_step.why_not(model) is None
-    with monkeypatch.context() as patched:
-        patched.setattr(captured_step.distributed, "world_size", lambda: 2)
-        assert "several processes" in captured_step.why_not(model)
+    assert capturable.why_not(model) is None
     with monkeypatch.context() as patched:
         patched.setattr(model, "optimizers", [torch.optim.SGD(model.netG.parameters(), lr=0.1)])
-        assert "besides Adam" in captured_step.why_not(model)
+        assert "besides Adam" in capturable.why_not(model)
     model.__class__ = type("Mine", (type(model),), {})  # its own terms may depend on what a graph would repeat
-    assert captured_step.why_not(model) == "Mine declares no `captures` of its own"
+    assert capturable.why_not(model) == "Mine declares no `captures` of its own"
 
 
 @pytest.mark.parametrize("word", ["auto", "no"])
@@ -199,17 +201,20 @@ def test_a_step_that_cannot_be_captured_runs_as_it_is(capsys):
     model, graphs = recorded()
 
     def capture(function):
-        function()
+        model.step([model.optimizer_G], fails, frozen=[model.netD])
+
+    def fails():
         raise RuntimeError("operation not permitted when stream is capturing\nmore of it")
 
     graphs.capture = capture
-    train(model, 2)
+    train(model, 3)
     lines = [line for line in capsys.readouterr().out.splitlines() if "can't be captured" in line]
     assert lines == [
         "--capture: the step can't be captured (operation not permitted when stream is capturing), so the steps run as "
         "without it from here on"
     ]
     assert model.optimize_parameters.off
+    assert_same_weights(model, 3)
 
 
 def test_a_replay_that_differs_is_found_and_has_no_consequence(capsys):
@@ -255,6 +260,16 @@ def test_a_replay_with_other_losses_is_found(capsys):
     model, _ = recorded(fault=fault)
     train(model, 4)
     assert "a replay differs from the step in loss" in capsys.readouterr().out
+
+
+def test_parts_are_slices_of_the_tensors_that_a_graph_reads():
+    model, _ = recorded("--no_dropout", "--accumulate", "2")
+    step, seen = model.optimize_parameters, []
+    model.netG.register_forward_pre_hook(lambda net, inputs: seen.append(inputs[0].data_ptr()))
+    train(model, 3)
+    whole = step.inputs["real_A"]
+    assert set(seen) == {part.data_ptr() for part in whole.split(1)}
+    assert model.image_paths == ["an image"]  # of the last part
 
 
 def test_rates_of_a_capture_are_tensors_and_leave_no_trace():

@@ -59,10 +59,11 @@ def curve(name):
 
 
 def batch(step, opt, dtype=torch.float32):
-    size = (opt.batch_size, 3, 32, 32)
+    images = opt.batch_size * opt.accumulate
+    size = (images, 3, 32, 32)
     A, B = (uniform(number, size).to(dtype) for number in (2 * step, 2 * step + 1))
-    label = (uniform(step, (opt.batch_size, 5)) > 0).to(dtype)
-    names = ["an image"] * opt.batch_size
+    label = (uniform(step, (images, 5)) > 0).to(dtype)
+    names = ["an image"] * images
     return {"A": A, "B": 0.5 * B - 0.3, "label": label, "A_paths": names, "B_paths": names}
 
 

@@ -22,13 +22,14 @@ class Tape:
 
     def __init__(self) -> None:
         self.draws: list[tuple[Callable[[], torch.Tensor], torch.Tensor]] = []
+        self.seeds: list[tuple[int, Callable[[], None]]] = []  # (number of draws before it, function that seeds)
         self.refused = False  # whether the step did what a graph can't repeat
         self._next: int | None = None  # the draw to read next; None while the tape is recorded
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
         """Steps in the block make their draws, which are recorded."""
-        self.draws, self.refused, self._next = [], False, None
+        self.draws, self.seeds, self.refused, self._next = [], [], False, None
         with _running(self):
             yield
 
@@ -41,7 +42,10 @@ class Tape:
 
     def refill(self) -> None:
         """Make the draws of the next step."""
-        for make, static in self.draws:
+        seeds = list(self.seeds)
+        for number, (make, static) in enumerate(self.draws):
+            while seeds and seeds[0][0] <= number:
+                seeds.pop(0)[1]()
             static.copy_(_without_waiting(make(), static.device), non_blocking=True)
 
     def draw(self, make: Callable[[], torch.Tensor], device: torch.device) -> torch.Tensor:
@@ -77,6 +81,13 @@ def drawn(make: Callable[[], torch.Tensor], device: torch.device) -> torch.Tenso
     if _tape is None:
         return _without_waiting(make(), device).to(device, non_blocking=True)
     return _tape.draw(make, device)
+
+
+def seeded(seed: Callable[[], None]) -> None:
+    """seed(), which seeds generators of the host within a step: for the draws that follow it, also before the step."""
+    if _tape is not None and _tape._next is None:
+        _tape.seeds.append((len(_tape.draws), seed))
+    seed()
 
 
 def refuse() -> None:

@@ -28,12 +28,12 @@ def derive(seed: int, *position: int) -> int:
     return int(words[0])
 
 
-def _seed_all(derived):
+def _seed_all(derived, accelerators=True):
     random.seed(derived)
     np.random.seed(derived % 2**32)
     # Only the default CPU generator: torch.manual_seed also seeds every accelerator, which is 100 times slower.
     torch.default_generator.manual_seed(derived)
-    if torch.cuda.is_initialized():
+    if accelerators and torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(derived)
 
 
@@ -76,11 +76,14 @@ def seed_step(seed: int, images_seen: int, rank: int = 0) -> None:
     seed_part(0)
 
 
-def seed_part(part: int) -> None:
-    """Call this before a part of a batch (--accumulate): the parts draw different numbers, except from shared()."""
+def seed_part(part: int, accelerators: bool = True) -> None:
+    """Call this before a part of a batch (--accumulate): the parts draw different numbers, except from shared().
+
+    Without `accelerators`, the default generators of GPUs continue, as a CUDA graph requires (--capture).
+    """
     seed, images_seen, rank = _step
     _seeded.clear()
-    _seed_all(derive(seed, STEP, images_seen, rank, *([part] if part else [])))
+    _seed_all(derive(seed, STEP, images_seen, rank, *([part] if part else [])), accelerators)
 
 
 def shared(device: torch.device | str) -> torch.Generator:

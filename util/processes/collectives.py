@@ -148,6 +148,15 @@ def compare_step_shapes(batch):
     session.set_shapes_are_equal(functools.cache(lambda: largest() == [number, -number]))
 
 
+def step_is_even():
+    """Whether the batches of the current step have one shape and one weight in all processes; all get the same answer.
+
+    Waits until all processes have begun the step.
+    """
+    size = session.world_size()
+    return size == 1 or (session.step_weight() == 1 / size and bool(session.shapes_are_equal()))
+
+
 def sum_by_name(values):
     """A dictionary of numbers, each summed over the ranks that have its name. Collective."""
     if session.world_size() == 1:

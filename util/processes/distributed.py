@@ -20,11 +20,13 @@ from util.processes.collectives import (
     run_on_all_ranks,
     start_maximum,
     start_sum,
+    step_is_even,
     sum_by_name,
     value_of_rank0,
 )
 from util.processes.session import (
     EXIT_CODES,
+    before_leaving,
     explaining_lost_connections,
     launch,
     launched,
@@ -44,6 +46,7 @@ from util.processes.session import (
 __all__ = [
     "EXIT_CODES",
     "Absent",
+    "before_leaving",
     "broadcast_tensors",
     "compare_step_shapes",
     "concatenate_in_rank_order",
@@ -69,6 +72,7 @@ __all__ = [
     "set_step_images",
     "start_maximum",
     "start_sum",
+    "step_is_even",
     "step_size",
     "step_weight",
     "sum_by_name",

@@ -46,7 +46,7 @@ class Bucket:
         """
         has_gradient = [parameter.grad is not None for parameter in self.parameters]
         pairs = [(view, parameter) for view, parameter, has in zip(self.views, self.parameters, has_gradient) if has]
-        elsewhere = [(view, p.grad) for view, p in pairs if p.grad.data_ptr() != view.data_ptr()]
+        elsewhere = [(view, p.grad) for view, p in pairs if p.grad is not view]
         if elsewhere:
             torch._foreach_copy_(*map(list, zip(*elsewhere)))
         for view, parameter in pairs:
@@ -121,6 +121,10 @@ class Averaging:
         for bucket in self.buckets:
             bucket.missing = sum(parameter.requires_grad for parameter in bucket.parameters)
 
+    def disarm(self):
+        """Undo arm(), after a backward pass that an error has ended."""
+        self._armed = False
+
     def _count_gradient(self, bucket):
         if not self._armed:
             return
@@ -186,6 +190,7 @@ class Averagings:
             for other in [other for other in self._made if not set(other).isdisjoint(key)]:
                 self._made.pop(other).remove()
             self._made[key] = Averaging(parameters, **self._settings)
+        self._made[key].disarm()
         return self._made[key]
 
 

@@ -22,6 +22,7 @@ EXIT_CODES = {"SIGTERM": 143, "SIGINT": 130, "SIGUSR1": 0}
 _size, _rank = 1, 0  # of the open session
 _open = False
 _restarted = False
+_before_leaving: list = []  # functions to call before the processes of a finished run separate
 _own_images, _all_images = 1, 1  # images of the current step: in this process, in all processes
 _shapes_are_equal = None  # function: whether all processes have batches of one shape in this step; None: not compared
 
@@ -131,6 +132,12 @@ def step_weight():
     return _own_images / _all_images if _size > 1 else 1.0
 
 
+def before_leaving(function):
+    """Call function() at the end of session(), unless an error ends it: NCCL waits for graphs to be deleted."""
+    if _size > 1:
+        _before_leaving.append(function)
+
+
 @contextlib.contextmanager
 def session():
     """Join the other processes while the block runs: NCCL for tensors on GPUs, Gloo for all others.
@@ -157,6 +164,8 @@ def session():
     try:
         with _quiet_unless_rank0():
             yield
+        while _before_leaving:
+            _before_leaving.pop()()
         dist.destroy_process_group()
     except InputError as error:
         raise (InputError(f"process {_rank} of {_size}: {error}") if _rank else error) from None

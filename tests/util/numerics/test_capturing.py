@@ -85,6 +85,28 @@ def test_a_tape_makes_the_draws_of_a_step_before_it_in_the_same_order():
     assert int(capturing.drawn(make, CPU)) == 9
 
 
+def test_seeds_between_draws_are_set_before_the_same_draws_and_in_the_step():
+    generator, tape, seeds = torch.Generator(), capturing.Tape(), iter((1, 2, 3, 4))
+
+    def draw():
+        return capturing.drawn(lambda: torch.rand(1, generator=generator), CPU).clone()
+
+    def step(of_first, of_second):
+        capturing.seeded(lambda: generator.manual_seed(of_first()))
+        draws = [draw(), draw()]
+        capturing.seeded(lambda: generator.manual_seed(of_second()))
+        return [*draws, draw()]
+
+    expected = step(lambda: 1, lambda: 2) + step(lambda: 3, lambda: 4)
+    with tape.recording():
+        found = step(seeds.__next__, seeds.__next__)
+    tape.refill()
+    with tape.reading():
+        found += step(lambda: 8, lambda: 9)  # of use only for draws that are not on the tape
+    assert found == expected
+    assert generator.initial_seed() == 9
+
+
 def test_more_draws_than_recorded_are_an_error():
     make, tape = numbers(), capturing.Tape()
     with tape.recording():

@@ -25,6 +25,20 @@ def test_micro_batches_draw_different_numbers_for_images_and_the_same_for_the_st
     assert draws(0, part=1) == (other, other_shared)
 
 
+def test_without_accelerators_the_generators_of_gpus_are_not_seeded(monkeypatch):
+    seeds = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    seeding.seed_step(3, 7)
+    assert len(seeds) == 1
+    seeding.seed_part(1, accelerators=False)
+    own = torch.rand(3).tolist()
+    assert len(seeds) == 1
+    seeding.seed_part(1)
+    assert len(seeds) == 2
+    assert torch.rand(3).tolist() == own
+
+
 def test_shared_random_numbers_differ_within_a_step_and_between_steps():
     _, first = draws(0)
     assert torch.rand(3, generator=seeding.shared("cpu")).tolist() != first

@@ -1,5 +1,6 @@
 """The functions for several processes in a single process, without torch.distributed. Two: see tests/distributed."""
 
+import contextlib
 import subprocess
 import sys
 from argparse import Namespace
@@ -149,3 +150,33 @@ def test_a_lost_connection_is_explained(text):
 def test_other_errors_of_a_collective_call_are_not_changed():
     with pytest.raises(RuntimeError, match="Tensors must be"), distributed.explaining_lost_connections():
         raise RuntimeError("Tensors must be contiguous")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_functions_are_called_before_the_processes_of_a_finished_run_separate(fails, monkeypatch):
+    calls, dist = [], torch.distributed
+    monkeypatch.setattr(session, "launched", lambda: True)
+    monkeypatch.setattr(session, "_join_round", lambda: (1, {}))
+    monkeypatch.setattr(session, "_before_leaving", [])
+    answers = {"get_world_size": 2, "get_rank": 0, "is_initialized": False, "all_reduce": None}
+    for name, answer in answers.items():
+        monkeypatch.setattr(dist, name, lambda *_, answer=answer, **__: answer)
+    monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: None)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: calls.append("separated"))
+    with pytest.raises(InputError) if fails else contextlib.nullcontext(), distributed.session():
+        distributed.before_leaving(lambda: calls.append("graphs deleted"))
+        if fails:
+            raise InputError("an error")
+    assert calls == ([] if fails else ["graphs deleted", "separated"])
+    assert distributed.world_size() == 1
+
+
+@pytest.mark.parametrize(
+    ("own", "alike", "even"), [(2, True, True), (1, True, False), (2, False, False), (2, None, False)]
+)
+def test_a_step_is_even_if_batches_and_weights_are_equal(own, alike, even, monkeypatch):
+    monkeypatch.setattr(session, "_size", 2)
+    distributed.set_step_images(own, 4)
+    session.set_shapes_are_equal(None if alike is None else lambda: alike)
+    assert distributed.step_is_even() is even
+    distributed.set_step_images(1, 1)
