@@ -3,7 +3,8 @@
 ========================  =============================================  ==========================================
 kind                      values in                                      values out
 ========================  =============================================  ==========================================
-PIL image                 8 or 16 bits, or "F" with values in [0, 1]     a PIL image of the same mode
+PIL image                 8 or 16 bits, or "F" with values in [0, 1]     a PIL image of the same mode; "RGB" for "P",
+                                                                         "L" for "1"
 path                      an image file                                  a PIL image of the file's mode, upright; an
                                                                          array where PIL can't hold the file's values
 Picture                   of data.pictures.read                          a Picture, for data.pictures.write
@@ -122,6 +123,8 @@ class Converter:
         values = (made.detach().float().cpu().permute(1, 2, 0).numpy() + 1) / 2 * (high - low)
         values = values + low if low else values
         if self.own != self.channels:
+            if self.own == 1:
+                notices.check_colours(values, high - low)
             values = with_channels(values, self.own)
         if dtype.kind != "f":
             limits = np.iinfo(dtype)

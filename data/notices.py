@@ -15,7 +15,7 @@ from util.flags import Sides
 
 PAGED = ("TIFF", "GIF", "WEBP", "PNG", "AVIF", "HEIF")  # not JPEG, whose further images are previews and depth maps
 DISTORTED = 1.05  # smallest ratio of two aspect ratios that is reported
-KINDS = ("pages", "bits", "proportions")
+KINDS = ("pages", "bits", "proportions", "colours")
 _shown = mmap.mmap(-1, len(KINDS))  # shared with forked data workers, so that one of all processes prints a notice
 
 
@@ -59,6 +59,19 @@ def check_bits(path: object, colours: np.ndarray, low_high: tuple[float, float])
             "bits",
             f"{path}: its largest value is {highest} of 65535, so the network sees a dark image; for values of {bits} "
             f"bits train with --data_range 0,{2**bits - 1}",
+        )
+
+
+COLOURFUL = 0.05  # largest difference of channels, relative to the range of the values, that still counts as gray
+
+
+def check_colours(values: np.ndarray, size: float) -> None:
+    """Notify if the colours of a translation (H, W, 3) are lost because its source is gray; `size` of the range."""
+    if np.ptp(values, axis=2).max() > COLOURFUL * size:
+        notify_once(
+            "colours",
+            "a gray image gets a gray translation, and the network's result has colours; convert the image to RGB to "
+            "keep them",
         )
 
 

@@ -141,10 +141,11 @@ def to_pil(picture: Picture) -> Image.Image | None:
 
 def _in_mode(image: Image.Image, mode: str, notes: dict) -> Image.Image:
     """The image in the mode and with the notes of its source. A colour result of a gray source stays in colour and
-    does not get the gray source's colour profile."""
+    does not get the gray source's colour profile. Palettes and two levels can't hold the colours of a result, so such
+    sources get a result in RGB or gray."""
     if image.mode in ("RGB", "RGBA") and mode in ("L", "LA", "1", *SIXTEEN_BIT, "F"):
         notes = {key: value for key, value in notes.items() if key != "icc_profile"}
-    elif mode and mode != image.mode and mode not in (*SIXTEEN_BIT, "F"):
+    elif mode and mode != image.mode and mode not in (*SIXTEEN_BIT, "F", "P", "PA", "1"):
         image = image.convert(mode)
     image.info.update(notes)
     return image

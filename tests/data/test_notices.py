@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from data_help import make_opt, picture, save
 from PIL import Image
 
@@ -106,3 +107,15 @@ def test_the_processes_of_a_program_print_a_notice_once(tmp_path):
     worker.start()
     worker.join()
     assert worker.exitcode == 0 and said(open_image, path) == []
+
+
+def test_colours_that_a_gray_image_loses_are_reported_once():
+    tensor, back = to_tensor(picture(8, 6).convert("L"), 3)
+    assert said(back, tensor) == []  # a gray result
+    coloured = tensor * torch.tensor([1.0, 0.5, -1.0])[:, None, None]
+    (line,) = said(back, coloured)
+    assert line.startswith("a gray image gets a gray translation") and "convert the image to RGB" in line
+    assert said(back, coloured) == []
+    notices.reset()
+    tensor, back = to_tensor(picture(8, 6), 3)
+    assert said(back, tensor * torch.tensor([1.0, 0.5, -1.0])[:, None, None]) == []

@@ -53,23 +53,27 @@ class ResultPage:
         self._roots = roots
         refuse_foreign_files(self.folder)
         try:
-            parent = os.path.dirname(self.folder)
-            os.makedirs(parent, exist_ok=True)
-            mark = f"{UNFINISHED}{os.path.basename(self.folder)}."  # not of another epoch, which may be tested now
-            sweep(parent, mark)
-            self._beside = tempfile.mkdtemp(dir=parent, prefix=mark)
+            self._open()
         except OSError as error:
             raise InputError(cannot_write(self.folder, error, flag="--results_dir")) from None
+        self._bar = Bar(self.wanted, "images")
+        self._labels: list[str] = []
+        self._paired = False
+        self._shown: dict[str, str] = {}  # label -> what a preview shows of an image that is not gray or RGB
+
+    def _open(self) -> None:
+        """Make the folder of the unfinished results and the files of the page."""
+        opt, parent = self.opt, os.path.dirname(self.folder)
+        os.makedirs(parent, exist_ok=True)
+        mark = f"{UNFINISHED}{os.path.basename(self.folder)}."  # not of another epoch, which may be tested now
+        sweep(parent, mark)
+        self._beside = tempfile.mkdtemp(dir=parent, prefix=mark)
+        weakref.finalize(self, shutil.rmtree, self._beside, ignore_errors=True)  # if the test is stopped
         os.chmod(self._beside, 0o755)
         title = f"Experiment = {opt.name}, Phase = {opt.phase}, Epoch = {opt.epoch}"
         self._html = HTML(self._beside, title, file="plain.html")
         write_page(self._beside, "results.html", f"{opt.name}: {opt.phase} {opt.epoch}")
         self._items = DataFile(self._beside, "items.js")
-        self._bar = Bar(self.wanted, "images")
-        weakref.finalize(self, shutil.rmtree, self._beside, ignore_errors=True)  # if the test is stopped
-        self._labels: list[str] = []
-        self._paired = False
-        self._shown: dict[str, str] = {}  # label -> what a preview shows of an image that is not gray or RGB
 
     def add(self, visuals: dict, paths: list, images: int, paired: bool = False) -> list[Sample]:
         """Write the images of a batch and return what was written.

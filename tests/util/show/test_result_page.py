@@ -1,5 +1,7 @@
 """A results folder belongs to one test: it is replaced as a whole, and foreign files are never lost."""
 
+import errno
+import gc
 import json
 import os
 import shutil
@@ -10,6 +12,7 @@ import pytest
 import torch
 
 from util.errors import InputError
+from util.show import result_page
 from util.show.result_page import ResultPage, folder_of
 
 
@@ -123,6 +126,19 @@ def test_an_unwritable_folder_gives_one_line(tmp_path):
     (tmp_path / "results").write_text("a file where the folder should be")
     with pytest.raises(InputError, match=r"can't be written \(.*\); choose another --results_dir$"):
         ResultPage(options(tmp_path), 1, [])
+
+
+def test_a_full_disk_gives_one_line_and_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*given):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(result_page, "write_page", fail)
+    said = r"test_latest: can't be written \(No space .*\); .* bytes are free; choose another --results_dir$"
+    with pytest.raises(InputError, match=said) as caught:
+        ResultPage(options(tmp_path), 1, [])
+    del caught
+    gc.collect()
+    assert os.listdir(tmp_path / "results" / "run") == []
 
 
 def test_too_few_images_are_an_error(tmp_path):
