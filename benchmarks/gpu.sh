@@ -89,7 +89,8 @@ fi
 
 # Both batches of CycleGAN without the minutes of compilation, then compiled; then each other model.
 eager=("${tf32[@]}" --variant "fp32=--precision fp32 $off" "${bf16[@]}" "${layout[@]}" "${captured[@]}")
-compiled=("${bf16[@]}" --variant "bf16 compiled=$half --compile default $off")
+compiled=("${bf16[@]}" --variant "bf16 blocks=$half --compile blocks $off")
+compiled+=(--variant "bf16 compiled=$half --compile default $off")
 compiled+=(--variant "bf16 replayed=$half --compile reduce-overhead $off")
 if [ -n "$on" ]; then compiled+=(--variant "bf16 compiled captured=$half --compile default $on"); fi
 short=("${tf32[@]}" "${bf16[@]}" "${captured[@]:0:2}")

@@ -28,7 +28,7 @@ VARIANTS = {
     "economies": {"no economies": "--economies no"},
     "precision": {name: f"--precision {name}" for name in ("fp32", "tf32", "bf16", "fp16")},
     "layout": {"channels_last": "--channels_last", "bf16 channels_last": "--precision bf16 --channels_last"},
-    "compile": {f"compile {mode}": f"--compile {mode}" for mode in ("default", "reduce-overhead")},
+    "compile": {f"compile {mode}": f"--compile {mode}" for mode in ("blocks", "default", "reduce-overhead")},
     "memory": {"grad_checkpoint": "--grad_checkpoint", "accumulate 2": "--batch_size 2 --accumulate 2"},
 }
 PROFILED = {"launches": (0,), "host_seconds": (2, 1e3), "idle": (2,)}  # columns of CUDA: digits, factor

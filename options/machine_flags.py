@@ -7,7 +7,7 @@ TOPIC = "machine"
 
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 CAPTURING = ("auto", "yes", "no")
-COMPILING = ("none", "default", "reduce-overhead", "max-autotune")
+COMPILING = ("none", "blocks", "default", "reduce-overhead", "max-autotune")
 
 
 def add_both(parser: OptionParser) -> None:
@@ -24,7 +24,7 @@ def add_both(parser: OptionParser) -> None:
         nargs="?",
         const="default",
         default="none",
-        help=f"{words(COMPILING)}: compile the networks by torch.compile, which takes minutes",
+        help=f"{words(COMPILING)}: compile the networks (blocks: their blocks) by torch.compile, which takes minutes",
     )
     help = "store feature maps in the memory order (N, H, W, C), which is faster on tensor cores"
     flag("--channels_last", **SWITCH, default=False, help=help)

@@ -22,6 +22,7 @@ class ResnetBlock(nn.Module):
     """x + f(x), with f two 3x3 convolutions; no ReLU after the sum. (N, dim, H, W) in and out."""
 
     recomputes = False  # gradient checkpointing, switched on by models/fit_out.py
+    is_repeated = True  # --compile blocks compiles it once for all blocks
 
     def __init__(self, dim, padding_type, norm_layer, use_dropout, use_bias):
         super().__init__()

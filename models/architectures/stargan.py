@@ -15,6 +15,7 @@ instance_norm = functools.partial(nn.InstanceNorm2d, affine=True, track_running_
 
 class ResidualBlock(nn.Module):
     recomputes = False  # gradient checkpointing, switched on by models/fit_out.py
+    is_repeated = True  # --compile blocks compiles it once for all blocks
 
     def __init__(self, channels):
         super().__init__()

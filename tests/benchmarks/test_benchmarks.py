@@ -12,6 +12,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "benchmarks"))  # after the project on the path: benchmarks/data.py is not the package data
 
+import compile_time  # noqa: E402
 import costs  # noqa: E402
 import feeding  # noqa: E402
 import floor  # noqa: E402
@@ -398,3 +399,15 @@ def test_parts_without_time_left_are_named(tmp_path):
     parts = gpu_script(tmp_path, BUDGET="0")
     assert list(parts) == PARTS
     assert all(part["result"] is None and "left out" in part["error"] for part in parts.values())
+
+
+@pytest.mark.slow
+def test_compiled_blocks_take_less_time_and_leave_fewer_operations(tmp_path):
+    if compiling.why_not("cpu") is not None:
+        pytest.skip(f"nothing can be compiled here: {compiling.why_not('cpu')}")
+    content = run(compile_time, tmp_path, *TINY, "--models", "cycle_gan@32", "--rounds", "1", "--clock", "cpu")
+    found = {row["variant"]: {name: row[name]["median"] for name in compile_time.DIGITS} for row in content["rows"]}
+    assert found["default"]["graphs"] > found["blocks"]["graphs"] > found["none"]["graphs"] == 0
+    assert found["default"]["compiling"] > found["blocks"]["compiling"] > found["none"]["compiling"]
+    assert found["none"]["kernels"] == 0 < found["blocks"]["kernels"]
+    assert found["blocks"]["operations"] < found["none"]["operations"]

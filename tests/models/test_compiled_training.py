@@ -35,7 +35,10 @@ def losses(name, *words):
         model.optimize_parameters()
         found.append(model.get_current_losses())
     forwards = {
-        each: vars(net)["forward"].__func__ for each, net in model.networks_by_name().items() if is_compiled(net)
+        (each, type(part).__name__): vars(part)["forward"].__func__
+        for each, net in model.networks_by_name().items()
+        for part in net.modules()
+        if is_compiled(part)
     }
     assert not any(forward.broken for forward in forwards.values())
     return found, {each for each, forward in forwards.items() if forward.chosen}
@@ -57,4 +60,15 @@ def test_compiled_training_gives_the_weights_of_uncompiled_training(name, precis
     ):  # equal except for rounding: some layers compute differently when they are traced
         assert here == pytest.approx(there, rel=1e-3, abs=1e-4)
     assert none == set()
-    assert {net[0] for net in nets} >= set("G" if name == "template" else "GD")
+    assert {net[0] for net, _ in nets} >= set("G" if name == "template" else "GD")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_training_with_compiled_blocks_gives_the_weights_of_uncompiled_training(name):
+    plain, _ = losses(name)
+    found, parts = losses(name, "--compile", "blocks")
+    for here, there in zip(found, plain):
+        assert here == pytest.approx(there, rel=1e-3, abs=1e-4)
+    blocks = {kind for net, kind in parts if net[0] == "G" and kind.endswith("Block")}
+    assert bool(blocks) == (name != "sincut"), parts

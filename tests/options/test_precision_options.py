@@ -65,5 +65,6 @@ def test_a_continued_run_restores_the_flags_and_a_test_does_not(tmp_path):
 def test_every_value_of_precision_and_compile_is_implemented():
     assert set(precision.HALVES) < set(checks.PRECISIONS)
     assert set(compiling.REPLAYING) < set(checks.COMPILING)
+    assert compiling.BLOCKS in checks.COMPILING
     for word in checks.COMPILING[1:]:
-        assert isinstance(torch._inductor.list_mode_options(word), dict)
+        assert isinstance(compiling.settings(word, torch.device("cpu"))["options"], dict)

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import types
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from torch import nn
 from util.numerics.precision import in_full_precision
 
 REPLAYING = ("reduce-overhead", "max-autotune")  # on CUDA these replay CUDA graphs
+BLOCKS = "blocks"  # compiles repeated blocks, once for all of them, instead of the whole network
 # A network is compiled for the first shape of its input, and then for frequent shapes: at least OFTEN calls, and at
 # least one call in OFTEN. Compiling takes minutes, which would not pay for a short last batch, or for images that all
 # differ in size.
@@ -28,6 +30,9 @@ def compile_networks(nets: dict[str, nn.Module], mode: str, device: torch.device
     A second call changes nothing. If no compiler works, one line is printed and the networks run uncompiled.
     torch.compile can't trace random generators: a network with a method `draw` is not compiled, unless it has a method
     `with_draws`, which returns the arguments of forward() with the random draws among them.
+
+    With BLOCKS, only the blocks of a network are compiled: its modules with the attribute `is_repeated`. A network
+    without blocks is compiled as a whole. Blocks of one class, and networks of one class, share the compiled code.
     """
     if mode == "none":
         return
@@ -36,13 +41,20 @@ def compile_networks(nets: dict[str, nn.Module], mode: str, device: torch.device
         print(f"--compile {mode}: nothing can be compiled here, so the networks run uncompiled ({reason})")
         return
     print(f"--compile {mode}: the networks are compiled in the first steps, which may take minutes")
+    made: dict[Any, Compiled] = {}
     for name, net in nets.items():
         if hasattr(net, "draw") and not hasattr(net, "with_draws"):
             continue
-        forward = getattr(net.forward, "__func__", None)
-        if forward is not None:  # None for a function that was assigned to this object: a deepcopy could not share it
+        blocks = [module for module in net.modules() if mode == BLOCKS and getattr(module, "is_repeated", False)]
+        for part in blocks or [net]:
+            forward = getattr(part.forward, "__func__", None)
+            if forward is None:  # a function that was assigned to this object: a deepcopy could not share it
+                continue
             forward = getattr(forward, "plain", forward)
-            net.forward = types.MethodType(Compiled(forward, mode, name, device), net)
+            key = (type(part), forward) if mode == BLOCKS else name
+            if key not in made:
+                made[key] = Compiled(forward, mode, f"{name}, {type(part).__name__}" if blocks else name, device)
+            part.forward = types.MethodType(made[key], part)
 
 
 def begin_step(mode: str, device: torch.device) -> None:
@@ -121,6 +133,7 @@ def _compiling_backward_at_once() -> contextlib.AbstractContextManager:
 
 def settings(mode: str, device: torch.device) -> dict:
     """Arguments of torch.compile for a value of --compile."""
+    mode = "default" if mode == BLOCKS else mode
     if device.type != "cpu":
         return {"mode": mode}
     # With layout optimization, the compiled backward pass of replication padding fails on the CPU: the gradient gets a

@@ -11,6 +11,7 @@ float32.
 
 import argparse
 import contextlib
+import functools
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -93,6 +94,7 @@ class Precision:
         return self._scalers[phase]
 
 
+@functools.cache  # one function for all networks, which --compile blocks compiles once for a class
 def under_autocast(kind: str, dtype: torch.dtype) -> Callable:
     """A function to be bound to a network as its forward(): the forward() of its class under autocast.
 

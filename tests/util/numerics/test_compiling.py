@@ -95,6 +95,40 @@ def test_every_network_compiles_to_one_graph_with_the_same_numbers(name, precisi
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
+@pytest.mark.parametrize("recomputes", [False, True])
+def test_blocks_of_all_networks_of_a_class_are_compiled_once(recomputes, tracing):
+    nets = {name: blurred().double() for name in ("G_A", "G_B")}
+    for net in nets.values():
+        for block in net.modules():
+            if isinstance(block, networks.ResnetBlock):
+                block.recomputes = recomputes
+    plain = copy.deepcopy(nets)
+    compile_networks(nets, "blocks", CPU)
+    x = torch.rand(1, 3, 32, 32, dtype=torch.double)
+    for made in (nets, plain):
+        sum(feature.square().mean() for net in made.values() for feature in flat(net(x, LAYERS))).backward()
+    assert len(tracing) == 1
+    for name, net in nets.items():
+        assert "forward" not in vars(net)
+        assert list(net.state_dict()) == list(plain[name].state_dict())
+        for (key, own), other in zip(net.named_parameters(), plain[name].parameters()):
+            torch.testing.assert_close(own.grad, other.grad, rtol=1e-12, atol=1e-14, msg=key)
+
+
+def test_networks_without_blocks_share_their_code(tracing):
+    nets = {name: networks.define_D(3, 4, "basic", norm="instance") for name in ("D_A", "D_B")}
+    plain = copy.deepcopy(nets)
+    compile_networks(nets, "blocks", CPU)
+    x = torch.rand(1, 3, 32, 32)
+    for name, net in nets.items():
+        assert torch.equal(net(x), plain[name](x))
+    assert len(tracing) == 1
+    twin = copy.deepcopy(nets["D_A"])
+    twin.load_state_dict(plain["D_B"].state_dict())
+    assert torch.equal(twin(x), plain["D_B"](x))
+    assert len(tracing) == 1
+
+
 def test_with_none_nothing_is_compiled():
     assert "forward" not in vars(compiled(Scale(), mode="none"))
 
