@@ -22,7 +22,7 @@ import workload
 from workload import MODELS, Setting, Training
 
 from util.processes import distributed, session
-from util.processes.gradients import Averaging
+from util.processes.gradients import GradientMean
 
 # Bytes a second, in one direction.
 LINKS = {"NVLink": 450e9, "PCIe 4": 25e9, **{f"{rate} GbE": rate * 1e9 / 8 for rate in (100, 25, 10, 1)}}
@@ -87,7 +87,7 @@ def alone():
 
 
 def sums_after_the_backward_pass():
-    return mock.patch.object(Averaging, "arm", lambda self, loss: None)
+    return mock.patch.object(GradientMean, "arm", lambda self, loss: None)
 
 
 class Measuring:

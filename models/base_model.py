@@ -57,7 +57,7 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
         self.metric = 0  # what --lr_policy plateau follows
         self._flags_read, self._steps_begun = set(), 0  # see models/stability.py; calls of run_forward(), for lazy R1
         self._updates = Updates()
-        self._averagings = gradients.Averagings(compress=getattr(own, "compress_gradients", False))
+        self._gradient_means = gradients.GradientMeans(compress=getattr(own, "compress_gradients", False))
         self._ema = None  # WeightAverages of the generators, with --ema
         self._precision = Precision(getattr(own, "precision", "fp32"), opt.device)
         self._passes = SharedPasses(getattr(own, "economies", False))
@@ -183,16 +183,16 @@ class BaseModel(NetworksOfModel, ForOlderPlugins, ABC):
 
     def _backward(self, phase, optimizers, loss_function):
         """Compute the loss and its gradients, over all micro-batches and processes; returns the loss."""
-        averages = self._averagings.of(optimizers)
+        means = self._gradient_means.of(optimizers)
         total = 0
         for share, last in self._micro_batches.run(optimizers) if self._micro_batches else [(1, True)]:
             with naming_unfit_images(self.image_paths):
                 loss = loss_of(loss_function)
             total = total + loss.detach() * share
-            if averages and last:
-                averages.arm(total)
+            if means and last:
+                means.arm(total)
             self._precision.scale(phase, loss if share == 1 else loss * share).backward()
-        return averages.finish(total) if averages else total
+        return means.finish(total) if means else total
 
     # --- methods that train.py and test.py call --------------------------------------------------------------------
 

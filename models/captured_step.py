@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from models.capturable import why_not
-from models.step_outcome import Moment, Outcome, counts_of, losses_of, marks_of, set_counts, why_unequal
+from models.step_outcome import Outcome, Snapshot, counts_of, losses_of, marks_of, set_counts, why_unequal
 from util.errors import InputError
 from util.numerics import capturing, compiling, seeding
 from util.processes import distributed
@@ -51,7 +51,7 @@ def steps_before_replays(compile: str) -> int:
     return warm_up(compile) + 2
 
 
-class Kind:
+class StepKind:
     """A kind of step: its random numbers, its graph, and the progress of its capture."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class CapturedStep:
         self.plain = model.optimize_parameters
         self.warm_up = warm_up(model._own.compile)
         self.off = False
-        self.kinds: dict[tuple, Kind] = {}
+        self.kinds: dict[tuple, StepKind] = {}
         self.inputs: dict[str, torch.Tensor] = {}  # the tensors that the graphs read; batches are copied to them
         self.others = 0  # steps in a row with images of another size than the inputs
         self.marks: dict[Any, torch.Tensor] = {}
@@ -86,7 +86,7 @@ class CapturedStep:
             else:
                 self._drop_if_loaded()
                 modes = tuple(net.training for net in model.networks_by_name().values())
-                self._advance(self.kinds.setdefault((*sorted(model._decided.items()), modes), Kind()))
+                self._advance(self.kinds.setdefault((*sorted(model._decided.items()), modes), StepKind()))
         finally:
             model._decided = None
 
@@ -99,7 +99,7 @@ class CapturedStep:
                 self._run()
             kind.steps = 0 if kind.tape.refused else kind.steps
         elif kind.replay is None:
-            start = Moment(self.model)
+            start = Snapshot(self.model)
             self._capture(kind)
             self._run_beside_graphs(start)
         else:
@@ -195,11 +195,11 @@ class CapturedStep:
 
     def _check(self, kind):
         """Replay the step, undo it, and run it normally; if both are equal, later steps are replayed."""
-        model, start = self.model, Moment(self.model)
+        model, start = self.model, Snapshot(self.model)
         pending = model._updates.take()
         with seeding.restored():
             self._replay(kind)
-        replayed, losses = Moment(model), losses_of(model)
+        replayed, losses = Snapshot(model), losses_of(model)
         model._updates.take()
         self._note(pending)
         start.put_back()

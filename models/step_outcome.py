@@ -49,7 +49,7 @@ class Outcome(NamedTuple):
             model._updates.note(parameters, numbers[place])
 
 
-class Moment:
+class Snapshot:
     """Copies on the CPU of tensors that a step changes in place, and the host's counters; put_back() restores them."""
 
     def __init__(self, model: Any):
@@ -64,7 +64,7 @@ class Moment:
                 tensor.copy_(former)
         set_counts(self.model, self.counts)
 
-    def largest_difference(self, expected: "Moment", start: "Moment") -> tuple[float, str]:
+    def largest_difference(self, expected: "Snapshot", start: "Snapshot") -> tuple[float, str]:
         """(largest difference from the expected moment, name of the tensor).
 
         It is the norm of the difference, relative to the norm of the change from the start to the expected moment.
@@ -77,14 +77,14 @@ class Moment:
         return max(found)
 
 
-def why_unequal(losses: dict[str, float], replayed: Moment, start: Moment) -> str | None:
+def why_unequal(losses: dict[str, float], replayed: Snapshot, start: Snapshot) -> str | None:
     """How a replay differs from the step that the model has made since from the same start; None if both are equal.
 
     `losses`, `replayed`: after the replay.
     """
     model = replayed.model
     differences = [(_gap(losses[name], value), f"loss {name}") for name, value in losses_of(model).items()]
-    found = max(differences), replayed.largest_difference(Moment(model), start)
+    found = max(differences), replayed.largest_difference(Snapshot(model), start)
     for (difference, name), limit in zip(found, LIMITS[model.device.type]):
         if not difference <= limit:
             return f"a replay differs from the step in {name}, by {difference:.2g}"

@@ -100,7 +100,7 @@ def capture(setting, words, steps, processes=None):
 @pytest.fixture(autouse=True)
 def captured_early(monkeypatch):
     monkeypatch.setattr(captured_step, "WARM_UP", 1)
-    monkeypatch.setattr(captured_step, "Moment", lambda model: None)  # a copy to the host, once for each kind
+    monkeypatch.setattr(captured_step, "Snapshot", lambda model: None)  # a copy to the host, once for each kind
 
 
 # setting -> flags, kinds of steps, draws of each step that are made before it

@@ -81,7 +81,7 @@ def gradients_are_pieces(found):
     """Of the flat tensors that are exchanged; in the memory layout of the parameters."""
     model = build([*EQUAL["template"], "--channels_last"], 1)
     steps(model, own(2), 2, count=2)
-    flats = [bucket.flat for each in model._averagings._made.values() for bucket in each.buckets]
+    flats = [bucket.flat for each in model._gradient_means._made.values() for bucket in each.buckets]
     memory = {flat.untyped_storage().data_ptr() for flat in flats}
     pairs = [(p, p.grad) for p in model.netG.parameters()]
     found["pieces"] = all(gradient.untyped_storage().data_ptr() in memory for _, gradient in pairs)
@@ -93,7 +93,7 @@ def unused_in_one_process(found):
     first, second, third = (torch.nn.Parameter(torch.ones(3)) for _ in range(3))
     optimizer = torch.optim.SGD([first, second, third])
     distributed.set_step_images(1, 2)
-    averaging = gradients.Averagings().of([optimizer])
+    averaging = gradients.GradientMeans().of([optimizer])
     loss = first.sum() if distributed.rank() == 0 else 3 * (first + second).sum()
     averaging.arm(loss.detach())
     loss.backward()
@@ -105,7 +105,7 @@ def compressed(found):
     """Gradients that travel in bfloat16."""
     weight = torch.nn.Parameter(torch.ones(2))
     distributed.set_step_images(1, 2)
-    averaging = gradients.Averagings(compress=True).of([torch.optim.SGD([weight])])
+    averaging = gradients.GradientMeans(compress=True).of([torch.optim.SGD([weight])])
     weight.grad = torch.tensor([1.0 + 2**-7, 1.0 + 2**-12])  # the second needs more bits than bfloat16 has
     averaging.finish()
     model = build([*EQUAL["cycle_gan"], "--compress_gradients"], 1, double=False)

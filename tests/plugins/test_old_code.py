@@ -192,7 +192,7 @@ def test_a_plug_ins_defaults_for_tests_take_precedence_over_the_run(plugin, phot
 # --- names -----------------------------------------------------------------------------------------------------------
 
 NAMES = (
-    "updates precision passes batch parts micro_batches averagings ema step sides batched keep_batch take_part "
+    "updates precision passes batch parts micro_batches gradient_means ema step sides batched keep_batch take_part "
     "run_forward translate make_G make_D make_adam gradient_penalty state_dict load_state_dict"
 ).split()
 

@@ -95,7 +95,7 @@ def is_dense(tensor):
     return True
 
 
-class Averaging:
+class GradientMean:
     """Averages the gradients of a list of parameters.
 
     Call arm() before the last backward pass of a step and finish() after it. Without `overlap`, finish() sends all
@@ -170,17 +170,17 @@ def make_buckets(parameters, compress=False):
         yield Bucket(group, compress)
 
 
-class Averagings:
-    """Creates and keeps an Averaging for each group of optimizers that are stepped together."""
+class GradientMeans:
+    """Creates and keeps an GradientMean for each group of optimizers that are stepped together."""
 
     def __init__(self, overlap=True, compress=False):
         self._settings = {"overlap": overlap, "compress": compress}
-        self._made = {}  # ids of parameters -> Averaging, which keeps the parameters alive: an id is not reused
+        self._made = {}  # ids of parameters -> GradientMean, which keeps the parameters alive: an id is not reused
 
     def of(self, optimizers):
-        """The Averaging of the optimizers' parameters; None in a single process.
+        """The GradientMean of the optimizers' parameters; None in a single process.
 
-        Optimizers may get more parameters (of a network that is built late): a new Averaging replaces the old one.
+        Optimizers may get more parameters (of a network that is built late): a new GradientMean replaces the old one.
         """
         if distributed.world_size() == 1:
             return None
@@ -189,7 +189,7 @@ class Averagings:
         if key not in self._made:
             for other in [other for other in self._made if not set(other).isdisjoint(key)]:
                 self._made.pop(other).remove()
-            self._made[key] = Averaging(parameters, **self._settings)
+            self._made[key] = GradientMean(parameters, **self._settings)
         self._made[key].disarm()
         return self._made[key]
 
@@ -219,7 +219,7 @@ def before_every_step(compress=False):
             print("--compress_gradients: no effect, because this run has one process, which exchanges no gradients")
         yield
         return
-    averagings = Averagings(overlap=False, compress=compress)
+    means = GradientMeans(overlap=False, compress=compress)
 
     def average(optimizer, args, kwargs):
         if _averaged:
@@ -229,7 +229,7 @@ def before_every_step(compress=False):
                 f"{type(optimizer).__name__}.step(closure): its gradients are computed inside the step, where they "
                 "can't be averaged over processes; train this model in one process"
             )
-        averagings.of([optimizer]).finish()
+        means.of([optimizer]).finish()
 
     hook = register_optimizer_step_pre_hook(average)
     try:

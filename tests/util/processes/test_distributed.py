@@ -27,7 +27,7 @@ def test_collectives_of_one_process_return_its_own_values():
     rows = torch.ones(2, 3)
     assert distributed.concatenate_own_first(rows) is rows and distributed.concatenate_in_rank_order(rows) == (rows, 0)
     assert distributed.made_on_rank0(lambda: "here") == "here"
-    assert gradients.Averagings().of([object()]) is None
+    assert gradients.GradientMeans().of([object()]) is None
 
 
 def test_importing_it_does_not_import_torch():

@@ -45,33 +45,33 @@ def test_data_types_have_buckets_of_their_own():
 def test_gradients_become_pieces_in_the_layout_of_their_parameters_by_one_copy(sums, monkeypatch):
     weight = nn.Parameter(torch.randn(4, 3, 2, 2).to(memory_format=torch.channels_last))
     bias, scalar = parameters((5,), ())
-    averaging = gradients.Averaging([weight, bias, scalar])
+    mean = gradients.GradientMean([weight, bias, scalar])
     copies, copy = [], torch._foreach_copy_
     monkeypatch.setattr(torch, "_foreach_copy_", lambda *lists: copies.append(len(lists[0])) or copy(*lists))
     loss = (weight**2).sum() + (3 * bias).sum() + scalar
-    averaging.arm(loss.detach())
+    mean.arm(loss.detach())
     loss.backward()
-    assert averaging.finish(loss.detach()) == pytest.approx(loss.item())
+    assert mean.finish(loss.detach()) == pytest.approx(loss.item())
     assert copies == [3]
     assert [each.numel() for each in sums] == [48 + 8 + 4 + 3 + 1]  # aligned to 16 bytes; a flag each, and the loss
     torch.testing.assert_close(weight.grad, 2 * weight.detach())
     assert bias.grad.tolist() == [3] * 5
     assert scalar.grad == 1
     assert weight.grad.stride() == weight.stride() != torch.empty(weight.shape).stride()
-    flat = averaging.buckets[0].flat
+    flat = mean.buckets[0].flat
     assert all(p.grad.untyped_storage().data_ptr() == flat.untyped_storage().data_ptr() for p in (weight, bias, scalar))
     assert all(p.grad.data_ptr() % gradients.ALIGNED == flat.data_ptr() % gradients.ALIGNED for p in (weight, bias))
 
 
 def test_what_is_in_its_place_already_is_not_copied(sums, monkeypatch):
     [weight] = parameters((4,))
-    averaging = gradients.Averaging([weight], overlap=False)
+    mean = gradients.GradientMean([weight], overlap=False)
     weight.sum().backward()
-    averaging.finish()
+    mean.finish()
     weight.grad.zero_()  # an optimizer's zero_grad(set_to_none=False)
     (2 * weight).sum().backward()
     monkeypatch.setattr(torch, "_foreach_copy_", None)
-    averaging.finish()
+    mean.finish()
     assert weight.grad.tolist() == [2] * 4
 
 
@@ -82,21 +82,21 @@ def test_flags_are_read_only_where_a_gradient_is_missing(sums, monkeypatch):
     monkeypatch.setattr(
         torch.Tensor, "tolist", lambda tensor, whole=torch.Tensor.tolist: read.append(1) or whole(tensor)
     )
-    averaging = gradients.Averaging([used, frozen], overlap=False)
+    mean = gradients.GradientMean([used, frozen], overlap=False)
     used.sum().backward()
-    averaging.finish()
+    mean.finish()
     assert not read
     assert frozen.grad is None
-    averaging = gradients.Averaging([used, unused], overlap=False)
-    averaging.finish()
+    mean = gradients.GradientMean([used, unused], overlap=False)
+    mean.finish()
     assert len(read) == 1
     assert unused.grad is None
 
 
 def test_a_gradient_of_another_process_arrives(sums, monkeypatch):
     here, elsewhere = parameters((2,), (2,))
-    averaging = gradients.Averaging([here, elsewhere], overlap=False)
-    [bucket] = averaging.buckets
+    mean = gradients.GradientMean([here, elsewhere], overlap=False)
+    [bucket] = mean.buckets
 
     class Other(Sum):
         def wait(self):
@@ -105,28 +105,28 @@ def test_a_gradient_of_another_process_arrives(sums, monkeypatch):
 
     monkeypatch.setattr(distributed, "start_sum", Other)
     here.sum().backward()
-    averaging.finish()
+    mean.finish()
     assert elsewhere.grad.tolist() == [7, 7]
 
 
 def test_buckets_leave_during_the_backward_pass_and_the_first_takes_the_loss(sums):
     first, last = parameters((2**18,), (2**18,))  # of 1 MiB each: a bucket each
-    averaging = gradients.Averaging([first, last])
+    mean = gradients.GradientMean([first, last])
     seen = []
     hidden = 2 * first
     hidden.register_hook(lambda gradient: seen.append(len(sums)))
     loss = (hidden * last.detach()).sum() + (hidden.detach() * last).sum()
-    averaging.arm(loss.detach())
+    mean.arm(loss.detach())
     loss.backward()
     assert len(sums) == 2
-    assert averaging.finish(loss.detach()) == pytest.approx(loss.item(), rel=1e-5)
+    assert mean.finish(loss.detach()) == pytest.approx(loss.item(), rel=1e-5)
 
 
 def test_compressed_sums_travel_in_bfloat16(sums):
     [weight] = parameters((2,))
-    averaging = gradients.Averaging([weight], overlap=False, compress=True)
+    mean = gradients.GradientMean([weight], overlap=False, compress=True)
     weight.grad = torch.tensor([1 + 2**-7, 1 + 2**-12])
-    averaging.finish()
+    mean.finish()
     assert [each.dtype for each in sums] == [torch.bfloat16]
     assert weight.grad.dtype == torch.float32
     assert weight.grad.tolist() == [1 + 2**-7, 1.0]
