@@ -171,7 +171,7 @@ def make_buckets(parameters, compress=False):
 
 
 class GradientMeans:
-    """Creates and keeps an GradientMean for each group of optimizers that are stepped together."""
+    """Creates and keeps a GradientMean for each group of optimizers that are stepped together."""
 
     def __init__(self, overlap=True, compress=False):
         self._settings = {"overlap": overlap, "compress": compress}
