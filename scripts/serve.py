@@ -8,6 +8,7 @@ machines can open it, too; each request then needs the token that is printed.
 """
 
 import asyncio
+import errno
 import inspect
 import logging
 import os
@@ -210,7 +211,8 @@ def listen(options):
     try:
         return tornado.netutil.bind_sockets(options.port, options.host)
     except OSError as error:
-        raise InputError(f"--host {options.host} --port {options.port}: {error.strerror or error}") from None
+        mend = "; choose another --port, or --port 0 for any free port" * (error.errno == errno.EADDRINUSE)
+        raise InputError(f"--host {options.host} --port {options.port}: {error.strerror or error}{mend}") from None
 
 
 async def serve(options, started=None):

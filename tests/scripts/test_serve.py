@@ -178,6 +178,6 @@ def test_runs_that_can_not_be_served_give_one_line(runs, tmp_path):
     for words, said in (([tmp_path], "no trained run"), ([runs[0], tmp_path / "horses"], "another run has the name")):
         with pytest.raises(InputError, match=said):
             serve.make_app(serve.read_options([str(word) for word in words]))
-    with Server(runs[0]) as running, pytest.raises(InputError, match="--port"):
+    with Server(runs[0]) as running, pytest.raises(InputError, match="; choose another --port"):
         port = running.address.rsplit(":")[-1].strip("/")
         serve.listen(serve.read_options([str(runs[0]), "--port", port]))
