@@ -23,6 +23,10 @@ AT_TEST = {
 def options_of(run: str | os.PathLike, epoch: str | int, device: str) -> Options:
     """The options for translating with the run in this folder; InputError if it holds no run."""
     folder = os.path.abspath(os.fspath(run))
+    if os.path.isfile(folder):
+        raise InputError(
+            f"{os.fspath(run)}: is a file; give the folder of a run (scripts/import_checkpoint.py makes it)"
+        )
     checkpoints_dir, name = os.path.split(folder)
     trained = run_folder.read(checkpoints_dir, name)
     if trained is None:

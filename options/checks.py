@@ -172,8 +172,13 @@ def check_evaluation(opt: argparse.Namespace, built_in: bool) -> None:
 
 
 def check_start(opt: argparse.Namespace) -> None:
-    """Check --on_nan, and that a run is either started with --init_from or continued."""
+    """Check --on_nan, and that a run is either started with --init_from or continued (there with --pretrained_name)."""
     check_word("on_nan", opt.on_nan, NAN_POLICIES)
+    if opt.pretrained_name and not opt.continue_train:
+        raise InputError(
+            f"--pretrained_name {opt.pretrained_name}: is read only with --continue_train; to start a run from these "
+            f"weights, give --init_from {os.path.join(opt.checkpoints_dir, opt.pretrained_name)}"
+        )
     if opt.init_from is None:
         return
     if opt.continue_train:

@@ -158,7 +158,8 @@ def add_training_run(parser: OptionParser) -> None:
     flag("--max_time", type=Float(above=0), help="save and exit after this many minutes (none given: no limit)")
     help = "start a new run from the weights in this run's folder (see --epoch) or .pth file"
     flag("--init_from", help=help)
-    flag("--pretrained_name", default=None, help="load the weights from this run instead of --name")
+    help = "with --continue_train: load the weights from this run instead of --name"
+    flag("--pretrained_name", default=None, help=help)
     flag = parser.topic(DATA, scope="data")
     flag("--phase", default="train", help=PHASE, restore=False)
     help = "replace an image that can't be read by the next image"

@@ -78,6 +78,12 @@ def test_weights_that_do_not_fit_are_listed_and_the_others_are_loaded(unpaired, 
     assert torch.allclose(weights(run)[list(state)[2]], state[list(state)[2]], atol=1e-9)
 
 
+def test_weights_of_another_run_without_continue_train_are_refused(unpaired, tmp_path):  # noqa: F811
+    with pytest.raises(InputError, match=r"--pretrained_name old: .*--continue_train.* give --init_from .*old"):
+        train(unpaired, tmp_path, "--pretrained_name", "old")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_init_from_is_refused_with_continue_train_and_not_restored_by_it(unpaired, trained, tmp_path):  # noqa: F811
     with pytest.raises(InputError, match=r"--init_from .*--continue_train"):
         train(unpaired, tmp_path, "--continue_train", "--init_from", trained, name="first")

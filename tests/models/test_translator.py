@@ -140,6 +140,8 @@ def test_the_error_for_a_missing_run_lists_existing_runs(runs, tmp_path):
         metamer.load(runs["folder"] / "runs" / "cyclegan")
     with pytest.raises(InputError, match="no trained run"):
         metamer.load(tmp_path)
+    with pytest.raises(InputError, match="latest_net_G_A.pth: is a file; give the folder of a run"):
+        metamer.load(runs["cycle_gan"] / "latest_net_G_A.pth")
     with pytest.raises(InputError, match="7_net_G_A.pth"):
         metamer.load(runs["cycle_gan"], epoch=7, device="cpu")
 
