@@ -70,6 +70,7 @@ def test_a_run_whose_files_would_run_code_is_refused_by_name(unpaired, tmp_path,
 HOSTILE_OPTIONS = [
     *("", "{", "[]", "null", "7", '{"format": 1}', '{"format": 1, "options": []}', '{"format": [], "options": {}}'),
     *("[" * 100_000, '{"format": 1, "options": {"model": {}, "dataset_mode": 3}}', '{"format": 1e999, "options": {}}'),
+    '{"format": 1, "options": {"model": "cycle_gan", "dataset_mode": "unaligned"}, "own": [1]}',
     '{"format": 99, "options": {"model": "cycle_gan", "dataset_mode": "unaligned"}}',
 ]
 

@@ -37,7 +37,10 @@ def _stored(checkpoints_dir, name):
     path = os.path.join(checkpoints_dir, name, "train_opt.json")
     try:
         with open(path, encoding="utf-8") as file:
-            return path, json.load(file)
+            stored = json.load(file)
+        if stored is None:
+            raise ValueError("it holds no options")
+        return path, stored
     except (FileNotFoundError, NotADirectoryError):
         return path, None
     except (OSError, ValueError, RecursionError) as error:
@@ -50,6 +53,8 @@ def options_in(path, stored):
         version, options = int(stored["format"]), dict(stored["options"])
         if not isinstance(options["model"], str) or not isinstance(options["dataset_mode"], str):
             raise TypeError("model and dataset_mode are words")
+        if not isinstance(stored.get("own", {}), dict):
+            raise TypeError("own holds names and values")
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: can't be read ({error}); move it away to give the flags by hand") from None
     if version > FORMAT:
