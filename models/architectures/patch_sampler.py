@@ -76,7 +76,8 @@ class PatchSampleF(nn.Module):
 
         feats: (B, C_i, H_i, W_i). ids: (P_i,) positions in a flattened map, the same for all images of the batch;
         drawn if `patch_ids` is None. vectors: (B*P_i, nc), image after image. With num_patches 0 all positions are
-        used: vectors are (B, nc, H_i, W_i), and ids are empty lists.
+        used: vectors are (B, nc, H_i, W_i), and ids are empty lists. As released, each channel is then divided by its
+        length over the positions of an image.
         """
         if self.use_mlp and not self.mlp_init:
             self.create_mlp(feats)
@@ -87,11 +88,11 @@ class PatchSampleF(nn.Module):
         return [self._project(i, gather(feat, ids[i])) for i, feat in enumerate(feats)], ids
 
     def _project(self, i, rows):
+        """Normalised along dimension 1: for (B*P_i, C_i) each vector, for (B, H_i W_i, C_i) each channel."""
         return self.l2norm(getattr(self, f"mlp_{i}")(rows) if self.use_mlp else rows)
 
     def _project_map(self, i, feat):
-        vectors = self._project(i, at_least_float32(feat.flatten(2).mT.flatten(0, 1)))  # (B*H*W, nc)
-        return vectors.view(len(feat), -1, vectors.shape[1]).mT.unflatten(2, feat.shape[2:])
+        return self._project(i, at_least_float32(feat.flatten(2).mT)).mT.unflatten(2, feat.shape[2:])
 
 
 def gather(feat, ids):

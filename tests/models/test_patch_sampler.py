@@ -187,8 +187,9 @@ def test_with_0_patches_all_positions_are_returned_as_a_map():
     feature = torch.randn(2, 3, 4, 5)
     [everywhere], ids = netF([feature], 0)
     assert everywhere.shape == (2, 4, 4, 5) and ids == [[]]
-    [some], [places] = netF([feature], 7)
-    torch.testing.assert_close(everywhere.flatten(2)[1, :, places].T, some[7:])
+    projected = netF.mlp_0(feature.flatten(2).mT)  # (2, 20, 4)
+    expected = projected / projected.norm(dim=1, keepdim=True)  # over the positions, as released
+    torch.testing.assert_close(everywhere.flatten(2).mT, expected)
 
 
 def test_a_projector_without_widths_is_built_in_its_first_pass():
