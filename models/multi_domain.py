@@ -4,6 +4,7 @@ The subclass creates ``netG``, and ``netD`` by its discriminator(); ``netD(x)[1]
 """
 
 import os
+import warnings
 from collections import OrderedDict
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn.functional import interpolate
 from models import networks
 from models.base_model import BaseModel
 from models.stargan_labels import Labels
-from util.errors import InputError
+from util.errors import InputError, Notice, some_of
 from util.numerics import seeding
 from util.processes import distributed
 from util.run import weights
@@ -107,6 +108,14 @@ class MultiDomainModel(BaseModel):
         conditions = self.labels.conditions(targets, known)
         with networks.counted(self.netG, 0):  # the running statistics stay as they are
             return {name: self.netG(images, condition) for name, condition in conditions.items()}
+
+    def default_target(self):
+        """The first of --targets, for a call without a target; a Notice names it if there are several."""
+        name, target = next(iter(self.targets.items()))
+        if len(self.targets) > 1:
+            among = some_of(list(self.targets))
+            warnings.warn(Notice(f"no target given: translating to {name}, the first of {among}"), stacklevel=2)
+        return target
 
     def check_target(self, target):
         """Raise InputError if translate() can't take this target."""

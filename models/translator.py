@@ -80,10 +80,13 @@ class Translator:
 
         data/conversion.py lists the types. `batch_size` consecutive images of one size form a batch. `target` is for
         models with several targets: for stargan a name ("Blond_Hair", "Male+Young") or attributes with values
-        ({"Blond_Hair": 1, "Male": 0}). With `tile`, images larger than `tile` pixels are translated in tiles of this
-        side, one by one, with little memory; models/tiling.py explains `tile_overlap`, `tile_samples` and the
-        precision. Raises TypeError or ValueError for wrong input.
+        ({"Blond_Hair": 1, "Male": 0}); without it, images are translated to the first target. With `tile`, images
+        larger than `tile` pixels are translated in tiles of this side, one by one, with little memory;
+        models/tiling.py explains `tile_overlap`, `tile_samples` and the precision. Raises TypeError or ValueError for
+        wrong input.
         """
+        if target is None and hasattr(self.model, "default_target"):
+            target = self.model.default_target()
         condition = self.condition_for(target)
         tiling = None if tile is None else Tiling(tile, tile_overlap, tile_samples)
         images = list(image) if isinstance(image, list | tuple) else [image]

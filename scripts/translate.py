@@ -49,7 +49,8 @@ def read_options(command_line):
     add("--weights", metavar="FILE", help=help)
     add("--epoch", default="latest", help="which checkpoint of the run")
     add("--direction", help="AtoB | BtoA, for runs that translate both ways (none given: as trained)")
-    add("--target", help="for stargan: what to translate to, such as Blond_Hair or Male=1+Young=0")
+    help = "for stargan: what to translate to, such as Blond_Hair or Male=1+Young=0 (none given: the first target)"
+    add("--target", help=help)
     add_tiles(add)
     add("--batch_size", type=Int(1), default=1, help="images of one size in a batch")
     add("--overwrite", **SWITCH, default=False, help="replace files that exist in --output")

@@ -198,10 +198,14 @@ def test_images_of_formats_that_are_not_read_are_reported(run, tmp_path, capsys)
     assert "also matches 1 .gif, 1 .psd files, which are not read" in capsys.readouterr().err
 
 
-def test_a_target_that_stargan_has_not_learnt_is_one_error(tmp_path):
+def test_a_target_that_stargan_has_not_learnt_is_one_error_and_without_a_target_a_notice_names_it(tmp_path):
     small = ("--dataroot", ".", "--device", "cpu")
     faces = make_run(tmp_path, *STARGAN, "--image_size", "64", "--d_conv_dim", "4", small=small)
     picture(tmp_path / "in" / "a.png")
     with pytest.raises(InputError, match="target Old: the run has not learnt 'Old'"):
         translate(faces, tmp_path / "in", "--output", tmp_path / "out", "--target", "Old")
     assert not (tmp_path / "out").exists()
+    with pytest.warns(Notice, match=r"no target given: translating to Male, the first of Male, Young, Male\+Young"):
+        assert translate(faces, tmp_path / "in", "--output", tmp_path / "first") == 0
+    assert translate(faces, tmp_path / "in", "--output", tmp_path / "male", "--target", "Male") == 0
+    assert (tmp_path / "first/a.png").read_bytes() == (tmp_path / "male/a.png").read_bytes()
