@@ -158,7 +158,7 @@ class TwoProcesses(contextlib.ExitStack):
         for name in ("all_reduce", "all_gather"):
             self.enter_context(mock.patch.object(torch.distributed, name, partial(self.exchange, name)))
         self.enter_context(mock.patch.object(torch.distributed, "all_gather_object", self.gather))
-        for name, value in {"_size": 2, "_all_images": 2, "_shapes_are_equal": lambda: True}.items():
+        for name, value in {"_size": 2, "_own_images": 1, "_all_images": 2, "_shapes_are_equal": lambda: True}.items():
             self.enter_context(mock.patch.object(session, name, value))
         return super().__enter__()
 
