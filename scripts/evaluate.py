@@ -29,7 +29,7 @@ from util.files import make_folder_of
 from util.flags import Int, count
 from util.metrics.report import table, write_scores
 from util.metrics.table import METRICS, OF_PHOTOS, need_judge, parse
-from util.numerics import device
+from util.numerics import device, memory
 
 
 def images_of(flag, folder):
@@ -93,6 +93,7 @@ def check_places(options, given):
 def main(command_line=None):
     """Score, print, write; return the exit code."""
     options = read_options(sys.argv[1:] if command_line is None else command_line)
+    memory.keep_freed_memory()
     if options.run is not None:
         make_folder_of("--output", options.output)
         return run_curve.main(options)
