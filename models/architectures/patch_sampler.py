@@ -76,8 +76,8 @@ class PatchSampleF(nn.Module):
 
         feats: (B, C_i, H_i, W_i). ids: (P_i,) positions in a flattened map, the same for all images of the batch;
         drawn if `patch_ids` is None. vectors: (B*P_i, nc), image after image. With num_patches 0 all positions are
-        used: vectors are (B, nc, H_i, W_i), and ids are empty lists. As released, each channel is then divided by its
-        length over the positions of an image.
+        used: vectors are (B, nc, H_i, W_i), and ids are empty lists. Then each channel, not each vector, is divided by
+        its length over the positions of an image.
         """
         if self.use_mlp and not self.mlp_init:
             self.create_mlp(feats)

@@ -188,7 +188,7 @@ def test_with_0_patches_all_positions_are_returned_as_a_map():
     [everywhere], ids = netF([feature], 0)
     assert everywhere.shape == (2, 4, 4, 5) and ids == [[]]
     projected = netF.mlp_0(feature.flatten(2).mT)  # (2, 20, 4)
-    expected = projected / projected.norm(dim=1, keepdim=True)  # over the positions, as released
+    expected = projected / projected.norm(dim=1, keepdim=True)  # over the positions
     torch.testing.assert_close(everywhere.flatten(2).mT, expected)
 
 
